@@ -1,0 +1,85 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from attest.errors import InputError
+
+__all__ = ["write_atomically", "write_directory_atomically"]
+
+
+def _refuse_existing(path: Path, *, force: bool) -> None:
+    if (path.exists() or path.is_symlink()) and not force:
+        raise InputError("output-exists", "is there already", fix="give another name, or --force", where=str(path))
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError:
+    return InputError(
+        "cannot-write", f"cannot be written ({error.strerror})", fix="choose another place", where=str(path)
+    )
+
+
+def write_atomically(path: Path, data: bytes, *, force: bool = False, mode: int = 0o644) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    InputError
+        The file is there already and ``force`` is not set, or it cannot be written.
+    """
+    _refuse_existing(path, force=force)
+    temporary = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def write_directory_atomically(path: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
+    """Write a folder of files whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; its parent must exist. With ``force`` what stood there is replaced.
+    files : mapping of str to bytes
+        Relative POSIX paths and contents.
+
+    Raises
+    ------
+    InputError
+        The folder is there already and ``force`` is not set, or it cannot be written.
+    """
+    _refuse_existing(path, force=force)
+    temporary = None
+    try:
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        for name, data in files.items():
+            file = temporary / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        temporary.chmod(0o755)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)

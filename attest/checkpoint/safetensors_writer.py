@@ -1,0 +1,170 @@
+"""Writing safetensors files: one pass, little memory, the same bytes for the same tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.errors import CheckpointError
+
+__all__ = ["NUMPY_TYPES", "PendingTensor", "write_safetensors"]
+
+NUMPY_TYPES: Mapping[str, str] = {
+    "BOOL": "|u1",
+    "U8": "|u1",
+    "I8": "|i1",
+    "F8_E5M2": "|u1",
+    "F8_E4M3": "|u1",
+    "I16": "<i2",
+    "U16": "<u2",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I32": "<i4",
+    "U32": "<u4",
+    "F32": "<f4",
+    "F64": "<f8",
+    "I64": "<i8",
+    "U64": "<u8",
+}
+"""The NumPy type that carries each safetensors dtype; a type that NumPy lacks travels as unsigned bits."""
+
+_RANK = {dtype: rank for rank, dtype in enumerate(NUMPY_TYPES)}
+_MAX_HEADER_BYTES = 100_000_000
+_FIX = "report this with the command that was run"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PendingTensor:
+    """A tensor that is announced first and produced when its turn to be written comes.
+
+    Parameters
+    ----------
+    name : str
+        Any text except ``__metadata__``.
+    dtype : str
+        A key of `NUMPY_TYPES`, spelled as in safetensors.
+    shape : tuple of int
+        Row-major; ``()`` is one value.
+    pieces : callable
+        Returns the values as arrays of the type in `NUMPY_TYPES` that follow one another in row-major order: the
+        whole tensor in one array, or a large one in bands of rows. Called once.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterable[NDArray[Any]]]
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the values in the file, in bytes."""
+        return math.prod(self.shape) * np.dtype(NUMPY_TYPES[self.dtype]).itemsize
+
+
+def write_safetensors(path: Path, tensors: Iterable[PendingTensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write one safetensors file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file to make or to replace. A temporary file beside it is renamed onto it when everything was written.
+    tensors : iterable of PendingTensor
+        In any order; each is produced once, when its bytes are due.
+    metadata : mapping of str to str, optional
+        Becomes ``__metadata__``; left out when None.
+
+    Raises
+    ------
+    CheckpointError
+        A name is taken twice or reserved, a dtype is unknown, a shape is negative, the header exceeds 100 MB,
+        a tensor's pieces are not of its announced type and size, or the file cannot be written.
+
+    Notes
+    -----
+    Equal input gives equal bytes. Tensors lie in the order of the reference writer, wider dtypes first and then by
+    name, so that every tensor is aligned to its own item size; the header is compact JSON in that same order, with
+    sorted ``__metadata__``, padded with spaces to a multiple of 8 bytes. Memory is one piece at a time.
+
+    References
+    ----------
+    https://github.com/huggingface/safetensors, section "Format".
+    """
+    pending = _in_order(tensors, path)
+    header = _header(pending, metadata, path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(len(header).to_bytes(8, "little"))
+            stream.write(header)
+            for tensor in pending:
+                _write_values(stream, tensor, path)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise CheckpointError(
+            "not-written",
+            f"the file could not be written ({error.strerror})",
+            fix="check the folder, its permissions and the free space",
+            where=str(path),
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _in_order(tensors: Iterable[PendingTensor], path: Path) -> tuple[PendingTensor, ...]:
+    pending = tuple(tensors)
+    names = set()
+    for tensor in pending:
+        if tensor.name in names or tensor.name == "__metadata__":
+            _refuse(f"the tensor name {tensor.name!r} is taken", path)
+        if tensor.dtype not in _RANK:
+            _refuse(f"the tensor {tensor.name!r} has the dtype {tensor.dtype!r}, which cannot be written", path)
+        if any(size < 0 for size in tensor.shape):
+            _refuse(f"the tensor {tensor.name!r} has the shape {tensor.shape}", path)
+        names.add(tensor.name)
+    return tuple(sorted(pending, key=lambda tensor: (-_RANK[tensor.dtype], tensor.name.encode())))
+
+
+def _header(pending: Sequence[PendingTensor], metadata: Mapping[str, str] | None, path: Path) -> bytes:
+    fields: dict[str, object] = {}
+    if metadata is not None:
+        fields["__metadata__"] = dict(sorted(metadata.items()))
+    begin = 0
+    for tensor in pending:
+        end = begin + tensor.n_bytes
+        fields[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": (begin, end)}
+        begin = end
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    padded = text + b" " * (-len(text) % 8)
+    if len(padded) > _MAX_HEADER_BYTES:
+        _refuse(f"the header takes {len(padded)} bytes, more than {_MAX_HEADER_BYTES}", path)
+    return padded
+
+
+def _write_values(stream: BinaryIO, tensor: PendingTensor, path: Path) -> None:
+    announced = np.dtype(NUMPY_TYPES[tensor.dtype])
+    written = 0
+    for piece in tensor.pieces():
+        if piece.dtype != announced:
+            _refuse(f"the tensor {tensor.name!r} of {tensor.dtype} came as {piece.dtype}", path)
+        written += piece.nbytes
+        if written > tensor.n_bytes:
+            break
+        stream.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
+    if written != tensor.n_bytes:
+        _refuse(f"the tensor {tensor.name!r} of {tensor.n_bytes} bytes came with {written}", path)
+
+
+def _refuse(message: str, path: Path) -> NoReturn:
+    raise CheckpointError("not-writable", message, fix=_FIX, where=str(path))

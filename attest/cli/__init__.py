@@ -1,0 +1,78 @@
+"""The command line: one thin file a command, loaded when it is called.
+
+Exit codes: 0 good, 1 negative result, 2 usage, 3 could not decide, 4 intact but signer not trusted, 130 interrupted.
+stdout carries data, stderr the rest.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from attest import __version__
+from attest.errors import AttestError
+from attest.terminal import visible
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "measure": "Measure a checkpoint: digests, fingerprints, licenses, activations.",
+    "keygen": "Make a signing key.",
+    "sign": "Sign an evidence directory.",
+    "verify": "Verify a bundle: signature, detail files, checkpoint files.",
+    "reproduce": "Measure again and compare with what was signed.",
+    "compare": "Test whether two checkpoints are related.",
+    "scan": "Scan a repository for licenses, notices and copyright lines.",
+    "report": "Render bundles as one offline HTML page.",
+    "verify-report": "Render a report again and compare every byte.",
+    "inspect": "Show what a checkpoint or a bundle holds.",
+    "demo": "Walk the whole path on a real checkpoint.",
+}
+
+
+class _Commands(click.Group):
+    """Commands whose modules are imported when they run, so that ``--help`` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"attest.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AttestError as error:
+            if os.environ.get("ATTEST_DEBUG"):
+                traceback.print_exc()
+            click.echo(f"error[{error.code}]: {visible(str(error))}", err=True)
+            ctx.exit(error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted; nothing was written", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="attest")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Make claims about AI model checkpoints that a stranger can check.
+
+    Exit codes: 0 good, 1 negative result, 2 usage, 3 could not decide, 4 intact but signer not trusted,
+    130 interrupted. Set ATTEST_DEBUG=1 to see where an error was raised.
+    """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty():
+        ctx.color = False

@@ -1,0 +1,52 @@
+"""Options that several commands share, and the one way results leave a command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from attest.atomic import write_atomically
+
+__all__ = ["emit", "format_option", "output_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def format_option(function: F) -> F:
+    """``--format text|json``."""
+    return click.option(
+        "--format",
+        "style",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Print for people, or one JSON object for programs.",
+    )(function)
+
+
+def output_option(function: F) -> F:
+    """``-o FILE``, refusing to overwrite unless ``--force`` is given."""
+    function = click.option("--force", is_flag=True, help="Overwrite the output file.")(function)
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        default=None,
+        help="Write the result to a file instead of stdout.",
+    )(function)
+
+
+def emit(text: str, value: Any, *, style: str, output: Path | None, force: bool) -> None:
+    """Print a result as text or JSON, or write it to a file.
+
+    ``text`` must already be free of control characters other than newlines (``attest.terminal.visible``).
+    """
+    body = json.dumps(value, indent=2, ensure_ascii=True) if style == "json" else text
+    if output is None or str(output) == "-":
+        click.echo(body)
+    else:
+        write_atomically(output, f"{body}\n".encode(), force=force)

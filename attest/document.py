@@ -1,0 +1,193 @@
+"""JSON as attest reads and writes it: strict in, canonical out.
+
+Reading refuses what the standard library lets through: duplicate keys, NaN and infinities, numbers beyond
+binary64, lone surrogates, great depth, trailing bytes. Writing is the JSON Canonicalization Scheme (RFC 8785), so
+equal values give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NoReturn, TypeAlias, TypeVar, dataclass_transform
+
+import rfc8785
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from attest.errors import DocumentError
+
+__all__ = ["JSON", "MAX_DEPTH", "adapter", "canonical", "decimal", "dump", "load", "parse", "record"]
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+T = TypeVar("T")
+
+MAX_DEPTH = 64
+_NOT_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\[\]{}"]+', re.DOTALL)
+
+
+def _refuse(code: str, message: str, where: str) -> NoReturn:
+    raise DocumentError(code, message, fix="ask its author for an intact copy", where=where)
+
+
+def _check_depth(data: bytes, where: str) -> None:
+    depth = 0
+    for bracket in _NOT_BRACKETS.sub(b"", data):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            _refuse("too-deep", f"nested deeper than {MAX_DEPTH} levels", where)
+
+
+def parse(data: bytes, *, where: str, max_bytes: int) -> Any:
+    """Value of a JSON document.
+
+    Parameters
+    ----------
+    data : bytes
+        UTF-8, no byte order mark.
+    where : str
+        Name of the document, for errors.
+    max_bytes : int
+        Largest size that is read.
+
+    Returns
+    -------
+    dict, list, str, int, float, bool or None
+
+    Raises
+    ------
+    DocumentError
+        Too large, too deep, not UTF-8, not JSON, a key twice, NaN or an infinity, a lone surrogate.
+
+    References
+    ----------
+    RFC 8259, section 4 (names should be unique); RFC 7493 (I-JSON), section 2.
+    """
+    if len(data) > max_bytes:
+        _refuse("document-too-large", f"{len(data)} bytes, more than the {max_bytes} that are read", where)
+    _check_depth(data, where)
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            _refuse("duplicate-key", f"the key {twice!r} occurs twice in one object", where)
+        return found
+
+    def finite(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            _refuse("not-finite", f"the number {text[:40]} is beyond binary64", where)
+        return value
+
+    def constant(text: str) -> NoReturn:
+        _refuse("not-finite", f"{text} is not a JSON number", where)
+
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=constant, parse_float=finite)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeError:
+        _refuse("not-utf-8", "not valid UTF-8 text", where)
+    except (ValueError, RecursionError) as error:
+        _refuse("not-json", f"not JSON ({error})", where)
+    return value
+
+
+def canonical(value: JSON) -> bytes:
+    """Bytes of a value in the JSON Canonicalization Scheme.
+
+    Raises
+    ------
+    DocumentError
+        A float is not finite, an integer is beyond 2**53 - 1, or a string is not Unicode text.
+
+    References
+    ----------
+    RFC 8785.
+    """
+    try:
+        return rfc8785.dumps(value)
+    except ValueError as error:
+        raise DocumentError("not-canonical", f"cannot be written as JSON ({error})", fix="report this") from error
+
+
+def decimal(value: float, digits: int = 9) -> str:
+    """A finite float as the string that attest signs and shows.
+
+    Parameters
+    ----------
+    value : float
+        Finite.
+    digits : int, default 9
+        Significant digits; 17 read back to the same binary64.
+
+    Returns
+    -------
+    str
+        Shortest of fixed and exponent notation (C's ``%g``), ``-0`` written as ``0``.
+    """
+    if not math.isfinite(value):
+        raise DocumentError("not-finite", f"{value} is not a number that can be signed", fix="report this")
+    return format(value + 0.0, f".{digits}g")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def record(kind: type[T]) -> type[T]:
+    """Make a class a frozen dataclass that reads and writes JSON objects.
+
+    Fields are ``snake_case`` in Python and ``camelCase`` on the wire. All fields are required there, unknown ones
+    are refused, and no value is converted from one type to another.
+    """
+    made = dataclass(frozen=True, kw_only=True, slots=True)(kind)
+    made.__pydantic_config__ = ConfigDict(  # type: ignore[attr-defined]
+        strict=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        allow_inf_nan=False,
+    )
+    return made
+
+
+@cache
+def _adapter_of(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def adapter(kind: type[T]) -> TypeAdapter[T]:
+    """The pydantic adapter of a record, made once."""
+    return _adapter_of(kind)  # type: ignore[arg-type]  # a class is hashable
+
+
+def load(kind: type[T], value: JSON, *, where: str) -> T:
+    """Record held by a parsed JSON value.
+
+    Raises
+    ------
+    DocumentError
+        The value is not of that shape; ``where`` ends in the JSON Pointer of the first fault, and the message
+        counts the others.
+    """
+    try:
+        return adapter(kind).validate_json(json.dumps(value))
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        pointer = "".join(f"/{part}" for part in faults[0]["loc"])
+        others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise DocumentError(
+            "not-of-schema",
+            f"{faults[0]['msg']}{others}",
+            fix="see the schema in schemas/, and the version of attest that wrote it",
+            where=f"{where}#{pointer}",
+        ) from error
+
+
+def dump(value: Any) -> Any:
+    """JSON value of a record."""
+    return adapter(type(value)).dump_python(value, mode="json")

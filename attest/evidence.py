@@ -1,0 +1,192 @@
+"""The evidence predicate: what was measured of one checkpoint, and the directory that holds it.
+
+An evidence directory holds ``statement.json`` (the in-toto statement that is signed, byte for byte), the detail
+files that the statement names by digest, and after signing ``statement.sigstore.json``. The schema is
+``schemas/evidence.v1.schema.json``; its page is ``schemas/evidence.v1.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attest.document import record
+from attest.finding import Finding
+from attest.statement import Sha256
+
+__all__ = [
+    "EVIDENCE_TYPE",
+    "ActivationSummary",
+    "Architecture",
+    "CheckpointSummary",
+    "Detail",
+    "Environment",
+    "Evidence",
+    "File",
+    "FingerprintSummary",
+    "LicenseSummary",
+    "Table",
+    "TensorSummary",
+    "Tool",
+]
+
+EVIDENCE_TYPE = "https://attest/evidence/v1"
+"""Identifier of the predicate; it names a meaning and is never fetched."""
+
+
+@record
+class Table:
+    """Numbers as they are signed and shown: one string a cell, no rounding left to do."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@record
+class Detail:
+    """A file beside the statement, bound by its digest."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: Sha256
+
+
+@record
+class File:
+    """One file of the checkpoint: POSIX path, size in bytes, SHA-256 of the whole."""
+
+    path: str
+    size: int
+    sha256: Sha256
+
+
+@record
+class CheckpointSummary:
+    """The files that were read, every byte of them.
+
+    ``files`` lists all files up to 1,000, beyond that the weight files only; ``file_count`` and ``bytes`` always
+    count all. ``ignored`` names what was left out (version control folders).
+    """
+
+    name: str
+    format: str
+    files: tuple[File, ...]
+    file_count: int
+    bytes: int
+    tree_digest: Sha256
+    ignored: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+@record
+class TensorSummary:
+    """Totals over all tensors; the table itself is ``detail/tensors.json``.
+
+    ``unmapped`` names up to 100 tensors that have no role; ``non_finite`` counts NaN and infinities.
+    """
+
+    count: int
+    parameters: int
+    dtypes: Mapping[str, int]
+    unmapped_count: int
+    unmapped: tuple[str, ...]
+    non_finite: int
+
+
+@record
+class Architecture:
+    """Sizes read off the tensors' shapes and the configuration; null where neither tells."""
+
+    family: str | None
+    layers: int
+    d_model: int | None
+    d_ff: int | None
+    heads: int | None
+    kv_heads: int | None
+    d_head: int | None
+
+
+@record
+class FingerprintSummary:
+    """One fingerprint: where its arrays lie, and a table of them a person can read."""
+
+    id: str
+    detail: str | None
+    not_measured: str | None
+    table: Table | None
+
+
+@record
+class LicenseSummary:
+    """What the scan of a repository found; all findings are in ``detail/licenses.json``."""
+
+    files_scanned: int
+    files_skipped: int
+    finding_count: int
+    findings: tuple[Finding, ...]
+    detail: str
+
+
+@record
+class ActivationSummary:
+    """What the network did on a fixed prompt set, and how exactly another machine must agree.
+
+    ``tolerance`` is relative: two runs agree when every value differs by at most that share of it.
+    """
+
+    id: str
+    prompt_set: str
+    prompt_set_sha256: Sha256
+    sequences: int
+    tokens: int
+    token_ids_sha256: Sha256
+    dtype: str
+    device: str
+    threads: int
+    seed: int
+    versions: Mapping[str, str]
+    tolerance: str
+    table: Table
+    detail: str
+
+
+@record
+class Environment:
+    """Where it was measured: an allow-list without names of users, hosts or folders."""
+
+    python: str
+    system: str
+    machine: str
+    packages: Mapping[str, str]
+
+
+@record
+class Tool:
+    """The program that measured. ``source_sha256`` digests its own Python files."""
+
+    name: str
+    version: str
+    source_sha256: Sha256
+
+
+@record
+class Evidence:
+    """What one run of ``attest measure`` measured.
+
+    ``measured_at`` is the measuring machine's own clock, so a claim, not a trusted time.
+    """
+
+    measured_at: str
+    command: tuple[str, ...]
+    tool: Tool
+    environment: Environment
+    assurance_level: Literal["self-attested"]
+    checkpoint: CheckpointSummary
+    architecture: Architecture
+    tensors: TensorSummary
+    fingerprints: tuple[FingerprintSummary, ...]
+    activations: ActivationSummary | None
+    licenses: LicenseSummary | None
+    details: tuple[Detail, ...]
+    does_not_show: tuple[str, ...]
