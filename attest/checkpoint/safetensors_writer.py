@@ -14,31 +14,17 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.checkpoint.checkpoint import BITS
+from attest.checkpoint.safetensors import MAX_HEADER
 from attest.errors import CheckpointError
 
-__all__ = ["NUMPY_TYPES", "PendingTensor", "write_safetensors"]
+__all__ = ["PendingTensor", "write_safetensors"]
 
-NUMPY_TYPES: Mapping[str, str] = {
-    "BOOL": "|u1",
-    "U8": "|u1",
-    "I8": "|i1",
-    "F8_E5M2": "|u1",
-    "F8_E4M3": "|u1",
-    "I16": "<i2",
-    "U16": "<u2",
-    "F16": "<f2",
-    "BF16": "<u2",
-    "I32": "<i4",
-    "U32": "<u4",
-    "F32": "<f4",
-    "F64": "<f8",
-    "I64": "<i8",
-    "U64": "<u8",
-}
-"""The NumPy type that carries each safetensors dtype; a type that NumPy lacks travels as unsigned bits."""
-
-_RANK = {dtype: rank for rank, dtype in enumerate(NUMPY_TYPES)}
-_MAX_HEADER_BYTES = 100_000_000
+_REFERENCE_ORDER = (
+    *("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"),
+    *("I16", "U16", "F16", "BF16", "I32", "U32", "F32", "C64", "F64", "I64", "U64"),
+)
+_RANK = {dtype: rank for rank, dtype in enumerate(_REFERENCE_ORDER)}
 _FIX = "report this with the command that was run"
 
 
@@ -51,11 +37,11 @@ class PendingTensor:
     name : str
         Any text except ``__metadata__``.
     dtype : str
-        A key of `NUMPY_TYPES`, spelled as in safetensors.
+        A key of ``BITS``, spelled as in safetensors.
     shape : tuple of int
         Row-major; ``()`` is one value.
     pieces : callable
-        Returns the values as arrays of the type in `NUMPY_TYPES` that follow one another in row-major order: the
+        Returns the values as arrays of the type in ``BITS`` that follow one another in row-major order: the
         whole tensor in one array, or a large one in bands of rows. Called once.
     """
 
@@ -67,7 +53,7 @@ class PendingTensor:
     @property
     def n_bytes(self) -> int:
         """Size of the values in the file, in bytes."""
-        return math.prod(self.shape) * np.dtype(NUMPY_TYPES[self.dtype]).itemsize
+        return math.prod(self.shape) * np.dtype(BITS[self.dtype]).itemsize
 
 
 def write_safetensors(path: Path, tensors: Iterable[PendingTensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -76,7 +62,8 @@ def write_safetensors(path: Path, tensors: Iterable[PendingTensor], metadata: Ma
     Parameters
     ----------
     path : Path
-        The file to make or to replace. A temporary file beside it is renamed onto it when everything was written.
+        The file to make or to replace; its folder is made if it is missing. A temporary file beside it is renamed
+        onto it when everything was written.
     tensors : iterable of PendingTensor
         In any order; each is produced once, when its bytes are due.
     metadata : mapping of str to str, optional
@@ -85,8 +72,8 @@ def write_safetensors(path: Path, tensors: Iterable[PendingTensor], metadata: Ma
     Raises
     ------
     CheckpointError
-        A name is taken twice or reserved, a dtype is unknown, a shape is negative, the header exceeds 100 MB,
-        a tensor's pieces are not of its announced type and size, or the file cannot be written.
+        A name is taken twice, reserved or not Unicode text, a dtype is unknown, a shape is negative, the header
+        exceeds 100 MB, a tensor's pieces are not of its announced type and size, or the file cannot be written.
 
     Notes
     -----
@@ -102,6 +89,7 @@ def write_safetensors(path: Path, tensors: Iterable[PendingTensor], metadata: Ma
     header = _header(pending, metadata, path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as stream:
             stream.write(len(header).to_bytes(8, "little"))
             stream.write(header)
@@ -112,10 +100,7 @@ def write_safetensors(path: Path, tensors: Iterable[PendingTensor], metadata: Ma
         temporary.replace(path)
     except OSError as error:
         raise CheckpointError(
-            "not-written",
-            f"the file could not be written ({error.strerror})",
-            fix="check the folder, its permissions and the free space",
-            where=str(path),
+            "cannot-write", f"cannot be written ({error.strerror})", fix="choose another place", where=str(path)
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -133,7 +118,7 @@ def _in_order(tensors: Iterable[PendingTensor], path: Path) -> tuple[PendingTens
         if any(size < 0 for size in tensor.shape):
             _refuse(f"the tensor {tensor.name!r} has the shape {tensor.shape}", path)
         names.add(tensor.name)
-    return tuple(sorted(pending, key=lambda tensor: (-_RANK[tensor.dtype], tensor.name.encode())))
+    return tuple(sorted(pending, key=lambda tensor: (-_RANK[tensor.dtype], tensor.name)))
 
 
 def _header(pending: Sequence[PendingTensor], metadata: Mapping[str, str] | None, path: Path) -> bytes:
@@ -145,15 +130,18 @@ def _header(pending: Sequence[PendingTensor], metadata: Mapping[str, str] | None
         end = begin + tensor.n_bytes
         fields[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": (begin, end)}
         begin = end
-    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        _refuse("a tensor name or the metadata is not Unicode text", path)
     padded = text + b" " * (-len(text) % 8)
-    if len(padded) > _MAX_HEADER_BYTES:
-        _refuse(f"the header takes {len(padded)} bytes, more than {_MAX_HEADER_BYTES}", path)
+    if len(padded) > MAX_HEADER:
+        _refuse(f"the header takes {len(padded)} bytes, more than {MAX_HEADER}", path)
     return padded
 
 
 def _write_values(stream: BinaryIO, tensor: PendingTensor, path: Path) -> None:
-    announced = np.dtype(NUMPY_TYPES[tensor.dtype])
+    announced = np.dtype(BITS[tensor.dtype])
     written = 0
     for piece in tensor.pieces():
         if piece.dtype != announced:
@@ -167,4 +155,4 @@ def _write_values(stream: BinaryIO, tensor: PendingTensor, path: Path) -> None:
 
 
 def _refuse(message: str, path: Path) -> NoReturn:
-    raise CheckpointError("not-writable", message, fix=_FIX, where=str(path))
+    raise CheckpointError("bad-tensor", message, fix=_FIX, where=str(path))

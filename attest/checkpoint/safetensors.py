@@ -1,0 +1,211 @@
+"""Safetensors: a strict scanner of headers.
+
+The reference reader accepts duplicate names, empty and invisible names, and unknown fields, and takes the last of two
+contradicting entries; other readers take the first. What two readers can read differently is refused here.
+
+References
+----------
+safetensors format description, https://github.com/huggingface/safetensors (README, "Format").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NoReturn
+
+from attest.digest import CHUNK_SIZE
+from attest.document import parse
+from attest.errors import CheckpointError, DocumentError
+
+__all__ = ["DTYPE_BITS", "MAX_HEADER", "Header", "Tensor", "read_header"]
+
+MAX_HEADER = 100_000_000
+"""Largest header in bytes, as in the reference reader."""
+
+MAX_NAME = 1024
+
+DTYPE_BITS = {
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "BOOL": 8,
+    "U8": 8,
+    "I8": 8,
+    "F8_E4M3": 8,
+    "F8_E5M2": 8,
+    "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "C64": 64,
+    "I64": 64,
+    "U64": 64,
+    "F64": 64,
+}
+"""Bits of one value, by dtype as safetensors spells it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tensor:
+    """One tensor's place in a file.
+
+    Parameters
+    ----------
+    name : str
+        As in the file; printable, not empty, at most 1,024 characters.
+    dtype : str
+        Spelled as in safetensors.
+    shape : tuple of int
+        Row-major; empty for a scalar.
+    file : str
+        POSIX path relative to the checkpoint.
+    begin, end : int
+        Byte range from the start of the file.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: str
+    begin: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What a file's header says, checked: the tensors cover the data without hole or overlap.
+
+    Parameters
+    ----------
+    end : int
+        Bytes before the data.
+    chunks : tuple of bytes
+        SHA-256 of those bytes, cut every ``CHUNK_SIZE``: later reads must see the same header.
+    tensors : tuple of Tensor
+        In order of ``begin``.
+    metadata : mapping of str to str
+        As the file claims.
+    """
+
+    end: int
+    chunks: tuple[bytes, ...]
+    tensors: tuple[Tensor, ...]
+    metadata: Mapping[str, str]
+
+
+def _refuse(code: str, message: str, file: str, fix: str = "download the file again, or ask its author") -> NoReturn:
+    raise CheckpointError(code, message, fix=fix, where=file)
+
+
+def read_header(stream: BinaryIO, *, file: str, size: int) -> Header:
+    """Header of an open safetensors file.
+
+    Parameters
+    ----------
+    stream : binary file
+        At its beginning.
+    file : str
+        Path for errors and for the tensors.
+    size : int
+        Bytes in the file.
+
+    Raises
+    ------
+    CheckpointError
+        The file is truncated; the header is too long, not strict JSON, or lies about offsets, sizes, dtypes or
+        names.
+    """
+    length_bytes = stream.read(8)
+    if len(length_bytes) < 8:
+        _refuse("truncated-file", f"ends after {size} bytes, before the length of its header", file)
+    length = int.from_bytes(length_bytes, "little")
+    if length > MAX_HEADER:
+        _refuse("header-too-long", f"promises a header of {length} bytes, more than {MAX_HEADER}", file)
+    if 8 + length > size:
+        _refuse("truncated-file", f"promises a header of {length} bytes and holds {size} in all", file)
+    raw = _read_exactly(stream, length, file)
+    if not raw.startswith(b"{"):
+        _refuse("not-safetensors", "its header is not a JSON object", file)
+    try:
+        entries = parse(raw, where=file, max_bytes=MAX_HEADER)
+    except DocumentError as error:
+        raise CheckpointError(error.code, error.message, fix="ask its author for an intact file", where=file) from error
+    metadata = _read_metadata(entries.pop("__metadata__", {}), file)
+    tensors = [_read_entry(name, entry, file=file, base=8 + length) for name, entry in entries.items()]
+    tensors.sort(key=lambda tensor: (tensor.begin, tensor.end))
+    _check_coverage(tensors, file=file, base=8 + length, size=size)
+    return Header(end=8 + length, chunks=_chunk_digests(length_bytes + raw), tensors=tuple(tensors), metadata=metadata)
+
+
+def _chunk_digests(data: bytes) -> tuple[bytes, ...]:
+    return tuple(hashlib.sha256(data[begin : begin + CHUNK_SIZE]).digest() for begin in range(0, len(data), CHUNK_SIZE))
+
+
+def _read_exactly(stream: BinaryIO, length: int, file: str) -> bytes:
+    parts = bytearray()
+    while len(parts) < length:
+        part = stream.read(length - len(parts))
+        if not part:
+            _refuse("truncated-file", "ended while its header was read", file)
+        parts += part
+    return bytes(parts)
+
+
+def _read_metadata(value: Any, file: str) -> Mapping[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        _refuse("bad-metadata", "its __metadata__ is not an object of strings", file)
+    return dict(value)
+
+
+def _read_entry(name: str, entry: Any, *, file: str, base: int) -> Tensor:
+    """One tensor of the header, with absolute offsets."""
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        _refuse("unsafe-name", f"the tensor name {name[:100]!r} is empty, too long, or not printable", file)
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        _refuse("bad-entry", f"the entry of {name!r} does not hold exactly dtype, shape and data_offsets", file)
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
+        _refuse("unknown-dtype", f"the dtype {str(dtype)[:40]!r} of {name!r} is not known", file, "update attest")
+    if not _are_sizes(shape) or len(shape) > 32:
+        _refuse("bad-shape", f"the shape of {name!r} is not a list of at most 32 sizes", file)
+    if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        _refuse("bad-offsets", f"the data_offsets of {name!r} are not [begin, end]", file)
+    begin, end = offsets
+    bits = math.prod(shape) * DTYPE_BITS[dtype]
+    if bits != 8 * (end - begin):
+        _refuse("size-mismatch", f"{name!r} has {end - begin} bytes where dtype and shape need {bits / 8:g}", file)
+    if begin % max(1, DTYPE_BITS[dtype] // 8):
+        _refuse("misaligned-tensor", f"{name!r} begins at {begin}, not at a multiple of its value size", file)
+    return Tensor(name=name, dtype=dtype, shape=tuple(shape), file=file, begin=base + begin, end=base + end)
+
+
+def _are_sizes(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+
+
+def _check_coverage(tensors: list[Tensor], *, file: str, base: int, size: int) -> None:
+    """The tensors follow each other without hole or overlap, from the header to the file's last byte."""
+    position = base
+    for tensor in tensors:
+        if tensor.end > size:
+            _refuse("truncated-file", f"{tensor.name!r} ends at byte {tensor.end}, the file has only {size}", file)
+        if tensor.begin != position:
+            kind = "overlapping-tensors" if tensor.begin < position else "hole-in-data"
+            _refuse(kind, f"{tensor.name!r} begins at byte {tensor.begin}, expected {position}", file)
+        position = tensor.end
+    if position != size:
+        _refuse("trailing-bytes", f"{size - position} bytes follow the last tensor", file)

@@ -1,0 +1,171 @@
+"""Accumulators: what is collected from a tensor while its bytes pass by.
+
+An accumulator sees a tensor as rows of bits, block after block, in order; what it keeps does not depend on where the
+blocks are cut. A fingerprint asks for accumulators by name, and fingerprints that ask for the same share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.sweep.exact import ExactSums, sums_of_codes, sums_of_exponents
+from attest.sweep.kernels import count_codes, sum_exponents, sum_rows
+
+__all__ = ["Accumulator", "ExactAccumulator", "RowSums", "RowSumsAccumulator", "ValuesAccumulator", "as_float32"]
+
+
+class Accumulator(Protocol):
+    """Collects from one tensor."""
+
+    def update(self, rows: NDArray[Any], first_row: int) -> None:
+        """See a block: ``rows`` of shape (n, n_columns) in the dtype of ``attest.checkpoint.BITS``."""
+
+    def result(self) -> Any:
+        """What was collected, once all rows have passed."""
+
+
+class ExactAccumulator:
+    """Exact sums of all values: from counts of codes for 16-bit dtypes, from sums by exponent for F32."""
+
+    DTYPES = frozenset({"BF16", "F16", "F32"})
+
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
+        self._n = 0
+        if dtype == "F32":
+            self._signed = np.zeros(256, np.int64)
+            self._squares = np.zeros((256, 2), np.uint64)
+            self._special = np.zeros(3, np.int64)
+            self._extremes = np.array([2**31, -(2**31)], np.int64)
+        else:
+            self._counts = np.zeros(65536, np.int64)
+
+    def update(self, rows: NDArray[Any], first_row: int) -> None:  # noqa: ARG002 - order does not matter here
+        """Count a block."""
+        self._n += rows.size
+        if self._dtype == "F32":
+            sum_exponents(rows.view(np.uint32), self._signed, self._squares, self._special, self._extremes)
+        else:
+            count_codes(rows.view(np.uint16), self._counts)
+
+    def result(self) -> ExactSums:
+        """Exact sums of the tensor."""
+        if self._dtype == "F32":
+            return sums_of_exponents(self._n, self._signed, self._squares, self._special, self._extremes)
+        return sums_of_codes(self._counts, significand_bits=7 if self._dtype == "BF16" else 10)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowSums:
+    """Sums along the rows and columns of a matrix, float64.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows,)
+        Sums of squares.
+    weighted_rows : ndarray of shape (n_rows,) or (0,)
+        Sums of squares of the rows times the weights.
+    row_sketch : ndarray of shape (n_rows, n_buckets) or (0, n_buckets)
+    columns : ndarray of shape (n_columns,)
+        Sums of squares.
+    column_sketch : ndarray of shape (n_buckets, n_columns) or (n_buckets, 0)
+    """
+
+    rows: NDArray[np.float64]
+    weighted_rows: NDArray[np.float64]
+    row_sketch: NDArray[np.float64]
+    columns: NDArray[np.float64]
+    column_sketch: NDArray[np.float64]
+
+
+class RowSumsAccumulator:
+    """Sums along rows and columns, and a sketch of either the rows or the columns where asked for.
+
+    Parameters
+    ----------
+    shape : tuple of (n_rows, n_columns)
+    dtype : str
+        One of ``DTYPES``.
+    weights : ndarray of shape (n_columns,), float64, optional
+        Signed weights: makes a sketch of the rows.
+    signs, buckets : ndarray of shape (n_rows,), float64 and int64, optional
+        Make a sketch of the columns.
+    n_buckets : int
+        Divides 64.
+    """
+
+    DTYPES = frozenset({"BF16", "F16", "F32"})
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: str,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        signs: NDArray[np.float64] | None = None,
+        buckets: NDArray[np.int64] | None = None,
+        n_buckets: int = 8,
+    ) -> None:
+        n_rows, n_columns = shape
+        self._dtype = dtype
+        self._weights = np.empty(0) if weights is None else weights
+        self._signs = np.empty(0) if signs is None else signs
+        self._buckets = np.empty(0, np.int64) if buckets is None else buckets
+        n_sketched = n_rows if weights is not None else 0
+        self._sums = RowSums(
+            rows=np.zeros(n_rows),
+            weighted_rows=np.zeros(n_sketched),
+            row_sketch=np.zeros((n_sketched, n_buckets)),
+            columns=np.zeros(n_columns),
+            column_sketch=np.zeros((n_buckets, n_columns if signs is not None else 0)),
+        )
+
+    def update(self, rows: NDArray[Any], first_row: int) -> None:
+        """Sum a block of rows."""
+        here = slice(first_row, first_row + rows.shape[0])
+        narrow = self._dtype == "BF16"
+        sum_rows(
+            rows.view(np.uint16) if narrow else as_float32(rows, self._dtype).view(np.uint32),
+            16 if narrow else 0,
+            self._weights,
+            self._signs[here],
+            self._buckets[here],
+            self._sums.rows[here],
+            self._sums.weighted_rows[here],
+            self._sums.row_sketch[here],
+            self._sums.columns,
+            self._sums.column_sketch,
+        )
+
+    def result(self) -> RowSums:
+        """The sums."""
+        return self._sums
+
+
+class ValuesAccumulator:
+    """Keeps a small tensor's values as they are, widened to float32."""
+
+    DTYPES = frozenset({"BF16", "F16", "F32"})
+
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
+        self._parts: list[NDArray[np.float32]] = []
+
+    def update(self, rows: NDArray[Any], first_row: int) -> None:  # noqa: ARG002 - blocks come in order
+        """Keep a block."""
+        self._parts.append(as_float32(rows, self._dtype).ravel().copy())
+
+    def result(self) -> NDArray[np.float32]:
+        """All values, flat."""
+        return np.concatenate(self._parts) if self._parts else np.empty(0, np.float32)
+
+
+def as_float32(bits: NDArray[Any], dtype: str) -> NDArray[np.float32]:
+    """Values of BF16, F16 or F32 bits as float32, without rounding."""
+    if dtype == "BF16":
+        return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return bits.astype(np.float32, copy=False)

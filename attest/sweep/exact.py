@@ -1,0 +1,205 @@
+"""Exact power sums of floating-point values, and the moments that follow from them.
+
+Every finite binary float is an integer times a power of two. Sums of values and of their powers are therefore kept as
+integers; moments are ratios of such integers and are rounded once, when they are turned into a float.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ExactSums", "sqrt_fraction", "sums_of_codes", "sums_of_exponents"]
+
+_QUANTILES = (Fraction(1, 1000), Fraction(1, 100), Fraction(1, 4), Fraction(1, 2), Fraction(3, 4), Fraction(99, 100),
+              Fraction(999, 1000))  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExactSums:
+    """What is known exactly of a tensor's finite values.
+
+    Parameters
+    ----------
+    n : int
+        Finite values.
+    powers : tuple of int
+        Sum of the k-th powers of the values times 2**(k * scale), for k = 1, 2 (and 3, 4 where counted).
+    scale : int
+        Exponent of the unit.
+    zeros, nans, infinities : int
+    minimum, maximum : float or None
+        None without finite values.
+    quantiles : tuple of float or None
+        At 0.001, 0.01, 0.25, 0.5, 0.75, 0.99, 0.999: the least value that at least this share of the values does
+        not exceed. None where values were not counted one by one.
+    distinct : int or None
+        Distinct finite values, -0 and 0 being one.
+    """
+
+    n: int
+    powers: tuple[int, ...]
+    scale: int
+    zeros: int
+    nans: int
+    infinities: int
+    minimum: float | None
+    maximum: float | None
+    quantiles: tuple[float, ...] | None
+    distinct: int | None
+
+    def mean(self) -> Fraction:
+        """Arithmetic mean; 0 without values."""
+        return Fraction(self.powers[0], self.n) / 2**self.scale if self.n else Fraction(0)
+
+    def central(self, order: int) -> Fraction:
+        """Central moment of order 2, 3 or 4 with denominator n, in units of 2**(-order * scale)."""
+        n = self.n
+        raw = [Fraction(1), *(Fraction(power, n) for power in self.powers)]
+        mean = raw[1]
+        terms = (math.comb(order, k) * raw[k] * Fraction((-mean) ** (order - k)) for k in range(order + 1))
+        return sum(terms, start=Fraction(0))
+
+    def variance(self) -> Fraction:
+        """Variance with denominator n - 1 (as ``torch.std`` has it); 0 for fewer than two values."""
+        if self.n < 2:
+            return Fraction(0)
+        return self.central(2) * Fraction(self.n, self.n - 1) / 4**self.scale
+
+    def std(self) -> float:
+        """Standard deviation, rounded once."""
+        return sqrt_fraction(self.variance())
+
+    def skewness(self) -> float | None:
+        """Third standardized moment m3 / m2**1.5; None where not counted or all values are equal."""
+        if len(self.powers) < 4 or self.n < 2 or not self.central(2):
+            return None
+        third = self.central(3)
+        return math.copysign(sqrt_fraction(third * third / self.central(2) ** 3), third)
+
+    def excess_kurtosis(self) -> float | None:
+        """Fourth standardized moment m4 / m2**2 minus 3; None where not counted or all values are equal."""
+        if len(self.powers) < 4 or self.n < 2 or not self.central(2):
+            return None
+        return float(self.central(4) / self.central(2) ** 2 - 3)
+
+
+def sqrt_fraction(value: Fraction) -> float:
+    """Square root of a non-negative fraction, to the last bit of binary64 but for the rarest ties."""
+    if not value:
+        return 0.0
+    shift = max(0, 64 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
+    root = math.isqrt((value.numerator << (2 * shift)) // value.denominator)
+    return float(Fraction(root, 1 << shift))
+
+
+def sums_of_codes(counts: NDArray[np.int64], *, significand_bits: int) -> ExactSums:
+    """Sums from the number of occurrences of every 16-bit code.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (65536,), int64
+        At most 2**40 in all.
+    significand_bits : int
+        Explicit bits: 7 for BF16, 10 for F16.
+
+    Returns
+    -------
+    ExactSums
+        With powers up to the fourth, quantiles and distinct values.
+    """
+    exponents = 1 << (15 - significand_bits)
+    table = counts.reshape(2, exponents, 1 << significand_bits)
+    finite = table[:, : exponents - 1, :]
+    significands = np.arange(1 << significand_bits, dtype=np.int64) + np.zeros((exponents - 1, 1), np.int64)
+    significands[1:] += 1 << significand_bits
+    values = np.ldexp(
+        significands.astype(np.float64), _shifts(exponents)[:, None] - _scale(exponents, significand_bits)
+    )
+    ordered = np.concatenate([-values[::-1, ::-1].ravel(), values.ravel()])
+    tally = np.concatenate([finite[1, ::-1, ::-1].ravel(), finite[0].ravel()])
+    seen = np.flatnonzero(tally)
+    n = int(tally.sum())
+    zeros = int(table[:, 0, 0].sum())
+    return ExactSums(
+        n=n,
+        powers=tuple(_power_sum(finite, significands, power) for power in (1, 2, 3, 4)),
+        scale=_scale(exponents, significand_bits),
+        zeros=zeros,
+        nans=int(table[:, exponents - 1, 1:].sum()),
+        infinities=int(table[:, exponents - 1, 0].sum()),
+        minimum=float(ordered[seen[0]]) + 0.0 if n else None,
+        maximum=float(ordered[seen[-1]]) + 0.0 if n else None,
+        quantiles=_quantiles(ordered, tally, n) if n else None,
+        distinct=len(seen) - int(bool(table[0, 0, 0]) and bool(table[1, 0, 0])),
+    )
+
+
+def _scale(exponents: int, significand_bits: int) -> int:
+    """Exponent of the unit: the least positive value is 2**-scale."""
+    return exponents // 2 - 2 + significand_bits
+
+
+def _shifts(exponents: int) -> NDArray[np.int64]:
+    """Left shift of the significand for every finite exponent field."""
+    return np.maximum(np.arange(exponents - 1), 1) - 1
+
+
+def _power_sum(finite: NDArray[np.int64], significands: NDArray[np.int64], power: int) -> int:
+    """Sum of the values' powers as an integer; products are split so that 64 bits hold every partial sum."""
+    positive, negative = finite
+    counts = positive - negative if power % 2 else positive + negative
+    powers = significands**power
+    total = 0
+    for half, bits in ((powers & 0x3FFFFF, 0), (powers >> 22, 22)):
+        low = (half * (counts & 0xFFFFF)).sum(axis=1)
+        high = (half * (counts >> 20)).sum(axis=1)
+        for exponent in np.flatnonzero(low | high):
+            part = int(low[exponent]) + (int(high[exponent]) << 20)
+            total += part << (bits + power * max(int(exponent) - 1, 0))
+    return total
+
+
+def _quantiles(ordered: NDArray[np.float64], tally: NDArray[np.int64], n: int) -> tuple[float, ...]:
+    cumulative = np.cumsum(tally)
+    ranks = [math.ceil(share * n) for share in _QUANTILES]
+    return tuple(float(ordered[np.searchsorted(cumulative, max(rank, 1))]) + 0.0 for rank in ranks)
+
+
+def sums_of_exponents(
+    n: int,
+    signed: NDArray[np.int64],
+    squares: NDArray[np.uint64],
+    counts: NDArray[np.int64],
+    extremes: NDArray[np.int64],
+) -> ExactSums:
+    """Sums from what ``sum_exponents`` collected over ``n`` binary32 values."""
+    zeros, nans, infinities = (int(count) for count in counts)
+    first = second = 0
+    for exponent in range(255):
+        shift = max(exponent - 1, 0)
+        first += int(signed[exponent]) << shift
+        second += (int(squares[exponent, 0]) + (int(squares[exponent, 1]) << 24)) << (2 * shift)
+    finite = n - nans - infinities
+    return ExactSums(
+        n=finite,
+        powers=(first, second),
+        scale=149,
+        zeros=zeros,
+        nans=nans,
+        infinities=infinities,
+        minimum=_binary32(int(extremes[0])) if finite else None,
+        maximum=_binary32(int(extremes[1])) if finite else None,
+        quantiles=None,
+        distinct=None,
+    )
+
+
+def _binary32(ordered: int) -> float:
+    """Value of a binary32 given as an integer in the order of the values."""
+    magnitude = float(np.array(abs(ordered), np.uint32).view(np.float32))
+    return -magnitude if ordered < 0 else magnitude
