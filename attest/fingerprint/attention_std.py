@@ -1,0 +1,42 @@
+"""``attention-std/v1``: the published statistic, per layer the standard deviation of W_Q, W_K, W_V and W_O.
+
+It follows depth in most networks, so two that were trained apart with one recipe agree on it (0.85 to 0.97 was
+measured). It is here because the field quotes it; comparing it is descriptive and never evidence by itself.
+
+References
+----------
+HonestAGI, "Intrinsic Fingerprint of LLMs: Continue Training is NOT All You Need to Steal A Model!", 2025, section 3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attest.architecture import Model, PlacedTensor
+from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table
+from attest.fingerprint.moments import collect_exact
+
+__all__ = ["ATTENTION_STD"]
+
+_ROLES = ("q", "k", "v", "o")
+
+
+def _collect(_: Model, placed: PlacedTensor) -> Makers:
+    return collect_exact(placed) if placed.role in _ROLES and placed.expert is None else {}
+
+
+def _profile(model: Model, results: Results) -> Profile:
+    """Arrays ``q``, ``k``, ``v``, ``o`` of shape (n_layers,), float64, unit of the weights; NaN where absent."""
+    arrays = {role: np.full(model.n_layers, np.nan) for role in _ROLES}
+    for (role, layer), placed in model.index.items():
+        collected = results[placed.tensor.name].collected
+        if role in arrays and layer is not None and "exact" in collected:
+            arrays[role][layer] = collected["exact"].std()
+    measured = {role: array for role, array in arrays.items() if not np.isnan(array).all()}
+    if not measured:
+        return Profile(arrays={}, table=None, not_measured="no attention matrices were recognized")
+    rows = ((layer, [arrays[role][layer] for role in _ROLES]) for layer in range(model.n_layers))
+    return Profile(arrays=measured, table=layer_table(_ROLES, rows), not_measured=None)
+
+
+ATTENTION_STD = Fingerprint(id="attention-std/v1", collect=_collect, profile=_profile)

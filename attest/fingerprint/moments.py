@@ -1,0 +1,55 @@
+"""``moments/v1``: exact moments of every tensor.
+
+Collected from all tensors of the dtypes BF16, F16 and F32; written to ``detail/tensors.json``.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import partial
+
+from attest.architecture import PlacedTensor
+from attest.document import decimal
+from attest.evidence import Moments
+from attest.fingerprint.fingerprint import Makers
+from attest.sweep import ExactAccumulator, ExactSums
+
+__all__ = ["MOMENTS_ID", "collect_exact", "describe"]
+
+MOMENTS_ID = "moments/v1"
+
+
+def collect_exact(placed: PlacedTensor) -> Makers:
+    """Exact sums, where the dtype allows them."""
+    dtype = placed.tensor.dtype
+    if dtype not in ExactAccumulator.DTYPES:
+        return {}
+    return {"exact": partial(ExactAccumulator, dtype)}
+
+
+def describe(sums: ExactSums) -> Moments:
+    """Moments of a tensor, each rounded once and written with 9 significant digits.
+
+    Notes
+    -----
+    ``std`` has the denominator n - 1; skewness and kurtosis are m3 / m2**1.5 and m4 / m2**2 - 3 with the
+    denominator n.
+    """
+    return Moments(
+        n=sums.n,
+        mean=decimal(float(sums.mean())),
+        std=decimal(sums.std()),
+        skewness=_optional(sums.skewness()),
+        excess_kurtosis=_optional(sums.excess_kurtosis()),
+        minimum=_optional(sums.minimum),
+        maximum=_optional(sums.maximum),
+        zeros=sums.zeros,
+        nans=sums.nans,
+        infinities=sums.infinities,
+        quantiles=None if sums.quantiles is None else tuple(decimal(value) for value in sums.quantiles),
+        distinct=sums.distinct,
+    )
+
+
+def _optional(value: float | Fraction | None) -> str | None:
+    return None if value is None else decimal(float(value))

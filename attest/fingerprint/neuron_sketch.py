@@ -1,0 +1,89 @@
+"""``neuron-sketch/v1``: every MLP neuron in a few bytes, in the order of the checkpoint.
+
+Neuron i of a layer is [gate row i; up row i; down column i] (without a gate: [up row i; down column i]), the gain of the norm in front folded into
+gate and up. Each part is divided by its Euclidean norm and projected on 8 public sparse directions (``unit_sums``),
+times sqrt(8), so that an entry of a random neuron has unit variance; it is kept as an int8 in steps of 1/32.
+
+The sketch allows the exact test ``neuron-alignment/v1`` without anybody's weights. A permutation of the hidden neurons
+defeats it, and so does a rotation of the residual stream: then the test shows nothing, which is not evidence of
+independence. The weights cannot be restored from it: a neuron of d_model values becomes 8 numbers a part.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.architecture import Model, PlacedTensor
+from attest.errors import CheckpointError
+from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table
+from attest.fingerprint.unit_sums import N_BUCKETS, collect_units, signed_gain
+from attest.fingerprint.vectors import collect_values
+from attest.sweep import RowSums
+
+__all__ = ["NEURON_SKETCH"]
+
+_STEPS = 32.0
+
+
+def _collect(model: Model, placed: PlacedTensor) -> Makers:
+    if placed.role == "mlp_norm":
+        return collect_values(placed)
+    return collect_units(model, placed) if placed.role in {"gate", "up", "down"} else {}
+
+
+def _profile(model: Model, results: Results) -> Profile:
+    """Arrays ``layers.<layer>`` of shape (d_ff, 8 * parts), int8; parts in the order gate, up, down."""
+    arrays: dict[str, NDArray[np.int8]] = {}
+    for layer in range(model.n_layers):
+        parts = [_part(model, results, role, layer) for role in ("gate", "up", "down")]
+        gate, up, down = parts
+        if up is None or down is None or ((("gate", layer) in model.index) and gate is None):
+            continue
+        arrays[f"layers.{layer}"] = np.concatenate([part for part in parts if part is not None], axis=1)
+    if not arrays:
+        return Profile(arrays={}, table=None, not_measured="no dense MLP with up and down matrices was recognized")
+    rows = (
+        (int(name.removeprefix("layers.")), [float(array.shape[0]), float(array.shape[1] // N_BUCKETS)])
+        for name, array in arrays.items()
+    )
+    experts = any(placed.expert is not None for placed in model.tensors)
+    return Profile(
+        arrays=arrays,
+        table=layer_table(["neurons", "parts"], rows),
+        not_measured="experts are not sketched; only dense MLPs are" if experts else None,
+    )
+
+
+def _part(model: Model, results: Results, role: str, layer: int) -> NDArray[np.int8] | None:
+    """Sketch of one part of all neurons of a layer."""
+    placed = model.index.get((role, layer))
+    sums = results[placed.tensor.name].collected.get("units") if placed else None
+    if placed is None or not isinstance(sums, RowSums):
+        return None
+    if role == "down":
+        return _quantize(sums.column_sketch.T, sums.columns)
+    norm = model.index.get(("mlp_norm", layer))
+    gain = results[norm.tensor.name].collected.get("values") if norm else None
+    expected = signed_gain(role, gain, placed.tensor.shape[1])
+    if norm and not np.array_equal(sums.weights, expected, equal_nan=True):
+        raise CheckpointError(
+            "file-changed",
+            "changed while it was read",
+            fix="measure again when nothing writes to it",
+            where=norm.tensor.file,
+        )
+    return _quantize(sums.row_sketch, sums.weighted_rows)
+
+
+def _quantize(sketch: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Entries over the norm, times sqrt(8), in steps of 1/32; 0 where the neuron is zero or not finite."""
+    norms = np.sqrt(squares)[:, None]
+    usable = np.isfinite(norms) & (norms > 0) & np.isfinite(sketch).all(axis=1)[:, None]
+    scaled = np.where(usable, sketch, 0.0) / np.where(usable, norms, 1.0) * (math.sqrt(N_BUCKETS) * _STEPS)
+    return np.clip(np.rint(scaled), -127, 127).astype(np.int8)
+
+
+NEURON_SKETCH = Fingerprint(id="neuron-sketch/v1", collect=_collect, profile=_profile)

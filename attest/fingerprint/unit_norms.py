@@ -1,0 +1,66 @@
+"""``unit-norms/v1``: Euclidean norms of every neuron, head and residual dimension, layer by layer.
+
+Neurons and heads of one layer may be listed in any order, and so may residual dimensions (for all layers alike):
+two networks trained apart agree on the order only by chance, which gives exact tests without anybody's weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.architecture import Model, PlacedTensor
+from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table, mean
+from attest.fingerprint.unit_sums import collect_units
+from attest.sweep import RowSums
+
+__all__ = ["UNIT_NORMS"]
+
+_NEURONS = ("gate", "up", "down")
+_HEADS = ("q", "k", "v", "o")
+
+
+def _collect(model: Model, placed: PlacedTensor) -> Makers:
+    return collect_units(model, placed)
+
+
+def _profile(model: Model, results: Results) -> Profile:
+    """Arrays of float32, rounded from float64 sums.
+
+    Notes
+    -----
+    ``layers.<l>.neuron.<gate|up|down>`` of shape (d_ff,): norms of gate rows, up rows, down columns.
+    ``layers.<l>.head.<q|k|v|o>`` of shape (n_heads,) or (n_kv_heads,): norms of each head's rows (columns for o).
+    ``layers.<l>.residual.<role>`` of shape (d_model,): norms over the other axis.
+    """
+    arrays: dict[str, NDArray[np.float32]] = {}
+    for (role, layer), placed in sorted(model.index.items(), key=lambda item: (item[0][1] or 0, item[0][0])):
+        sums = results[placed.tensor.name].collected.get("units")
+        if isinstance(sums, RowSums) and layer is not None:
+            arrays |= _norms(model, role, layer, sums)
+    if not arrays:
+        return Profile(arrays={}, table=None, not_measured="no matrices of attention or MLP were recognized")
+    parts = [part for part in ("neuron.gate", "neuron.up", "neuron.down", "residual.q", "residual.up")
+             if any(name.endswith(part) for name in arrays)]  # fmt: skip
+    rows = (
+        (layer, [mean(arrays[name]) if (name := f"layers.{layer}.{part}") in arrays else None for part in parts])
+        for layer in range(model.n_layers)
+    )
+    return Profile(arrays=arrays, table=layer_table([f"mean {part}" for part in parts], rows), not_measured=None)
+
+
+def _norms(model: Model, role: str, layer: int, sums: RowSums) -> dict[str, NDArray[np.float32]]:
+    inner, residual = (sums.columns, sums.rows) if role in {"o", "down"} else (sums.rows, sums.columns)
+    norms = {f"layers.{layer}.residual.{role}": np.sqrt(residual).astype(np.float32)}
+    if role in _NEURONS:
+        norms[f"layers.{layer}.neuron.{role}"] = np.sqrt(inner).astype(np.float32)
+    elif role in _HEADS and model.d_head:
+        heads = inner.reshape(-1, model.d_head)
+        totals = np.zeros(heads.shape[0])
+        for position in range(model.d_head):
+            totals += heads[:, position]
+        norms[f"layers.{layer}.head.{role}"] = np.sqrt(totals).astype(np.float32)
+    return norms
+
+
+UNIT_NORMS = Fingerprint(id="unit-norms/v1", collect=_collect, profile=_profile)
