@@ -1,0 +1,327 @@
+"""Measuring one checkpoint: one read, all fingerprints, and the statement that says so."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from attest import __version__
+from attest.architecture import Model, place_tensors
+from attest.checkpoint import Checkpoint, Tensor, open_checkpoint
+from attest.checkpoint.arrays import pack_arrays
+from attest.digest import sha256, tree_digest
+from attest.document import canonical, dump
+from attest.evidence import (
+    CHUNKS_NAME,
+    EVIDENCE_TYPE,
+    TENSORS_NAME,
+    ActivationSummary,
+    Architecture,
+    CheckpointSummary,
+    Chunk,
+    ChunkList,
+    Environment,
+    Evidence,
+    File,
+    FileChunks,
+    FingerprintSummary,
+    LicenseSummary,
+    TensorList,
+    TensorRow,
+    TensorSummary,
+    Tool,
+)
+from attest.evidence_directory import describe_detail
+from attest.fingerprint import FINGERPRINTS, MOMENTS_ID, Profile, collect_exact, describe
+from attest.licenses import scan, summarize
+from attest.statement import DigestSet, Statement, Subject
+from attest.sweep import Accumulator, ExactSums, Sweep, sweep
+
+__all__ = ["DOES_NOT_SHOW", "MAX_LISTED_FILES", "Measurement", "environment", "measure", "this_tool"]
+
+MAX_LISTED_FILES = 1000
+"""Files that a statement lists one by one; beyond that it lists the weight files, and the tree digest binds all."""
+
+_MAX_UNMAPPED = 100
+_JSON = "application/json"
+_ARRAYS = "application/vnd.safetensors"
+
+DOES_NOT_SHOW = (
+    "Who made the checkpoint, or when: the signer vouches for the measurement, not for the weights' origin.",
+    "How the network was trained, or on what.",
+    "Whether a license permits what was done; the scan says what the files say.",
+    "That the files are safe to load, or that the model works.",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """What was measured, before it is written or signed.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        The predicate.
+    details : mapping of str to bytes
+        Detail files by name.
+    profiles : mapping of str to mapping
+        Arrays of every fingerprint by id.
+    tensors : TensorList
+    """
+
+    evidence: Evidence
+    details: Mapping[str, bytes]
+    profiles: Mapping[str, Mapping[str, NDArray[Any]]]
+    tensors: TensorList
+
+    def statement(self) -> Statement:
+        """Statement over every file, and over the tree as a whole under the name ``.``."""
+        checkpoint = self.evidence.checkpoint
+        files = tuple(Subject(name=file.path, digest=DigestSet(sha256=file.sha256)) for file in checkpoint.files)
+        tree = Subject(name=".", digest=DigestSet(sha256=checkpoint.tree_digest))
+        return Statement.build(subjects=(*files, tree), predicate_type=EVIDENCE_TYPE, predicate=dump(self.evidence))
+
+
+def measure(
+    path: Path,
+    *,
+    repository: Path | None = None,
+    prompt_set: str | None = None,
+    threads: int | None = None,
+    command: tuple[str, ...] = (),
+    now: datetime | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Measurement:
+    """Measure a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, or a safetensors file.
+    repository : Path, optional
+        A folder to scan for licenses and notices.
+    prompt_set : str, optional
+        Name of a shipped prompt set; runs the model (needs the extra ``torch``).
+    threads : int, optional
+        All cores by default. No measured number depends on it.
+    command : tuple of str
+        The command line, recorded as it is.
+    now : datetime, optional
+        Time of the measurement; this machine's clock by default.
+    progress : callable
+        Told the bytes read and the bytes there are.
+
+    Raises
+    ------
+    AttestError
+        The checkpoint, the repository or the prompt set cannot be used.
+    """
+    checkpoint = open_checkpoint(path)
+    model = place_tensors(checkpoint)
+    read = _sweep(model, threads, progress)
+    profiles = {one.id: one.profile(model, read.tensors) for one in FINGERPRINTS}
+    tensors = _tensor_list(model, read)
+    details = _details(read, tensors, profiles)
+    licenses = _scan(repository, details)
+    activations = _run(path, prompt_set, details)
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    evidence = Evidence(
+        measured_at=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        command=command,
+        tool=this_tool(),
+        environment=environment("numba", "numpy"),
+        assurance_level="self-attested",
+        checkpoint=_summarize_checkpoint(checkpoint, read),
+        architecture=_summarize_architecture(model),
+        tensors=_summarize_tensors(model, tensors),
+        fingerprints=_summarize_fingerprints(profiles),
+        activations=activations,
+        licenses=licenses,
+        details=tuple(
+            describe_detail(name, _JSON if name.endswith(".json") else _ARRAYS, data)
+            for name, data in sorted(details.items())
+        ),
+        does_not_show=DOES_NOT_SHOW,
+    )
+    return Measurement(
+        evidence=evidence,
+        details=details,
+        profiles={name: profile.arrays for name, profile in profiles.items()},
+        tensors=tensors,
+    )
+
+
+def _sweep(model: Model, threads: int | None, progress: Callable[[int, int], None]) -> Sweep:
+    placed = {one.tensor.name: one for one in model.tensors}
+    total = sum(file.size for file in model.checkpoint.tree.files)
+    done = 0
+
+    def accumulators(tensor: Tensor) -> dict[str, Accumulator]:
+        makers = dict(collect_exact(placed[tensor.name]))
+        for fingerprint in FINGERPRINTS:
+            makers |= fingerprint.collect(model, placed[tensor.name])
+        return {name: make() for name, make in makers.items()}
+
+    def advance(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(done, total)
+
+    return sweep(model.checkpoint, accumulators, threads=threads, progress=advance)
+
+
+def _tensor_list(model: Model, read: Sweep) -> TensorList:
+    rows = []
+    for placed in model.tensors:
+        tensor, result = placed.tensor, read.tensors[placed.tensor.name]
+        sums = result.collected.get("exact")
+        rows.append(
+            TensorRow(
+                name=tensor.name,
+                file=tensor.file,
+                begin=tensor.begin,
+                end=tensor.end,
+                dtype=tensor.dtype,
+                shape=tensor.shape,
+                digest=result.digest,
+                role=placed.role,
+                layer=placed.layer,
+                expert=placed.expert,
+                moments=describe(sums) if isinstance(sums, ExactSums) else None,
+            )
+        )
+    return TensorList(tensors=tuple(rows))
+
+
+def _details(read: Sweep, tensors: TensorList, profiles: Mapping[str, Profile]) -> dict[str, bytes]:
+    """Contents of the detail files that every measurement has."""
+    chunks = ChunkList(
+        files=tuple(
+            FileChunks(
+                path=file.path,
+                chunks=tuple(
+                    Chunk(begin=chunk.begin, size=chunk.size, sha256=chunk.digest.hex(), tensor=chunk.tensor)
+                    for chunk in file.chunks
+                ),
+            )
+            for file in read.files
+        )
+    )
+    details = {CHUNKS_NAME: canonical(dump(chunks)), TENSORS_NAME: canonical(dump(tensors))}
+    for name, profile in profiles.items():
+        if profile.arrays:
+            details[_detail_name(name)] = pack_arrays(profile.arrays, {"fingerprint": name})
+    return details
+
+
+def _detail_name(fingerprint: str) -> str:
+    return f"detail/{fingerprint.replace('/', '.')}.safetensors"
+
+
+def _scan(repository: Path | None, details: dict[str, bytes]) -> LicenseSummary | None:
+    if repository is None:
+        return None
+    summary, data = summarize(scan(repository))
+    details[summary.detail] = data
+    return summary
+
+
+def _run(path: Path, prompt_set: str | None, details: dict[str, bytes]) -> ActivationSummary | None:
+    if prompt_set is None:
+        return None
+    from attest.activation import measure_activations  # noqa: PLC0415 - needs torch, which measuring does not
+
+    activations = measure_activations(path, prompt_set)
+    details[activations.detail_name] = activations.detail
+    return activations.summary
+
+
+def _summarize_checkpoint(checkpoint: Checkpoint, read: Sweep) -> CheckpointSummary:
+    files = read.files
+    if len(files) > MAX_LISTED_FILES:
+        files = tuple(file for file in files if file.path in checkpoint.headers)[:MAX_LISTED_FILES]
+    return CheckpointSummary(
+        name=checkpoint.name,
+        format=checkpoint.format,
+        files=tuple(File(path=file.path, size=file.size, sha256=file.sha256) for file in files),
+        file_count=len(read.files),
+        bytes=sum(file.size for file in read.files),
+        tree_digest=tree_digest((file.path, file.size, file.sha256) for file in read.files),
+        ignored=checkpoint.tree.ignored,
+        findings=checkpoint.findings,
+    )
+
+
+def _summarize_architecture(model: Model) -> Architecture:
+    return Architecture(
+        family=model.family,
+        layers=model.n_layers,
+        d_model=model.d_model,
+        d_ff=model.d_ff,
+        heads=model.n_heads,
+        kv_heads=model.n_kv_heads,
+        d_head=model.d_head,
+    )
+
+
+def _summarize_tensors(model: Model, tensors: TensorList) -> TensorSummary:
+    unmapped = [one.tensor.name for one in model.tensors if one.role is None]
+    moments = [row.moments for row in tensors.tensors if row.moments]
+    return TensorSummary(
+        count=len(model.tensors),
+        parameters=sum(one.tensor.size for one in model.tensors),
+        dtypes=dict(sorted(Counter(one.tensor.dtype for one in model.tensors).items())),
+        unmapped_count=len(unmapped),
+        unmapped=tuple(unmapped[:_MAX_UNMAPPED]),
+        non_finite=sum(one.nans + one.infinities for one in moments),
+    )
+
+
+def _summarize_fingerprints(profiles: Mapping[str, Profile]) -> tuple[FingerprintSummary, ...]:
+    moments = FingerprintSummary(id=MOMENTS_ID, detail=TENSORS_NAME, not_measured=None, table=None)
+    return (
+        moments,
+        *(
+            FingerprintSummary(
+                id=name,
+                detail=_detail_name(name) if profile.arrays else None,
+                not_measured=profile.not_measured,
+                table=profile.table,
+            )
+            for name, profile in profiles.items()
+        ),
+    )
+
+
+def this_tool() -> Tool:
+    """Version of the program, and a digest over its own Python files."""
+    package = Path(__file__).resolve().parent
+    files = []
+    for file in package.rglob("*.py"):
+        data = file.read_bytes()
+        files.append((file.relative_to(package).as_posix(), len(data), sha256(data)))
+    return Tool(name="attest", version=__version__, source_sha256=tree_digest(files))
+
+
+def environment(*packages: str) -> Environment:
+    """Where this runs: versions of the interpreter, the system and these packages; no names of users or hosts."""
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return Environment(
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.release()}",
+        machine=platform.machine(),
+        packages=versions,
+    )

@@ -1,0 +1,68 @@
+"""``attention-std-correlation/v1``: the published statistic, for comparison only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.compare.comparison import Test
+from attest.compare.fingerprints import Fingerprints
+from attest.compare.outcome import Outcome, left_out
+from attest.compare.permutation import signed_digits
+
+__all__ = ["attention_std_correlation"]
+
+_ID = "attention-std-correlation/v1"
+_STD = "attention-std/v1"
+
+
+def attention_std_correlation(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """Pearson correlation of the per-layer standard deviations of W_Q, W_K, W_V and W_O, averaged over the four.
+
+    Notes
+    -----
+    Each profile is standardized over layers; where depths differ, the shorter is interpolated linearly, and the note
+    says so. Descriptive: both profiles follow depth, so networks trained apart with one recipe agree. It has no null
+    distribution here and carries no p-value.
+
+    References
+    ----------
+    HonestAGI, "Intrinsic Fingerprint of LLMs", 2025, section 3.
+    """
+    mine, theirs = a.arrays.get(_STD, {}), b.arrays.get(_STD, {})
+    correlations = {}
+    for role in ("q", "k", "v", "o"):
+        if role in mine and role in theirs:
+            value = _correlate(mine[role], theirs[role])
+            if value is not None:
+                correlations[role] = value
+    if not correlations:
+        return Outcome(not_compared=left_out(_ID, "no profile of two or more layers that varies in both"))
+    each = ", ".join(f"{role} {signed_digits(value)}" for role, value in correlations.items())
+    depth = "" if a.side.layers == b.side.layers else "; the shorter profile was interpolated"
+    test = Test(
+        id=_ID,
+        calibration="descriptive",
+        statistic=signed_digits(sum(correlations.values()) / len(correlations)),
+        z=None,
+        pvalue=None,
+        smallest_pvalue=None,
+        normal_pvalue=None,
+        n=max(a.side.layers, b.side.layers),
+        layers=(),
+        null_distribution=None,
+        note=f"mean of the correlations {each}{depth}; networks trained apart with one recipe reach 0.85 to 0.98,"
+        " so it is no evidence by itself",
+    )
+    return Outcome(tests=(test,))
+
+
+def _correlate(left: NDArray[np.float64], right: NDArray[np.float64]) -> float | None:
+    """Pearson correlation of two profiles; None where one is constant, not finite, or shorter than two layers."""
+    length = max(left.size, right.size)
+    if min(left.size, right.size) < 2 or not (np.isfinite(left).all() and np.isfinite(right).all()):
+        return None
+    x, y = (np.interp(np.linspace(0, 1, length), np.linspace(0, 1, one.size), one) for one in (left, right))
+    x, y = x - x.mean(), y - y.mean()
+    scale = float(np.sqrt(np.sum(x * x) * np.sum(y * y)))
+    return float(np.sum(x * y)) / scale if scale > 0 else None

@@ -1,0 +1,180 @@
+"""Exact correspondence of norms, gains and biases: unit i of A with unit i of B."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.compare.features import normal_scores, unit_rows
+from attest.compare.fingerprints import Fingerprints
+from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_layers
+from attest.compare.permutation import Pairing
+
+__all__ = [
+    "head_norm_correspondence",
+    "neuron_norm_correspondence",
+    "norm_gain_correspondence",
+    "qkv_bias_correspondence",
+    "residual_norm_correspondence",
+]
+
+_NORMS = "unit-norms/v1"
+_GAINS = "norm-gain/v1"
+_BIASES = "qkv-bias/v1"
+_MIN_HEADS = 4
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def neuron_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """``neuron-norm-correspondence/v1``: norms of gate rows, up rows and down columns, each layer by itself."""
+    test_id = "neuron-norm-correspondence/v1"
+    mine, theirs = a.arrays.get(_NORMS, {}), b.arrays.get(_NORMS, {})
+    layers, reasons = shared_layers(a, b)
+    pairings = []
+    for layer in layers:
+        names = [f"layers.{layer}.neuron.{part}" for part in ("gate", "up", "down")]
+        pairings += _paired(layer, mine, theirs, names)
+    if not pairings:
+        return Outcome(not_compared=left_out(test_id, "no layer has neuron norms of one size in both"))
+    return exact_outcome(
+        test_id,
+        a,
+        b,
+        pairings,
+        method="the neurons of every layer of B, each layer by itself",
+        note="z of the normal scores of neuron norms, index by index; a permutation of hidden neurons defeats it",
+        reasons=reasons,
+    )
+
+
+def residual_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """``residual-norm-correspondence/v1``: norms along every residual dimension, one order for all layers."""
+    parts = [f"residual.{role}" for role in ("q", "k", "v", "o", "gate", "up", "down")]
+    return _on_residual_axis("residual-norm-correspondence/v1", _NORMS, a, b, parts, outside=())
+
+
+def norm_gain_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """``norm-gain-correspondence/v1``: gains of the norms on the residual stream, one order for all layers."""
+    parts = ["attention_norm", "attention_output_norm", "mlp_norm", "output_norm"]
+    return _on_residual_axis("norm-gain-correspondence/v1", _GAINS, a, b, parts, outside=("embed_norm", "final_norm"))
+
+
+def qkv_bias_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """``qkv-bias-correspondence/v1``: query, key and value biases of whole heads, each layer by itself.
+
+    Notes
+    -----
+    Only whole heads are exchangeable (whole groups where queries share keys): rotary positions single out what lies
+    inside. So few units mean little power; ``smallest_pvalue`` says how little. Each head counts by its direction.
+    """
+    test_id = "qkv-bias-correspondence/v1"
+    mine, theirs = a.arrays.get(_BIASES, {}), b.arrays.get(_BIASES, {})
+    if not mine or not theirs:
+        return Outcome(not_compared=left_out(test_id, "one of the two has no query, key or value biases"))
+    groups, problem = _groups(a, b)
+    if groups is None:
+        return Outcome(not_compared=left_out(test_id, problem))
+    layers, reasons = shared_layers(a, b)
+    pairings = []
+    for layer in layers:
+        names = [f"layers.{layer}.{role}.bias" for role in ("q", "k", "v")]
+        both = [name for name in names if _same_size(mine, theirs, name) and mine[name].size % groups == 0]
+        if both:
+            x, y = (np.hstack([unit_rows(side[name].reshape(groups, -1)) for name in both]) for side in (mine, theirs))
+            pairings.append(Pairing(layer=layer, x=x, y=y))
+    if not pairings:
+        return Outcome(not_compared=left_out(test_id, "no layer has biases of one size in both"))
+    return exact_outcome(
+        test_id,
+        a,
+        b,
+        pairings,
+        method="the heads (groups of heads that share keys) of every layer of B, each layer by itself",
+        note="z of the inner products of the heads' bias directions, index by index",
+        reasons=reasons,
+    )
+
+
+def head_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """``head-norm-correspondence/v1``: norms of whole attention heads, each layer by itself."""
+    test_id = "head-norm-correspondence/v1"
+    mine, theirs = a.arrays.get(_NORMS, {}), b.arrays.get(_NORMS, {})
+    groups, problem = _groups(a, b)
+    if groups is None:
+        return Outcome(not_compared=left_out(test_id, problem))
+    layers, reasons = shared_layers(a, b)
+    pairings = []
+    for layer in layers:
+        names = [f"layers.{layer}.head.{role}" for role in ("q", "k", "v", "o")]
+        both = [name for name in names if _same_size(mine, theirs, name) and mine[name].size % groups == 0]
+        if both:
+            x, y = (np.hstack([_scored_columns(side[name].reshape(groups, -1)) for name in both])
+                    for side in (mine, theirs))  # fmt: skip
+            pairings.append(Pairing(layer=layer, x=x, y=y))
+    if not pairings:
+        return Outcome(not_compared=left_out(test_id, "no layer has head norms of one size in both"))
+    return exact_outcome(
+        test_id,
+        a,
+        b,
+        pairings,
+        method="the heads (groups of heads that share keys) of every layer of B, each layer by itself",
+        note="z of the normal scores of head norms, index by index",
+        reasons=reasons,
+    )
+
+
+def _on_residual_axis(
+    test_id: str, fingerprint: str, a: Fingerprints, b: Fingerprints, parts: Sequence[str], *, outside: Sequence[str]
+) -> Outcome:
+    """One joint statistic: all vectors are reordered by the same permutation of the residual dimensions."""
+    mine, theirs = a.arrays.get(fingerprint, {}), b.arrays.get(fingerprint, {})
+    layers, reasons = shared_layers(a, b)
+    names = {layer: [f"layers.{layer}.{part}" for part in parts] for layer in layers}
+    everything = [*outside, *(name for layer in layers for name in names[layer])]
+    pairings = _paired(-1, mine, theirs, everything)
+    if not pairings:
+        sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
+        return Outcome(not_compared=left_out(test_id, f"no vectors of one size in both (hidden sizes {sizes})"))
+    return exact_outcome(
+        test_id,
+        a,
+        b,
+        pairings,
+        method="the residual dimensions of B, in one order for all layers",
+        note="z of the normal scores along the residual dimensions, index by index; a rotation or permutation of the"
+        " residual stream defeats it",
+        reasons=reasons,
+        layers=[pairing for layer in layers for pairing in _paired(layer, mine, theirs, names[layer])],
+    )
+
+
+def _paired(layer: int, mine: Arrays, theirs: Arrays, names: Sequence[str]) -> list[Pairing]:
+    """Normal scores of the vectors that both have, as one pairing; none where they have none."""
+    both = [name for name in names if _same_size(mine, theirs, name)]
+    if not both:
+        return []
+    x, y = (np.stack([normal_scores(side[name]) for name in both], axis=1) for side in (mine, theirs))
+    return [Pairing(layer=layer, x=x, y=y)]
+
+
+def _scored_columns(rows: NDArray[Any]) -> NDArray[np.float64]:
+    return np.stack([normal_scores(column) for column in rows.T], axis=1)
+
+
+def _same_size(mine: Arrays, theirs: Arrays, name: str) -> bool:
+    return name in mine and name in theirs and mine[name].shape == theirs[name].shape
+
+
+def _groups(a: Fingerprints, b: Fingerprints) -> tuple[int | None, str]:
+    """Groups of heads that may be exchanged as wholes, where both have the same and enough of them."""
+    left, right = a.architecture, b.architecture
+    if left.kv_heads is None or (left.heads, left.kv_heads) != (right.heads, right.kv_heads):
+        return None, "the numbers of attention heads are unknown or differ"
+    if left.kv_heads < _MIN_HEADS:
+        return None, f"only {left.kv_heads} groups of heads may be exchanged; fewer than {_MIN_HEADS} say too little"
+    return left.kv_heads, ""

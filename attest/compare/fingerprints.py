@@ -1,0 +1,103 @@
+"""What a comparison needs of one checkpoint: its fingerprints, measured now or taken from evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from attest.bundle import BUNDLE_NAME
+from attest.checkpoint.arrays import unpack_arrays
+from attest.compare.comparison import Side
+from attest.document import load, parse
+from attest.errors import InputError
+from attest.evidence import EVIDENCE_TYPE, TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow
+from attest.evidence_directory import MAX_DETAIL, STATEMENT_NAME, read_detail, read_statement
+
+__all__ = ["Fingerprints", "holds_evidence", "read_fingerprints"]
+
+_ARRAYS = ".safetensors"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprints:
+    """Fingerprints of one checkpoint.
+
+    Parameters
+    ----------
+    side : Side
+        What it is called, and its digests.
+    architecture : Architecture
+    tensors : tuple of TensorRow
+    arrays : mapping of str to mapping
+        Arrays by fingerprint id and name.
+    """
+
+    side: Side
+    architecture: Architecture
+    tensors: tuple[TensorRow, ...]
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]]
+
+    @classmethod
+    def of(
+        cls,
+        evidence: Evidence,
+        tensors: TensorList,
+        arrays: Mapping[str, Mapping[str, NDArray[Any]]],
+        statement_sha256: str | None,
+    ) -> Fingerprints:
+        """Fingerprints that an evidence predicate and its details hold."""
+        side = Side(
+            name=evidence.checkpoint.name,
+            tree_digest=evidence.checkpoint.tree_digest,
+            statement_sha256=statement_sha256,
+            parameters=evidence.tensors.parameters,
+            layers=evidence.architecture.layers,
+        )
+        return cls(side=side, architecture=evidence.architecture, tensors=tensors.tensors, arrays=arrays)
+
+
+def holds_evidence(path: Path) -> bool:
+    """Whether a path is an evidence directory or a bundle, and not a checkpoint."""
+    if path.is_dir():
+        return (path / STATEMENT_NAME).is_file() or (path / BUNDLE_NAME).is_file()
+    return path.name.endswith(".json")
+
+
+def read_fingerprints(path: Path) -> Fingerprints:
+    """Fingerprints of an evidence directory, every detail file checked against the statement.
+
+    Raises
+    ------
+    InputError
+        The statement is not evidence about a checkpoint.
+    DigestMismatchError
+        A detail file is not the one that the statement names.
+
+    Notes
+    -----
+    No signature is checked here: ``attest verify`` does that.
+    """
+    directory = path if path.is_dir() else path.parent
+    statement = read_statement(path)
+    if statement.predicate_type != EVIDENCE_TYPE:
+        raise InputError(
+            "not-evidence",
+            "is not evidence about one checkpoint",
+            fix="give what attest measure wrote",
+            where=str(path),
+        )
+    evidence = load(Evidence, statement.predicate, where=f"{path.name}#/predicate")
+    held = {detail.name: detail for detail in evidence.details}
+    if TENSORS_NAME not in held:
+        raise InputError("no-detail", f"names no {TENSORS_NAME}", fix="measure again", where=str(path))
+    rows = parse(read_detail(directory, held[TENSORS_NAME]), where=TENSORS_NAME, max_bytes=MAX_DETAIL)
+    arrays = {
+        summary.id: unpack_arrays(read_detail(directory, held[summary.detail]), where=summary.detail)
+        for summary in evidence.fingerprints
+        if summary.detail and summary.detail.endswith(_ARRAYS) and summary.detail in held
+    }
+    return Fingerprints.of(evidence, load(TensorList, rows, where=TENSORS_NAME), arrays, statement.digest)

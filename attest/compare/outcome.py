@@ -1,0 +1,71 @@
+"""What one test on a pair gives: results, and the parts that could not be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from attest.compare.comparison import NotCompared, Test
+from attest.compare.fingerprints import Fingerprints
+from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test
+
+__all__ = ["Outcome", "PairTest", "exact_outcome", "left_out", "shared_layers"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """Results of one test, and what was left out of it."""
+
+    tests: tuple[Test, ...] = ()
+    not_compared: tuple[NotCompared, ...] = ()
+
+
+PairTest: TypeAlias = Callable[[Fingerprints, Fingerprints], Outcome]
+
+
+def left_out(test_id: str, *reasons: str) -> tuple[NotCompared, ...]:
+    """Entries for what a test left out."""
+    return tuple(NotCompared(id=test_id, reason=reason) for reason in reasons)
+
+
+def shared_layers(a: Fingerprints, b: Fingerprints) -> tuple[range, tuple[str, ...]]:
+    """Layers that both have, paired by index, and what that leaves out."""
+    shared = min(a.side.layers, b.side.layers)
+    if a.side.layers == b.side.layers:
+        return range(shared), ()
+    reason = f"layers from {shared} on: one has {a.side.layers} layers, the other {b.side.layers}; paired by index"
+    return range(shared), (reason,)
+
+
+def exact_outcome(
+    test_id: str, a: Fingerprints, b: Fingerprints, pairings: Sequence[Pairing], *, method: str, note: str,
+    reasons: Sequence[str] = (), layers: Sequence[Pairing] | None = None,
+) -> Outcome:  # fmt: skip
+    """Run an exact test on pairings that are permuted independently of each other.
+
+    ``layers`` gives one pairing a layer where ``pairings`` has them all on one axis, for the table of layers.
+
+    Notes
+    -----
+    The seed is public text made of the test and both tree digests, in order, so that A against B and B against A
+    draw the same resamples.
+    """
+    digests = sorted((a.side.tree_digest, b.side.tree_digest))
+    result = permutation_test(pairings, seed=f"{test_id} {digests[0]} {digests[1]}", method=method)
+    if result is None:
+        return Outcome(not_compared=left_out(test_id, *(reasons or ("nothing varies between the units",))))
+    test = Test(
+        id=test_id,
+        calibration="exact",
+        statistic=result.z,
+        z=result.z,
+        pvalue=result.pvalue,
+        smallest_pvalue=result.smallest_pvalue,
+        normal_pvalue=normal_pvalue(result.z),
+        n=result.n,
+        layers=result.layers if layers is None else layer_statistics(layers),
+        null_distribution=result.null_distribution,
+        note=note,
+    )
+    return Outcome(tests=(test,), not_compared=left_out(test_id, *reasons))

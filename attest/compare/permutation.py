@@ -1,0 +1,215 @@
+"""The exact permutation test of a correspondence: unit i of one network with unit i of the other.
+
+Two networks trained apart list their hidden units in no common order: initialization is independent and exchangeable,
+and training treats all units alike. Under that hypothesis the pairing by index is a uniformly random one, and what a
+statistic would be is known exactly, without any assumption on weights, data or size.
+
+References
+----------
+Hoeffding, "A Combinatorial Central Limit Theorem", Ann. Math. Statist. 22, 1951 (the moments). Zhu, Ahmed, Kuditipudi,
+Liang, "Independence Tests for Language Models", ICML 2025, section 3 (the hypothesis). Phipson and Smyth,
+"Permutation P-values Should Never Be Zero", 2010 (the estimator).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from attest.compare.comparison import LayerStatistic, NullDistribution
+from attest.document import decimal
+
+__all__ = ["Pairing", "PermutationTest", "layer_statistics", "normal_pvalue", "permutation_test", "signed_digits"]
+
+MAX_RESAMPLES = 9_999
+MIN_RESAMPLES = 999
+_WORK = 4_000_000_000
+_SMALLEST_NORMAL_P = 1e-6
+_EDGES = tuple(edge / 4 for edge in range(-20, 21))
+_BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pairing:
+    """Units of one layer in both networks, paired by index.
+
+    Parameters
+    ----------
+    layer : int
+        -1 for an axis that all layers share.
+    x, y : ndarray of shape (n_units, n_features), float64
+        Finite. Row i of ``x`` is paired with row i of ``y``.
+    """
+
+    layer: int
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PermutationTest:
+    """Outcome of the test over independent pairings.
+
+    Parameters
+    ----------
+    z : float
+        Stouffer's sum of the pairings' standardized statistics; mean 0 and variance 1 under the null, exactly.
+    pvalue : float
+        Two-sided, (C + 1) / (n_resamples + 1).
+    smallest_pvalue : float
+        1 / (n_resamples + 1), or what the number of distinct pairings allows where that is larger.
+    n : int
+        Units in all pairings.
+    layers : tuple of LayerStatistic
+    null_distribution : NullDistribution
+    """
+
+    z: float
+    pvalue: float
+    smallest_pvalue: float
+    n: int
+    layers: tuple[LayerStatistic, ...]
+    null_distribution: NullDistribution
+
+
+def layer_statistics(pairings: Sequence[Pairing]) -> tuple[LayerStatistic, ...]:
+    """Statistic and z of each pairing by itself; those that do not vary are left out."""
+    standardized = [(one, *_standardize(one)) for one in pairings if one.x.shape[0] > 1]
+    return tuple(
+        LayerStatistic(
+            layer=one.layer, n=one.x.shape[0], statistic=signed_digits(statistic), z=signed_digits(statistic / spread)
+        )
+        for one, _, statistic, spread in standardized
+        if spread > 0
+    )
+
+
+def permutation_test(
+    pairings: Sequence[Pairing], *, seed: str, method: str, max_resamples: int = MAX_RESAMPLES
+) -> PermutationTest | None:
+    """Test whether units correspond by index.
+
+    Parameters
+    ----------
+    pairings : sequence of Pairing
+        Permuted independently of each other; put what shares an axis into one.
+    seed : str
+        Public text that fixes the resamples.
+    method : str
+        What is permuted, in words.
+    max_resamples : int
+        Fewer are drawn for large networks, never fewer than 999.
+
+    Returns
+    -------
+    PermutationTest or None
+        None where no pairing varies.
+
+    Notes
+    -----
+    With features centered over units, T = sum_i <x_i, y_i> has mean 0 and variance
+    tr((X'X)(Y'Y)) / (n - 1) over all n! pairings; z = T / sqrt(variance). Resamples come from Philox-4x64 keyed by
+    SHA-256 of the seed and Fisher and Yates' shuffle.
+    """
+    usable = [(one, *_standardize(one)) for one in pairings if one.x.shape[0] > 1]
+    usable = [item for item in usable if item[3] > 0]
+    if not usable:
+        return None
+    work = sum(one.x.size for one, *_ in usable)
+    resamples = max(MIN_RESAMPLES, min(max_resamples, _WORK // work))
+    scale = math.sqrt(len(usable))
+    observed = sum(statistic / spread for _, _, statistic, spread in usable) / scale
+    null = np.zeros(resamples)
+    for one, (x, y), _, spread in usable:
+        null += _resample(x, y, resamples, f"{seed} {one.layer}") / (spread * scale)
+    extreme = int(np.count_nonzero(np.abs(null) >= abs(observed) - 1e-9))
+    return PermutationTest(
+        z=signed_digits(observed),
+        pvalue=signed_digits((extreme + 1) / (resamples + 1)),
+        smallest_pvalue=signed_digits(max(1 / (resamples + 1), _fewest_pairings([one for one, *_ in usable]))),
+        n=sum(one.x.shape[0] for one, *_ in usable),
+        layers=layer_statistics([one for one, *_ in usable]),
+        null_distribution=_describe(null, method, seed),
+    )
+
+
+def _standardize(
+    one: Pairing,
+) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], float, float]:
+    """Centered features, the statistic, and its standard deviation under the null."""
+    x = np.ascontiguousarray(one.x - one.x.mean(axis=0))
+    y = np.ascontiguousarray(one.y - one.y.mean(axis=0))
+    variance = float(np.sum((x.T @ x) * (y.T @ y))) / (x.shape[0] - 1)
+    return (x, y), float(np.sum(x * y)), math.sqrt(max(variance, 0.0))
+
+
+def _fewest_pairings(pairings: Sequence[Pairing]) -> float:
+    """Chance of the identity among all pairings: no permutation test can give less."""
+    return math.exp(-sum(math.lgamma(one.x.shape[0] + 1) for one in pairings))
+
+
+def _resample(x: NDArray[np.float64], y: NDArray[np.float64], resamples: int, seed: str) -> NDArray[np.float64]:
+    """Statistic of ``resamples`` random pairings."""
+    key = np.frombuffer(hashlib.sha256(seed.encode()).digest()[:16], np.uint64)
+    source = np.random.Philox(key=key)
+    order = np.arange(x.shape[0])
+    sums = np.empty(resamples)
+    for begin in range(0, resamples, _BATCH):
+        here = sums[begin : begin + _BATCH]
+        draws = source.random_raw(here.size * order.size) >> np.uint64(32)
+        _shuffle_and_sum(x, y, draws.reshape(here.size, order.size), order, here)
+    return sums
+
+
+@njit(nogil=True, cache=True)
+def _shuffle_and_sum(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    draws: NDArray[np.uint64],
+    order: NDArray[np.int64],
+    sums: NDArray[np.float64],
+) -> None:
+    n, width = x.shape
+    for resample in range(sums.size):
+        for position in range(n - 1, 0, -1):
+            other = np.int64((draws[resample, position] * np.uint64(position + 1)) >> np.uint64(32))
+            order[position], order[other] = order[other], order[position]
+        total = 0.0
+        for unit in range(n):
+            partner = order[unit]
+            for feature in range(width):
+                total += x[unit, feature] * y[partner, feature]
+        sums[resample] = total
+
+
+def _describe(null: NDArray[np.float64], method: str, seed: str) -> NullDistribution:
+    inside = np.clip(null, _EDGES[0], _EDGES[-1])
+    counts, _ = np.histogram(inside, bins=np.array(_EDGES))
+    return NullDistribution(
+        method=method,
+        resamples=null.size,
+        seed=seed,
+        mean=signed_digits(float(null.mean())),
+        sd=signed_digits(float(null.std(ddof=1))),
+        edges=_EDGES,
+        counts=tuple(int(count) for count in counts),
+    )
+
+
+def normal_pvalue(z: float) -> float:
+    """Two-sided tail of the normal distribution, never below 1e-6: beyond that, quote z."""
+    return signed_digits(max(math.erfc(abs(z) / math.sqrt(2)), _SMALLEST_NORMAL_P))
+
+
+def signed_digits(value: float) -> float:
+    """The value with the 6 significant digits that are signed and shown.
+
+    Sums of floats may differ in the last bits between machines; 6 digits do not.
+    """
+    return float(decimal(value, 6))
