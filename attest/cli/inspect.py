@@ -1,0 +1,112 @@
+"""``attest inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from attest.architecture import Model, place_tensors
+from attest.bundle import read_bundle
+from attest.checkpoint import open_checkpoint
+from attest.cli.options import emit, format_option, output_option
+from attest.compare.fingerprints import holds_evidence
+from attest.document import dump
+from attest.evidence_directory import read_statement
+from attest.statement import Statement
+from attest.terminal import visible
+
+__all__ = ["command"]
+
+
+@click.command("inspect")
+@click.argument("path", type=click.Path(path_type=Path))
+@output_option
+@format_option
+def command(path: Path, output: Path | None, force: bool, style: str) -> None:
+    """Show what PATH holds: a checkpoint's tensors and their roles, or a statement.
+
+    Reads headers only and verifies nothing.
+    """
+    if holds_evidence(path):
+        text, value = _inspect_statement(path)
+    else:
+        text, value = _inspect_checkpoint(place_tensors(open_checkpoint(path)))
+    emit(text, value, style=style, output=output, force=force)
+
+
+def _inspect_statement(path: Path) -> tuple[str, Any]:
+    statement = read_statement(path)
+    signer = _signer(path)
+    lines = [
+        f"statement   {statement.digest}",
+        f"predicate   {visible(statement.predicate_type)}",
+        f"signed by   {signer or 'nobody: not signed'}",
+        f"verified    nothing; run: attest verify {visible(str(path))} --key PUBLIC_KEY",
+        *_subjects(statement),
+    ]
+    value = {
+        "statementSha256": statement.digest,
+        "signerKeySha256": signer,
+        "predicateType": statement.predicate_type,
+        "subjects": [dump(subject) for subject in statement.subjects],
+        "predicate": statement.predicate,
+    }
+    return "\n".join(lines), value
+
+
+def _signer(path: Path) -> str | None:
+    """Digest of the key that a bundle claims, None for a statement that is not signed."""
+    if path.is_dir() and not (path / "statement.sigstore.json").is_file():
+        return None
+    return read_bundle(path)[0].key_hint
+
+
+def _subjects(statement: Statement) -> list[str]:
+    return [f"subject     {subject.digest.sha256}  {visible(subject.name)}" for subject in statement.subjects]
+
+
+def _inspect_checkpoint(model: Model) -> tuple[str, Any]:
+    checkpoint = model.checkpoint
+    unmapped = sum(1 for one in model.tensors if one.role is None)
+    width = max((len(visible(one.tensor.name)) for one in model.tensors), default=0)
+    lines = [
+        f"checkpoint  {visible(checkpoint.name)}  {len(checkpoint.tree.files)} files, format {checkpoint.format}",
+        (
+            f"layout      {model.family or 'unknown family'}, {model.n_layers} layers, {len(model.tensors)} tensors,"
+            f" {unmapped} without a role"
+        ),
+        *(f"finding     {one.code}: {visible(one.path)}: {visible(one.text)}" for one in checkpoint.findings),
+        "",
+    ]
+    rows = []
+    for one in model.tensors:
+        tensor = one.tensor
+        place = "-" if one.layer is None else str(one.layer)
+        shape = "x".join(map(str, tensor.shape)) or "scalar"
+        lines.append(
+            f"{visible(tensor.name):{width}}  {tensor.dtype:5} {shape:>14}  layer {place:>3}  {one.role or '-'}"
+        )
+        rows.append(
+            {
+                "name": tensor.name,
+                "dtype": tensor.dtype,
+                "shape": list(tensor.shape),
+                "file": tensor.file,
+                "begin": tensor.begin,
+                "end": tensor.end,
+                "role": one.role,
+                "layer": one.layer,
+                "expert": one.expert,
+            }
+        )
+    value = {
+        "name": checkpoint.name,
+        "format": checkpoint.format,
+        "family": model.family,
+        "layers": model.n_layers,
+        "findings": [dump(one) for one in checkpoint.findings],
+        "tensors": rows,
+    }
+    return "\n".join(lines), value

@@ -1,0 +1,104 @@
+"""``attest measure``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from attest.cli.options import emit, format_option
+from attest.cli.progress import Progress
+from attest.document import dump
+from attest.errors import InputError
+from attest.evidence import Evidence
+from attest.evidence_directory import write_evidence
+from attest.measure import measure
+from attest.terminal import visible
+
+__all__ = ["command"]
+
+
+@click.command("measure")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--repo", type=click.Path(path_type=Path), help="Folder to scan for licenses and notices.")
+@click.option("--activations", metavar="PROMPTSET", help="Also run the model on a shipped prompt set (needs torch).")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads for the read; no number depends on it.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="EVIDENCE_DIR", help="Folder to make."
+)
+@click.option("--force", is_flag=True, help="Replace EVIDENCE_DIR if it holds earlier evidence.")
+@format_option
+def command(
+    checkpoint: Path, repo: Path | None, activations: str | None, threads: int | None, output: Path, force: bool, style: str
+) -> None:  # fmt: skip
+    """Measure CHECKPOINT, a folder of safetensors files or one such file.
+
+    Every byte is read once: SHA-256 of files and chunks, exact moments of every tensor, and fingerprints that can be
+    shared without the weights. Nothing in the checkpoint is ever executed.
+    """
+    if output.resolve().is_relative_to(checkpoint.resolve()) and checkpoint.is_dir():
+        raise InputError(
+            "output-in-checkpoint",
+            "lies inside the checkpoint, which would change it",
+            fix="choose a folder beside it",
+            where=str(output),
+        )
+    if output.exists() and not force:
+        raise InputError("output-exists", "is there already", fix="give another name, or --force", where=str(output))
+    progress = Progress()
+    try:
+        measurement = measure(
+            checkpoint,
+            repository=repo,
+            prompt_set=activations,
+            threads=threads,
+            command=_recorded_command(checkpoint, repo, activations),
+            progress=progress,
+        )
+    finally:
+        progress.close()
+    statement = measurement.statement()
+    write_evidence(output, statement, measurement.details, force=force)
+    value = {"directory": str(output), "statementSha256": statement.digest, "evidence": dump(measurement.evidence)}
+    emit(_describe(measurement.evidence, output), value, style=style, output=None, force=False)
+
+
+def _recorded_command(checkpoint: Path, repo: Path | None, activations: str | None) -> tuple[str, ...]:
+    """Command line as it is signed: the last part of each path only, no names of users or folders."""
+    words = ["attest", "measure", checkpoint.resolve().name]
+    if repo is not None:
+        words += ["--repo", repo.resolve().name]
+    if activations is not None:
+        words += ["--activations", activations]
+    return tuple(words)
+
+
+def _describe(evidence: Evidence, output: Path) -> str:
+    checkpoint, tensors, sizes = evidence.checkpoint, evidence.tensors, evidence.architecture
+    lines = [
+        f"measured    {visible(checkpoint.name)}: {checkpoint.file_count} files, {checkpoint.bytes:,} bytes, all read once",
+        f"tree        {checkpoint.tree_digest}",
+        (
+            f"tensors     {tensors.count:,} with {tensors.parameters:,} parameters"
+            f" ({', '.join(f'{count} {dtype}' for dtype, count in tensors.dtypes.items())})"
+        ),
+        (
+            f"layout      {sizes.family or 'unknown family'}, {sizes.layers} layers,"
+            f" d_model {sizes.d_model or '?'}, d_ff {sizes.d_ff or '?'}, heads {sizes.heads or '?'}"
+        ),
+        f"unmapped    {tensors.unmapped_count} tensors without a role; {tensors.non_finite} values not finite",
+    ]
+    lines += [f"{'fingerprint':11} {one.id}{_reason(one.not_measured)}" for one in evidence.fingerprints]
+    if evidence.activations:
+        run = evidence.activations
+        lines.append(f"activations {run.id} on {run.prompt_set}: {run.sequences} sequences, {run.tokens} tokens")
+    if evidence.licenses:
+        found = evidence.licenses
+        lines.append(f"licenses    {found.finding_count} findings in {found.files_scanned} files")
+    lines += [f"finding     {one.code}: {visible(one.path)}: {visible(one.text)}" for one in checkpoint.findings]
+    lines += [f"evidence    {visible(str(output))}", f"next        attest sign {visible(str(output))} --key key.pem"]
+    return "\n".join(lines)
+
+
+def _reason(not_measured: str | None) -> str:
+    return f": {not_measured}" if not_measured else ""

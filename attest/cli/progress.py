@@ -1,0 +1,41 @@
+"""Progress on stderr: bytes, rate and time left on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+__all__ = ["Progress"]
+
+_EVERY_ON_TERMINAL = 0.2
+_EVERY_ELSEWHERE = 30.0
+_GIGABYTE = 1e9
+
+
+class Progress:
+    """Told how many bytes of how many were read; writes at most a few times a second."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._every = _EVERY_ON_TERMINAL if self._terminal else _EVERY_ELSEWHERE
+        self._began = self._wrote = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` bytes were read."""
+        now = time.monotonic()
+        if now - self._wrote < self._every:
+            return
+        self._wrote = now
+        rate = done / max(now - self._began, 1e-9)
+        left = (total - done) / max(rate, 1e-9)
+        line = (
+            f"read {done / _GIGABYTE:.2f} of {total / _GIGABYTE:.2f} GB, {rate / _GIGABYTE:.2f} GB/s, {left:.0f} s left"
+        )
+        click.echo(f"\r\x1b[K{line}" if self._terminal else line, nl=not self._terminal, err=True)
+
+    def close(self) -> None:
+        """Clear the line on a terminal."""
+        if self._terminal:
+            click.echo("\r\x1b[K", nl=False, err=True)
