@@ -1,0 +1,262 @@
+"""Measuring again: the same code, run on a reader's own copy, against what was signed.
+
+Reproducing is ``measure`` run again, not a second implementation. Numbers of the exact class must be identical to the
+bit; an activation profile must agree within its tolerance. No signature is checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from attest.activation import Activations, compare_activations
+from attest.checkpoint.arrays import unpack_arrays
+from attest.document import decimal, dump, load, parse
+from attest.errors import AttestError, InputError
+from attest.evidence import CHUNKS_NAME, EVIDENCE_TYPE, TENSORS_NAME, Detail, Evidence, TensorList
+from attest.evidence_directory import MAX_DETAIL, read_detail, read_statement
+from attest.measure import Measurement, measure
+
+__all__ = ["Outcome", "Reproduction", "Value", "reproduce"]
+
+Outcome = Literal["identical", "within-tolerance", "differs", "not-measured"]
+_MAX_NAMED = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Value:
+    """One signed value, and how it came out again.
+
+    Parameters
+    ----------
+    name : str
+        What it is, such as ``fingerprint unit-norms/v1``.
+    outcome : {"identical", "within-tolerance", "differs", "not-measured"}
+    message : str
+        By how much it differs, or why it was not measured. May quote names from the checkpoint.
+    """
+
+    name: str
+    outcome: Outcome
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reproduction:
+    """All values, in the order of the evidence.
+
+    Parameters
+    ----------
+    checkpoint : str
+        Name as signed.
+    statement_sha256 : str
+    values : tuple of Value
+    """
+
+    checkpoint: str
+    statement_sha256: str
+    values: tuple[Value, ...]
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether every value that was measured again came out the same, and at least one was."""
+        outcomes = [value.outcome for value in self.values]
+        return "differs" not in outcomes and any(outcome != "not-measured" for outcome in outcomes)
+
+
+def reproduce(
+    path: Path,
+    *,
+    checkpoint: Path,
+    repository: Path | None = None,
+    run_model: bool = True,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Reproduction:
+    """Measure a checkpoint again and compare, value by value.
+
+    Parameters
+    ----------
+    path : Path
+        Bundle or evidence directory. Differences are told in detail only where the detail files are beside it.
+    checkpoint : Path
+        The reader's own copy.
+    repository : Path, optional
+        The reader's own copy of the repository that was scanned.
+    run_model : bool
+        Whether to run the model again where the evidence holds activations.
+    threads : int, optional
+    progress : callable
+
+    Raises
+    ------
+    InputError
+        The statement is not evidence about one checkpoint.
+    CheckpointError
+        The checkpoint cannot be measured.
+    """
+    statement = read_statement(path)
+    if statement.predicate_type != EVIDENCE_TYPE:
+        raise InputError(
+            "not-evidence",
+            "is not evidence about one checkpoint",
+            fix="give what attest measure wrote",
+            where=str(path),
+        )
+    evidence = load(Evidence, statement.predicate, where=f"{path.name}#/predicate")
+    prompt_set = evidence.activations.prompt_set if evidence.activations and run_model else None
+    again = measure(checkpoint, repository=repository, prompt_set=prompt_set, threads=threads, progress=progress)
+    directory = path if path.is_dir() else path.parent
+    return Reproduction(
+        checkpoint=evidence.checkpoint.name,
+        statement_sha256=statement.digest,
+        values=tuple(_values(evidence, again, directory)),
+    )
+
+
+def _values(evidence: Evidence, again: Measurement, directory: Path) -> Iterator[Value]:
+    yield _files(evidence, again)
+    details = {detail.name: detail for detail in evidence.details}
+    for name, label, explain in (
+        (CHUNKS_NAME, "chunk digests", _explain_bytes),
+        (TENSORS_NAME, "tensors and moments", _explain_tensors),
+    ):
+        if name in details:
+            yield _detail(label, details[name], again, directory, explain)
+    yield _equal("architecture", evidence.architecture, again.evidence.architecture)
+    yield _equal("tensor totals", evidence.tensors, again.evidence.tensors)
+    fresh = {one.id: one for one in again.evidence.fingerprints}
+    for signed in evidence.fingerprints:
+        label = f"fingerprint {signed.id}"
+        if signed.id not in fresh:
+            yield Value(name=label, outcome="not-measured", message="this version of attest does not know it")
+        elif signed.detail and signed.detail in details and signed.detail != TENSORS_NAME:
+            yield _detail(label, details[signed.detail], again, directory, _explain_arrays)
+        yield _equal(f"{label}, table", signed, fresh.get(signed.id))
+    if evidence.licenses:
+        yield _licenses(evidence, again)
+    if evidence.activations:
+        yield _activations(evidence, again, details, directory)
+
+
+def _files(evidence: Evidence, again: Measurement) -> Value:
+    signed, fresh = evidence.checkpoint, again.evidence.checkpoint
+    if signed.tree_digest == fresh.tree_digest:
+        message = f"{fresh.file_count} files, {fresh.bytes} bytes, tree {fresh.tree_digest}"
+        return Value(name="checkpoint files", outcome="identical", message=message)
+    theirs, mine = ({file.path: file.sha256 for file in one.files} for one in (signed, fresh))
+    kinds = (
+        ("differ", [path for path in theirs if path in mine and theirs[path] != mine[path]]),
+        ("missing", [path for path in theirs if path not in mine]),
+        ("not in the evidence", [path for path in mine if path not in theirs]),
+    )
+    message = "; ".join(f"{kind}: {_some(paths)}" for kind, paths in kinds if paths)
+    return Value(name="checkpoint files", outcome="differs", message=message or "only files that are not listed differ")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more
+
+
+def _equal(name: str, signed: object, fresh: object) -> Value:
+    if signed == fresh:
+        return Value(name=name, outcome="identical", message="")
+    if signed is None or fresh is None:
+        return Value(name=name, outcome="not-measured", message="one of the two is missing")
+    before, after = dump(signed), dump(fresh)
+    changed = [f"{key} was {_short(before[key])}, now {_short(after.get(key))}"
+               for key in before if before[key] != after.get(key)]  # fmt: skip
+    return Value(name=name, outcome="differs", message="; ".join(changed))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+Explain = Callable[[bytes, bytes], str]
+
+
+def _detail(name: str, signed: Detail, again: Measurement, directory: Path, explain: Explain) -> Value:
+    """A detail file: identical by its digest alone, explained where the signed one is at hand."""
+    fresh = again.details.get(signed.name)
+    if fresh is None:
+        return Value(name=name, outcome="not-measured", message="was not measured this time")
+    now = next(detail for detail in again.evidence.details if detail.name == signed.name)
+    if now.sha256 == signed.sha256:
+        return Value(name=name, outcome="identical", message=f"{now.size} bytes, sha256 {now.sha256}")
+    try:
+        message = explain(read_detail(directory, signed), fresh)
+    except AttestError as error:
+        message = f"the signed detail file is not at hand ({error.message})"
+    return Value(name=name, outcome="differs", message=message)
+
+
+def _explain_bytes(_signed: bytes, _fresh: bytes) -> str:
+    return "the files differ; attest verify --checkpoint names file, chunk and tensor"
+
+
+def _explain_tensors(signed: bytes, fresh: bytes) -> str:
+    before, after = (
+        {
+            row.name: row
+            for row in load(TensorList, parse(data, where=TENSORS_NAME, max_bytes=MAX_DETAIL), where="").tensors
+        }
+        for data in (signed, fresh)
+    )
+    kinds = (
+        (
+            "tensors with other values",
+            [name for name in before if name in after and before[name].digest != after[name].digest],
+        ),
+        ("tensors missing", [name for name in before if name not in after]),
+        ("tensors added", [name for name in after if name not in before]),
+        ("moments", [name for name in before if name in after and before[name].moments != after[name].moments]),
+    )
+    return "; ".join(f"{kind}: {_some(names)}" for kind, names in kinds if names) or "places in the files differ"
+
+
+def _explain_arrays(signed: bytes, fresh: bytes) -> str:
+    before, after = (unpack_arrays(data, where="detail") for data in (signed, fresh))
+    largest, where, changed = 0.0, "", 0
+    for name in before:
+        if name not in after or before[name].shape != after[name].shape:
+            return f"{name} is missing or has another shape"
+        difference = _largest_difference(before[name], after[name])
+        changed += difference > 0
+        if difference > largest:
+            largest, where = difference, name
+    return f"{changed} of {len(before)} arrays differ, most by {decimal(largest, 3)} in {where}"
+
+
+def _largest_difference(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> float:
+    if not before.size:
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(before.astype(np.float64) - after.astype(np.float64))
+    same = (before == after) | (np.isnan(before) & np.isnan(after))
+    return float(np.max(np.where(same, 0.0, np.nan_to_num(difference, nan=1e308, posinf=1e308))))
+
+
+def _licenses(evidence: Evidence, again: Measurement) -> Value:
+    if again.evidence.licenses is None:
+        return Value(name="licenses", outcome="not-measured", message="give --repo to scan it again")
+    return _equal("licenses", evidence.licenses, again.evidence.licenses)
+
+
+def _activations(evidence: Evidence, again: Measurement, details: Mapping[str, Detail], directory: Path) -> Value:
+    signed, fresh = evidence.activations, again.evidence.activations
+    if signed is None or fresh is None or signed.detail not in details:
+        return Value(name="activations", outcome="not-measured", message="the model was not run again")
+    try:
+        before = Activations(summary=signed, detail=read_detail(directory, details[signed.detail]))
+        compared = compare_activations(before, Activations(summary=fresh, detail=again.details[fresh.detail]))
+    except AttestError as error:
+        return Value(name="activations", outcome="differs", message=error.message)
+    message = f"largest relative difference {decimal(compared.largest, 3)}, tolerance {decimal(compared.tolerance, 3)}"
+    return Value(name="activations", outcome=compared.outcome(), message=message)

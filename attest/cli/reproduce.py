@@ -1,0 +1,59 @@
+"""``attest reproduce``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from attest.cli.options import emit, format_option, output_option
+from attest.cli.progress import Progress
+from attest.reproduce import Reproduction, reproduce
+from attest.terminal import visible
+
+__all__ = ["command"]
+
+
+@click.command("reproduce")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--checkpoint", required=True, type=click.Path(path_type=Path), help="Your own copy of the checkpoint.")
+@click.option("--repo", type=click.Path(path_type=Path), help="Your own copy of the repository that was scanned.")
+@click.option("--no-activations", is_flag=True, help="Do not run the model again.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads for the read; no number depends on it.")
+@output_option
+@format_option
+def command(
+    bundle: Path, checkpoint: Path, repo: Path | None, no_activations: bool, threads: int | None,
+    output: Path | None, force: bool, style: str,
+) -> None:  # fmt: skip
+    """Measure again with the same code and compare with BUNDLE, value by value.
+
+    Exits 0 where every value came out the same (activations: within their tolerance), 1 where one differs. Checks no
+    signature: run attest verify for that.
+    """
+    progress = Progress()
+    try:
+        result = reproduce(
+            bundle,
+            checkpoint=checkpoint,
+            repository=repo,
+            run_model=not no_activations,
+            threads=threads,
+            progress=progress,
+        )
+    finally:
+        progress.close()
+    value = {**asdict(result), "reproduced": result.reproduced}
+    emit(_describe(result), value, style=style, output=output, force=force)
+    if not result.reproduced:
+        click.get_current_context().exit(1)
+
+
+def _describe(result: Reproduction) -> str:
+    width = max(len(value.name) for value in result.values)
+    lines = [f"{value.name:{width}}  {value.outcome:16}  {visible(value.message)}".rstrip() for value in result.values]
+    left = sum(1 for value in result.values if value.outcome == "not-measured")
+    verdict = "reproduced: the same numbers again" if result.reproduced else "not reproduced"
+    aside = f"; {left} not measured this time" if left else ""
+    return "\n".join([f"evidence about {visible(result.checkpoint)}", "", *lines, "", f"{verdict}{aside}"])
