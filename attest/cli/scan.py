@@ -1,0 +1,105 @@
+"""``attest scan``: what the files of a repository say about licenses, copyrights and where code comes from."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from attest.cli.options import emit, format_option, output_option
+from attest.document import dump
+from attest.finding import Finding
+from attest.licenses import KINDS, WHOLE, Scan, scan
+from attest.terminal import visible
+
+__all__ = ["command"]
+
+_WIDTH = 118
+_PLACE_WIDTH = 56
+_SHOWN = 20
+_REASONS = {
+    "binary": "binary",
+    "link": "links, not followed",
+    "path-too-long": "with a path over 512 bytes",
+    "special-file": "neither file nor folder",
+    "too-large": "too large (over 1 MiB; license files over 4 MiB)",
+    "unprintable-name": "with a name that cannot be printed",
+    "unreadable": "could not be opened",
+    "version-control-folder": "version control folders",
+}
+_CLOSING = """\
+This is what the files say. It is no legal advice: it does not tell which license applies, nor whether anyone keeps
+to it. "Found" means that the words stand there; that something was not found means only that these patterns did not
+find it in the files that were read. What each heading means and does not mean: docs/findings.md, by the name in
+brackets."""
+
+
+@click.command("scan")
+@click.argument(
+    "repository", metavar="REPO", type=click.Path(path_type=Path), help="The folder that holds the repository."
+)
+@format_option
+@output_option
+def command(repository: Path, *, style: str, output: Path | None, force: bool) -> None:
+    """Scan a repository for licenses, notices and copyright lines.
+
+    Text files up to 1 MiB are read, license files up to 4 MiB; no link is followed. The command quotes what it finds
+    and exits 0 whatever that is.
+    """
+    result = scan(repository)
+    value = {
+        "schemaVersion": 1,
+        "filesScanned": result.files_scanned,
+        "filesSkipped": dict(result.files_skipped),
+        "findings": [dump(finding) for finding in result.findings],
+    }
+    emit(_text(repository.resolve().name, result), value, style=style, output=output, force=force)
+
+
+def _text(name: str, result: Scan) -> str:
+    """The whole page for people."""
+    groups = [
+        _group(f"{kind.title} [{kind.code}]", [finding for finding in result.findings if finding.code == kind.code])
+        for kind in KINDS
+    ]
+    return "\n\n".join([_coverage(name, result), *filter(None, groups), _CLOSING])
+
+
+def _coverage(name: str, result: Scan) -> str:
+    lines = [f"Scan of {visible(name)}: {result.files_scanned} text files read"]
+    lines += [f"  {count} not read: {_REASONS[reason]}" for reason, count in result.files_skipped.items()]
+    return "\n".join(lines)
+
+
+def _group(title: str, findings: Sequence[Finding]) -> str:
+    """One kind of finding: each text once, with its first place and the number of others."""
+    if not findings:
+        return ""
+    texts: dict[str, list[Finding]] = {}
+    for finding in findings:
+        texts.setdefault(finding.text, []).append(finding)
+    rows = [(_place(places), text) for text, places in list(texts.items())[:_SHOWN]]
+    width = min(max(len(place) for place, _ in rows), _PLACE_WIDTH)
+    lines = [f"{title}: {len(findings)}", *(line for place, text in rows for line in _row(place, text, width))]
+    if len(texts) > _SHOWN:
+        lines.append(f"  … and {len(texts) - _SHOWN} more texts; --format json lists all")
+    return "\n".join(lines)
+
+
+def _place(places: Sequence[Finding]) -> str:
+    first = places[0]
+    if first.path == WHOLE:
+        return "(whole repository)"
+    line = f":{first.line}" if first.line else ""
+    others = len(places) - 1
+    more = f" (and {others} more {'place' if others == 1 else 'places'})" if others else ""
+    return f"{visible(first.path)}{line}{more}"
+
+
+def _row(place: str, text: str, width: int) -> list[str]:
+    """Place and text side by side; the text below a place that is too long for its column."""
+    wrapped = textwrap.wrap(visible(text) or "(empty)", _WIDTH - width - 4, break_on_hyphens=False) or ["(empty)"]
+    beside = [] if len(place) > width else [f"  {place:<{width}}  {wrapped.pop(0)}"]
+    return [*(beside or [f"  {place}"]), *(f"  {'':<{width}}  {line}" for line in wrapped)]

@@ -1,0 +1,155 @@
+"""The text files of a repository, read without leaving its folder.
+
+Whoever made the repository chose its names, links and sizes: no link is followed, every folder and file is opened
+relative to the open folder that holds it, only regular files are read, and what is not read is reported with its reason.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from attest.errors import InputError
+from attest.licenses.license_file import code_of_name
+from attest.licenses.source import Source
+
+__all__ = ["MAX_ENTRIES", "Reason", "Skipped", "read_repository"]
+
+MAX_ENTRIES = 2_000_000
+_MAX_FILE = 1024 * 1024
+_MAX_LICENSE_FILE = 4 * 1024 * 1024
+_MAX_PATH = 512
+_HEAD = 8192
+_VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+Reason: TypeAlias = Literal[
+    "binary",
+    "link",
+    "path-too-long",
+    "special-file",
+    "too-large",
+    "unprintable-name",
+    "unreadable",
+    "version-control-folder",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A file, link or folder that was not read. ``path`` is None where it cannot be printed."""
+
+    path: str | None
+    reason: Reason
+
+
+class _Walk:
+    """One walk over a repository; it counts what it has seen."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.seen = 0
+
+    def folder(self, descriptor: int, prefix: str) -> Iterator[Source | Skipped]:
+        """What lies in an open folder and below, in order of name."""
+        for entry in self._entries(descriptor):
+            path = prefix + entry.name
+            if not path.isprintable():
+                yield Skipped(path=None, reason="unprintable-name")
+            elif len(path.encode()) > _MAX_PATH:
+                yield Skipped(path=None, reason="path-too-long")
+            elif entry.is_symlink():
+                yield Skipped(path=path, reason="link")
+            elif entry.is_file(follow_symlinks=False):
+                yield _read(descriptor, entry.name, path)
+            elif not entry.is_dir(follow_symlinks=False):
+                yield Skipped(path=path, reason="special-file")
+            elif entry.name in _VERSION_CONTROL:
+                yield Skipped(path=path, reason="version-control-folder")
+            else:
+                yield from self._below(descriptor, entry.name, path)
+
+    def _entries(self, descriptor: int) -> list[os.DirEntry[str]]:
+        entries = []
+        with os.scandir(descriptor) as listing:
+            for entry in listing:
+                self.seen += 1
+                if self.seen > MAX_ENTRIES:
+                    raise InputError(
+                        "too-many-files",
+                        f"holds more than {MAX_ENTRIES} files and folders",
+                        fix="scan a smaller folder",
+                        where=str(self.root),
+                    )
+                entries.append(entry)
+        return sorted(entries, key=lambda entry: entry.name)
+
+    def _below(self, parent: int, name: str, path: str) -> Iterator[Source | Skipped]:
+        try:
+            descriptor = os.open(name, _FOLDER, dir_fd=parent)
+        except OSError:
+            yield Skipped(path=path, reason="unreadable")
+            return
+        try:
+            yield from self.folder(descriptor, f"{path}/")
+        finally:
+            os.close(descriptor)
+
+
+def read_repository(root: Path) -> Iterator[Source | Skipped]:
+    """Every text file under a folder, and everything else that was met, in order of path.
+
+    Parameters
+    ----------
+    root : Path
+        A folder. It may be a link itself; no link below it is followed.
+
+    Yields
+    ------
+    Source or Skipped
+        A regular file of at most 1 MiB (4 MiB where it has the name of a license file) without a NUL byte in its
+        first 8 KiB; or what was not read, and why. Version control folders count as one.
+
+    Raises
+    ------
+    InputError
+        The folder does not exist or cannot be opened, or holds more than ``MAX_ENTRIES``.
+    """
+    try:
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise InputError(
+            "no-repository", f"cannot be read as a folder ({error.strerror})", fix="give a folder", where=str(root)
+        ) from error
+    try:
+        yield from _Walk(root).folder(descriptor, "")
+    finally:
+        os.close(descriptor)
+
+
+def _read(folder: int, name: str, path: str) -> Source | Skipped:
+    try:
+        descriptor = os.open(name, _FILE, dir_fd=folder)
+    except OSError:
+        return Skipped(path=path, reason="unreadable")
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return Skipped(path=path, reason="special-file")
+        if status.st_size > (_MAX_LICENSE_FILE if code_of_name(path) else _MAX_FILE):
+            return Skipped(path=path, reason="too-large")
+        data = os.read(descriptor, min(status.st_size, _HEAD))
+        if b"\0" in data:
+            return Skipped(path=path, reason="binary")
+        while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+            data += more
+    except OSError:
+        return Skipped(path=path, reason="unreadable")
+    finally:
+        os.close(descriptor)
+    return Source.of(path, data)

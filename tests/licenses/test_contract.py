@@ -1,0 +1,109 @@
+"""What every detector must keep, and what every kind of finding needs."""
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attest.document import canonical, dump
+from attest.licenses import DETECTORS, KINDS
+from attest.licenses.source import MAX_TEXT, Detector, Source
+
+NAMES = ("model.py", "LICENSE", "README.md", "config.json", "adapter_config.json", "package.json", "pyproject.toml")
+NAMES += ("METADATA", "NOTICE", "USE_POLICY.md")
+WORDS = (
+    b"copyright ", b"Copyright (c) ", b"(c) 20", b"\xc2\xa9", b"&copy;", b"2024 ", b"the ", b"Holder", b"copied from ",
+    b"this code is based on ", b"SPDX-License-Identifier: ", b"SPDX-FileCopyrightText:", b"MIT*/", b"---\n", b"- a\n",
+    b"license: ", b"license_name:", b"License: ", b"[project]\n", b"license = ", b'{"license": ', b'"_name_or_path"',
+    b'"', b"'", b"\\", b"[", b"]", b"{", b"}", b"a.", b"\n", b"\r", b"\t", b" ", b"\xff", b"\xc2", b"\0", b"\x1b[2J",
+    b"\xe2\x80\xae", b"\xef\xbb\xbf", b"/*", b"#",
+)  # fmt: skip
+PREFIXES = (b"", b"---\nlicense: ", b'{"license": "', b"license = '", b"License: ")
+MEBIBYTE = 1024 * 1024
+
+each_detector = pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.__module__.split(".")[-1])
+
+
+def codes() -> set[str]:
+    return {kind.code for kind in KINDS}
+
+
+def test_kinds_have_unique_kebab_case_codes_and_titles():
+    assert len(codes()) == len({kind.title for kind in KINDS}) == len(KINDS)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", kind.code) for kind in KINDS)
+
+
+def test_no_detector_is_listed_twice():
+    assert len(set(DETECTORS)) == len(DETECTORS)
+
+
+@each_detector
+@given(
+    name=st.sampled_from(NAMES),
+    data=st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(WORDS), max_size=30).map(b"".join)),
+)
+def test_no_bytes_raise_and_each_finding_can_be_signed(detector: Detector, name: str, data: bytes):
+    source = Source.of(f"folder/{name}", data)
+    found = list(detector(source))
+    assert found == list(detector(source))
+    for finding in found:
+        assert finding.code in codes()
+        assert finding.path == source.path
+        assert finding.line is None or 1 <= finding.line <= source.data.count(b"\n") + 1
+        assert len(finding.text) <= MAX_TEXT
+        assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", finding.text)
+        canonical(dump(finding))
+
+
+@each_detector
+def test_one_endless_line_of_any_words_is_read_to_its_end(detector: Detector):
+    for line in endless_lines():
+        for name in NAMES:
+            assert len(list(islice(detector(Source.of(name, line)), 20))) <= 20
+
+
+def endless_lines() -> Iterator[bytes]:
+    """Each word repeated; a pattern that backtracks would not finish within hours."""
+    size = MEBIBYTE // 8
+    for word in WORDS:
+        yield word * (size // len(word))
+    for prefix in PREFIXES:
+        yield prefix + b" " * size
+        yield prefix + b"[" * size
+        yield prefix + b"a." * (size // 2)
+
+
+def test_a_pattern_that_backtracks_is_what_the_endless_lines_are_for():
+    """The longest excerpt that a pattern ever sees stays under 1,100 characters, on a line of a mebibyte."""
+    excerpts = list(Source.of("a", b"copyright (c) " * (MEBIBYTE // 14)).excerpts(b"copyright", b"(c)"))
+    assert max(len(excerpt.text) for excerpt in excerpts) < 1100
+    assert sum(len(excerpt.text) for excerpt in excerpts) <= MEBIBYTE
+
+
+PROVOKED: dict[str, Callable[[], Source]] = {
+    "license-file": lambda: Source.of("LICENSE", b"MIT License"),
+    "use-policy-file": lambda: Source.of("USE_POLICY.md", b"# Acceptable use"),
+    "notice-file": lambda: Source.of("NOTICE", b"This product includes"),
+    "declared-license": lambda: Source.of("README.md", b"---\nlicense: mit\n---\n"),
+    "declared-license-name": lambda: Source.of("README.md", b"---\nlicense_name: kimi\n---\n"),
+    "declared-license-link": lambda: Source.of("README.md", b"---\nlicense_link: LICENSE\n---\n"),
+    "declared-license-text": lambda: Source.of("METADATA", b"License: Permission is\n  granted\n\n"),
+    "declaration-not-read": lambda: Source.of("config.json", b'{"license": '),
+    "declared-base-model": lambda: Source.of("adapter_config.json", b'{"base_model_name_or_path": "org/base"}'),
+    "config-name-or-path": lambda: Source.of("config.json", b'{"_name_or_path": "org/base"}'),
+    "copyright": lambda: Source.of("a.py", b"# Copyright 2024 Somebody"),
+    "provenance-comment": lambda: Source.of("a.py", b"# Copied from somewhere"),
+    "spdx-license": lambda: Source.of("a.py", b"# SPDX-License-Identifier: MIT"),
+    "spdx-copyright": lambda: Source.of("a.py", b"# SPDX-FileCopyrightText: 2024 Somebody"),
+}
+OF_THE_WHOLE = {"declared-licenses-differ", "no-license-file", "license-file-not-read", "findings-cut"}
+"""Kinds that no detector makes; test_repository.py provokes them."""
+
+
+@pytest.mark.parametrize("code", sorted(codes() - OF_THE_WHOLE))
+def test_every_kind_is_made_by_a_detector(code: str):
+    source = PROVOKED[code]()
+    assert code in {finding.code for detector in DETECTORS for finding in detector(source)}

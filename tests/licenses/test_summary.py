@@ -1,0 +1,88 @@
+from pathlib import Path
+
+from attest.document import canonical, dump, load, parse
+from attest.evidence_directory import MAX_DETAIL
+from attest.finding import Finding
+from attest.licenses import KINDS, LicenseDetail, Scan, scan, summarize
+from attest.licenses.repository import MAX_PER_CODE, ScannedFile
+from attest.licenses.summary import MAX_SUMMARY
+from attest.statement import MAX_STATEMENT
+
+MOST = 4 * 1024 * 1024
+
+
+def made_of(*findings: Finding) -> Scan:
+    return Scan(files_scanned=1, files_skipped={"binary": 2, "link": 3}, findings=findings, files=())
+
+
+def finding(code: str, path: str = "a", line: int | None = 1, text: str = "x") -> Finding:
+    return Finding(code=code, path=path, line=line, text=text)
+
+
+def test_the_detail_file_holds_everything(tmp_path: Path):
+    (tmp_path / "LICENSE").write_text("MIT License\nCopyright (c) 2024 A\n")
+    (tmp_path / "blob").write_bytes(b"\0")
+    result = scan(tmp_path)
+    summary, data = summarize(result)
+    detail = load(LicenseDetail, parse(data, where="detail", max_bytes=MOST), where="detail")
+    assert canonical(dump(detail)) == data
+    assert (detail.findings, detail.files) == (result.findings, result.files)
+    assert (detail.files_scanned, detail.files_skipped) == (1, {"binary": 1})
+    assert (summary.files_scanned, summary.files_skipped, summary.finding_count) == (1, 1, 2)
+    assert summary.detail == "detail/licenses.json"
+    assert [item.code for item in summary.findings] == ["license-file", "copyright"]
+
+
+def test_skipped_files_are_summed():
+    assert summarize(made_of())[0].files_skipped == 5
+
+
+def test_the_most_telling_kinds_come_first():
+    codes = ["copyright", "spdx-license", "license-file", "declared-license", "declared-licenses-differ"]
+    summary, _ = summarize(made_of(*map(finding, codes)))
+    assert [item.code for item in summary.findings] == [
+        "declared-licenses-differ",
+        "license-file",
+        "declared-license",
+        "copyright",
+        "spdx-license",
+    ]
+
+
+def test_a_flood_of_one_kind_hides_no_other():
+    flood = [finding("license-file", path=f"{number:04}", text=str(number)) for number in range(1000)]
+    rare = [finding("copyright", text="Copyright 2024 Foreign"), finding("spdx-license", text="MIT")]
+    summary, _ = summarize(made_of(*flood, *rare))
+    assert len(summary.findings) == MAX_SUMMARY
+    assert summary.finding_count == 1002
+    assert [item for item in summary.findings if item.code != "license-file"] == rare
+
+
+def test_a_line_in_a_thousand_files_hides_no_rare_line():
+    own = [finding("copyright", path=f"{number:04}", text="Copyright 2024 Own") for number in range(1000)]
+    foreign = finding("copyright", path="zzz", text="Copyright 2019 Foreign")
+    summary, _ = summarize(made_of(*own, foreign))
+    assert summary.findings[1] == foreign
+
+
+def test_the_largest_detail_file_can_be_read_again():
+    """As many findings as the caps allow, with the longest paths and texts, fit ``MAX_DETAIL``."""
+    widest = "\N{MUSICAL SYMBOL G CLEF}"
+    path = widest * 128
+    one = made_of(finding("findings-cut", path=path, line=10**6, text=widest * 500))
+    file = ScannedFile(path=path, sha256="0" * 64)
+    _, data = summarize(
+        Scan(files_scanned=1, files_skipped={}, findings=one.findings, files=(file,)),
+    )
+    assert len(data) * MAX_PER_CODE * len(KINDS) < MAX_DETAIL
+
+
+def test_the_largest_summary_leaves_room_in_a_statement():
+    widest = "\N{MUSICAL SYMBOL G CLEF}"
+    flood = [
+        finding(kind.code, path=widest * 128, text=f"{number:04}" + widest * 496)
+        for kind in KINDS
+        for number in range(MAX_SUMMARY)
+    ]
+    summary, _ = summarize(made_of(*flood))
+    assert len(canonical(dump(summary))) < MAX_STATEMENT / 4
