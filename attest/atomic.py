@@ -10,10 +10,16 @@ from pathlib import Path
 
 from attest.errors import InputError
 
-__all__ = ["write_atomically", "write_directory_atomically"]
+__all__ = ["refuse_existing", "write_atomically", "write_directory_atomically"]
 
 
-def _refuse_existing(path: Path, *, force: bool) -> None:
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Refuse a place where something stands already, unless ``force`` is set.
+
+    Raises
+    ------
+    InputError
+    """
     if (path.exists() or path.is_symlink()) and not force:
         raise InputError("output-exists", "is there already", fix="give another name, or --force", where=str(path))
 
@@ -32,7 +38,7 @@ def write_atomically(path: Path, data: bytes, *, force: bool = False, mode: int 
     InputError
         The file is there already and ``force`` is not set, or it cannot be written.
     """
-    _refuse_existing(path, force=force)
+    refuse_existing(path, force=force)
     temporary = None
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -65,7 +71,7 @@ def write_directory_atomically(path: Path, files: Mapping[str, bytes], *, force:
     InputError
         The folder is there already and ``force`` is not set, or it cannot be written.
     """
-    _refuse_existing(path, force=force)
+    refuse_existing(path, force=force)
     temporary = None
     try:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))

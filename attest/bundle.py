@@ -10,14 +10,16 @@ sigstore/protobuf-specs, sigstore_bundle.proto (v0.3); OpenSSF Model Signing v1.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from attest.document import canonical, dump, load, parse, record
+from attest.checkpoint.tree import open_file
+from attest.document import canonical, load, parse, record
 from attest.envelope import Envelope, b64decode, b64encode
-from attest.errors import DocumentError, InputError
-from attest.statement import MAX_STATEMENT, PAYLOAD_TYPE, Sha256, Statement
+from attest.errors import CheckpointError, DocumentError, InputError
+from attest.statement import MAX_STATEMENT, Sha256, Statement
 
 __all__ = ["BUNDLE_NAME", "MAX_BUNDLE", "MEDIA_TYPE", "Bundle", "read_bundle"]
 
@@ -78,15 +80,17 @@ class Bundle:
 
     def to_json(self) -> bytes:
         """Canonical JSON of the bundle, without a final newline."""
-        signature = _Signature(keyid="", sig=b64encode(self.envelope.signature))
-        wire = _Wire(
-            media_type=MEDIA_TYPE,
-            verification_material=_VerificationMaterial(public_key=_PublicKey(hint=self.key_hint), tlog_entries=()),
-            dsse_envelope=_DsseEnvelope(
-                payload=b64encode(self.envelope.payload), payload_type=PAYLOAD_TYPE, signatures=(signature,)
-            ),
+        return canonical(
+            {
+                "mediaType": MEDIA_TYPE,
+                "verificationMaterial": {"publicKey": {"hint": self.key_hint}, "tlogEntries": []},
+                "dsseEnvelope": {
+                    "payload": b64encode(self.envelope.payload),
+                    "payloadType": self.envelope.payload_type,
+                    "signatures": [{"keyid": "", "sig": b64encode(self.envelope.signature)}],
+                },
+            }
         )
-        return canonical(dump(wire))
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> Bundle:
@@ -120,7 +124,7 @@ def _refuse_other_kinds(value: object, where: str) -> None:
     material = value.get("verificationMaterial")
     held = set(material) if isinstance(material, dict) else set()
     foreign = sorted(held & {"certificate", "x509CertificateChain", "timestampVerificationData"})
-    if material and isinstance(material, dict) and material.get("tlogEntries"):
+    if isinstance(material, dict) and material.get("tlogEntries"):
         foreign.append("tlogEntries")
     if "messageSignature" in value:
         foreign.append("messageSignature")
@@ -152,15 +156,15 @@ def read_bundle(path: Path) -> tuple[Bundle, bytes]:
     DocumentError
         It is not a bundle.
     """
-    file = path / BUNDLE_NAME if path.is_dir() else path
     try:
-        with file.open("rb") as stream:
+        file = path / BUNDLE_NAME if path.is_dir() else Path(os.path.realpath(path))
+        with open_file(file.parent, file.name) as stream:
             data = stream.read(MAX_BUNDLE + 1)
-    except OSError as error:
+    except (CheckpointError, OSError) as error:
         raise InputError(
             "no-bundle",
-            f"cannot be read ({error.strerror})",
+            error.message if isinstance(error, CheckpointError) else f"cannot be read ({error.strerror})",
             fix="sign the evidence first: attest sign EVIDENCE_DIR --key KEY",
-            where=str(file),
+            where=str(path),
         ) from error
     return Bundle.from_json(data, where=file.name), data

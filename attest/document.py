@@ -27,7 +27,10 @@ JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON
 T = TypeVar("T")
 
 MAX_DEPTH = 64
-_NOT_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\[\]{}"]+', re.DOTALL)
+_MAX_FAULTS = 1000
+_MAX_QUOTE = 200
+_NOT_BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^\[\]{}"]++', re.DOTALL)
+"""Strings, also an unterminated last one, and the rest; possessive, so that hostile bytes cost linear time."""
 
 
 def _refuse(code: str, message: str, where: str) -> NoReturn:
@@ -72,11 +75,11 @@ def parse(data: bytes, *, where: str, max_bytes: int) -> Any:
     _check_depth(data, where)
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            _refuse("duplicate-key", f"the key {twice!r} occurs twice in one object", where)
+        found: dict[str, Any] = {}
+        for key, item in pairs:
+            if key in found:
+                _refuse("duplicate-key", f"the key {key[:_MAX_QUOTE]!r} occurs twice in one object", where)
+            found[key] = item
         return found
 
     def finite(text: str) -> float:
@@ -177,15 +180,23 @@ def load(kind: type[T], value: JSON, *, where: str) -> T:
     try:
         return adapter(kind).validate_json(json.dumps(value))
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        pointer = "".join(f"/{part}" for part in faults[0]["loc"])
-        others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        pointer, fault = _first_fault(error)
         raise DocumentError(
             "not-of-schema",
-            f"{faults[0]['msg']}{others}",
+            fault,
             fix="see the schema in schemas/, and the version of attest that wrote it",
             where=f"{where}#{pointer}",
         ) from error
+
+
+def _first_fault(error: ValidationError) -> tuple[str, str]:
+    """JSON Pointer and words of the first fault; very many are only counted, since listing them costs memory."""
+    count = error.error_count()
+    if count > _MAX_FAULTS:
+        return "", f"{count} faults"
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    pointer = "".join("/" + str(part)[:_MAX_QUOTE].replace("~", "~0").replace("/", "~1") for part in first["loc"])
+    return pointer, first["msg"] + (f" (and {count - 1} more)" if count > 1 else "")
 
 
 def dump(value: Any) -> Any:

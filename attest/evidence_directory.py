@@ -6,16 +6,33 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from attest.atomic import write_directory_atomically
-from attest.bundle import BUNDLE_NAME, read_bundle
+from attest.atomic import refuse_existing, write_atomically, write_directory_atomically
+from attest.bundle import BUNDLE_NAME, Bundle, read_bundle
+from attest.checkpoint.tree import open_file
 from attest.digest import sha256
-from attest.errors import DigestMismatchError, DocumentError, InputError
+from attest.document import load
+from attest.envelope import Envelope, pre_authentication_encoding
+from attest.errors import CheckpointError, DigestMismatchError, DocumentError, InputError
 from attest.evidence import Detail
-from attest.statement import MAX_STATEMENT, Statement
+from attest.signer import Signer
+from attest.statement import MAX_STATEMENT, PAYLOAD_TYPE, Statement
 
-__all__ = ["MAX_DETAIL", "STATEMENT_NAME", "describe_detail", "read_detail", "read_statement", "write_evidence"]
+__all__ = [
+    "MAX_DETAIL",
+    "SIGNER_KEY_NAME",
+    "STATEMENT_NAME",
+    "describe_detail",
+    "named_details",
+    "read_detail",
+    "read_statement",
+    "read_unsigned_statement",
+    "sign_statement",
+    "write_evidence",
+]
 
 STATEMENT_NAME = "statement.json"
+SIGNER_KEY_NAME = "signer.pub.pem"
+"""Copy of the signer's public key beside the bundle: a convenience, and no reason to trust it."""
 MAX_DETAIL = 512 * 1024 * 1024
 _DETAIL_NAME = re.compile(r"detail/[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -38,18 +55,65 @@ def read_statement(path: Path) -> Statement:
     if not path.is_dir() or (path / BUNDLE_NAME).exists():
         bundle, _ = read_bundle(path)
         return bundle.statement(where=path.name)
-    file = path / STATEMENT_NAME
+    return read_unsigned_statement(path)
+
+
+def read_unsigned_statement(directory: Path) -> Statement:
+    """Statement in ``statement.json``, whether or not a bundle lies beside it.
+
+    Raises
+    ------
+    InputError
+        There is no such file.
+    DocumentError
+        It is not a statement.
+    """
     try:
-        with file.open("rb") as stream:
+        with open_file(directory, STATEMENT_NAME) as stream:
             payload = stream.read(MAX_STATEMENT + 1)
-    except OSError as error:
+    except CheckpointError as error:
         raise InputError(
             "no-statement",
-            f"cannot be read ({error.strerror})",
+            error.message,
             fix="give a directory that attest measure wrote",
-            where=str(file),
+            where=str(directory / STATEMENT_NAME),
         ) from error
-    return Statement.parse(payload, where=file.name)
+    return Statement.parse(payload, where=STATEMENT_NAME)
+
+
+def named_details(statement: Statement) -> tuple[Detail, ...]:
+    """Detail files that a statement names; a predicate without ``details`` names none.
+
+    Raises
+    ------
+    DocumentError
+        ``details`` is not a list of detail files.
+    """
+    return load(tuple[Detail, ...], statement.predicate.get("details", []), where="details")
+
+
+def sign_statement(directory: Path, statement: Statement, signer: Signer, *, force: bool = False) -> Bundle:
+    """Sign a statement's exact bytes and write the bundle and the public key into its directory.
+
+    Raises
+    ------
+    InputError
+        One of the two is there already and ``force`` is not set, or cannot be written.
+    """
+    bundle_file, key_file = directory / BUNDLE_NAME, directory / SIGNER_KEY_NAME
+    refuse_existing(bundle_file, force=force)
+    refuse_existing(key_file, force=force)
+    bundle = Bundle(
+        envelope=Envelope(
+            payload=statement.payload,
+            payload_type=PAYLOAD_TYPE,
+            signature=signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, statement.payload)),
+        ),
+        key_hint=signer.public_key.hint,
+    )
+    write_atomically(key_file, signer.public_key.pem, force=force)
+    write_atomically(bundle_file, bundle.to_json(), force=force)
+    return bundle
 
 
 def read_detail(directory: Path, detail: Detail) -> bytes:
@@ -68,20 +132,19 @@ def read_detail(directory: Path, detail: Detail) -> bytes:
         raise DocumentError(
             "unsafe-path", f"{detail.name!r} is not a detail file", fix="ask for an intact copy", where="details"
         )
-    if detail.size > MAX_DETAIL:
+    if not 0 <= detail.size <= MAX_DETAIL:
         raise DocumentError(
             "document-too-large",
-            f"{detail.size} bytes, more than the {MAX_DETAIL} that are read",
+            f"{detail.size} bytes; from 0 to {MAX_DETAIL} are read",
             fix="ask for an intact copy",
             where=detail.name,
         )
-    file = directory / detail.name
     try:
-        with file.open("rb") as stream:
+        with open_file(directory, detail.name) as stream:
             data = stream.read(detail.size + 1)
-    except OSError as error:
+    except CheckpointError as error:
         raise InputError(
-            "no-detail", f"cannot be read ({error.strerror})", fix="ask for the whole directory", where=str(file)
+            "no-detail", error.message, fix="ask for the whole directory", where=str(directory / detail.name)
         ) from error
     if len(data) != detail.size or sha256(data) != detail.sha256:
         raise DigestMismatchError(

@@ -1,23 +1,29 @@
-"""Text for terminals: whatever a file says, it cannot move the cursor, hide itself or change direction."""
+"""Text for terminals and pages: whatever a file says, it cannot move the cursor, hide itself or change direction."""
 
 from __future__ import annotations
 
-import unicodedata
+import re
 
 __all__ = ["visible"]
 
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
+    "\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ud800-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
+)
+"""Control, format, private and default-ignorable characters, and spaces other than U+0020.
+
+A fixed list, not ``unicodedata``: a report must have the same bytes under every version of Python.
+"""
+
 
 def visible(text: str) -> str:
-    r"""Text whose control, format and unassigned characters are written as escapes.
+    r"""Text whose control, format, private and invisible characters are written as escapes.
 
     Examples
     --------
     >>> visible("weights\x1b[2J\u202etxt.\nok")
     'weights\\x1b[2J\\u202etxt.\\nok'
     """
-    return "".join(
-        character
-        if character == " " or unicodedata.category(character)[0] not in "CZ"
-        else character.encode("unicode_escape", "backslashreplace").decode("ascii")
-        for character in text
-    )
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape", "backslashreplace").decode("ascii"), text)

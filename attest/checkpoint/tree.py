@@ -67,15 +67,20 @@ def read_tree(path: Path) -> Tree:
     root = path.resolve()
     files: list[TreeFile] = []
     ignored: list[str] = []
-    for entry in _walk(root, root, ignored):
-        files.append(entry)
-        if len(files) > MAX_FILES:
-            raise CheckpointError(
-                "too-many-files",
-                f"more than {MAX_FILES} files",
-                fix="give the checkpoint's own folder",
-                where=str(path),
-            )
+    try:
+        for entry in _walk(root, ignored):
+            files.append(entry)
+            if len(files) > MAX_FILES:
+                raise CheckpointError(
+                    "too-many-files",
+                    f"more than {MAX_FILES} files",
+                    fix="give the checkpoint's own folder",
+                    where=str(path),
+                )
+    except OSError as error:
+        raise CheckpointError(
+            "cannot-read", f"cannot be read ({error.strerror})", fix="check its permissions", where=str(error.filename)
+        ) from error
     if not files:
         raise CheckpointError(
             "empty-checkpoint", "holds no file", fix="give the folder that holds the weights", where=str(path)
@@ -87,25 +92,27 @@ def read_tree(path: Path) -> Tree:
     )
 
 
-def _walk(root: Path, folder: Path, ignored: list[str]) -> Iterator[TreeFile]:
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        path = Path(entry.path).relative_to(root).as_posix()
-        _check_name(path)
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name in _IGNORED:
-                ignored.append(path)
+def _walk(root: Path, ignored: list[str]) -> Iterator[TreeFile]:
+    folders = [root]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in ordered:
+            path = Path(entry.path).relative_to(root).as_posix()
+            _check_name(path)
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name in _IGNORED:
+                    ignored.append(path)
+                else:
+                    folders.append(Path(entry.path))
+            elif entry.is_symlink():
+                yield TreeFile(path=path, size=_contained(root, Path(entry.path), path).stat().st_size)
+            elif entry.is_file(follow_symlinks=False):
+                yield TreeFile(path=path, size=entry.stat(follow_symlinks=False).st_size)
             else:
-                yield from _walk(root, Path(entry.path), ignored)
-        elif entry.is_symlink():
-            yield TreeFile(path=path, size=_contained(root, Path(entry.path), path).stat().st_size)
-        elif entry.is_file(follow_symlinks=False):
-            yield TreeFile(path=path, size=entry.stat(follow_symlinks=False).st_size)
-        else:
-            raise CheckpointError(
-                "special-file", "is neither a file nor a folder", fix="remove it from the checkpoint", where=path
-            )
+                raise CheckpointError(
+                    "special-file", "is neither a file nor a folder", fix="remove it from the checkpoint", where=path
+                )
 
 
 def _check_name(path: str) -> str:
@@ -149,18 +156,20 @@ def open_file(root: Path, path: str) -> Iterator[BinaryIO]:
     full = root / path
     if ".." in Path(path).parts or Path(path).is_absolute():
         raise CheckpointError("unsafe-path", "leads out of the checkpoint", fix="ask for an intact copy", where=path)
-    if full.is_symlink() or not full.resolve().is_relative_to(root.resolve()):
-        full = _contained(root.resolve(), full, path)
     try:
+        # realpath, since Path.resolve raises RuntimeError on a loop of links
+        if full.is_symlink() or not Path(os.path.realpath(full)).is_relative_to(os.path.realpath(root)):
+            full = _contained(root.resolve(), full, path)
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise CheckpointError(
             "cannot-read", f"cannot be read ({error.strerror})", fix="check the path and its permissions", where=path
         ) from error
+    before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
+        os.close(descriptor)
+        raise CheckpointError("special-file", "is not a regular file", fix="remove it", where=path)
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise CheckpointError("special-file", "is not a regular file", fix="remove it", where=path)
         yield stream
         after = os.fstat(descriptor)
         if _identity(before) != _identity(after):

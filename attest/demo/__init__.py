@@ -1,1 +1,1 @@
-""""""
+"""The demo: the whole path on real trained weights, every step a command that the reader can repeat."""

@@ -81,7 +81,7 @@ def _part(model: Model, results: Results, role: str, layer: int) -> NDArray[np.i
 def _quantize(sketch: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.int8]:
     """Entries over the norm, times sqrt(8), in steps of 1/32; 0 where the neuron is zero or not finite."""
     norms = np.sqrt(squares)[:, None]
-    usable = np.isfinite(norms) & (norms > 0) & np.isfinite(sketch).all(axis=1)[:, None]
+    usable = np.isfinite(norms) & (norms > 0) & np.isfinite(sketch).all(axis=1, keepdims=True)
     scaled = np.where(usable, sketch, 0.0) / np.where(usable, norms, 1.0) * (math.sqrt(N_BUCKETS) * _STEPS)
     return np.clip(np.rint(scaled), -127, 127).astype(np.int8)
 

@@ -48,7 +48,7 @@ def public_signs(part: str, n: int) -> NDArray[np.float64]:
     """
     stream = hashlib.shake_256(f"{_SPEC} {part}".encode()).digest((n + 7) // 8)
     bits = np.unpackbits(np.frombuffer(stream, np.uint8), bitorder="little")[:n]
-    return 1.0 - 2.0 * bits
+    return 1.0 - 2.0 * bits.astype(np.float64)
 
 
 def signed_gain(role: str, gain: NDArray[np.float32] | None, d_model: int) -> NDArray[np.float64]:

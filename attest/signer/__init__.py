@@ -1,1 +1,70 @@
-""""""
+"""Signers: who can sign a statement, by the scheme of the URI that names the key."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Protocol
+
+from attest.errors import SigningError
+from attest.signer.key import KeyFile, KeyType, PublicKey, public_path, write_key_pair
+
+__all__ = ["SIGNERS", "KeyFile", "KeyType", "PublicKey", "Signer", "open_signer", "public_path", "write_key_pair"]
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+
+
+class Signer(Protocol):
+    """What every kind of signer is; ``tests/signer/test_contract.py`` runs over all of them.
+
+    Attributes
+    ----------
+    schemes : tuple of str
+        URI schemes that name this kind; the empty one is a bare path.
+    """
+
+    schemes: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def open(cls, location: str) -> Signer:
+        """Signer at a location: the URI without its scheme. Raises SigningError or InputError."""
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The key that its signatures are checked with."""
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What the user should hear before anything is signed."""
+
+    def sign(self, data: bytes) -> bytes:
+        """Signature over bytes."""
+
+
+SIGNERS: tuple[type[Signer], ...] = (KeyFile,)
+"""Every kind of signer. A new one is a file in this folder and a line here."""
+
+
+def open_signer(uri: str) -> Signer:
+    """Signer that a URI or a bare path names.
+
+    Parameters
+    ----------
+    uri : str
+        ``key.pem`` or ``file:key.pem``.
+
+    Raises
+    ------
+    SigningError
+        No signer has that scheme, or it cannot sign.
+    InputError
+        The key cannot be read.
+    """
+    scheme, colon, location = uri.partition(":")
+    if not colon or not _SCHEME.fullmatch(scheme):
+        scheme, location = "", uri
+    for kind in SIGNERS:
+        if scheme in kind.schemes:
+            return kind.open(location)
+    raise SigningError(
+        "unknown-signer", f"no signer is called {scheme}:", fix=f"for a file of that name write file:{uri}", where=uri
+    )

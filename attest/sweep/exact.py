@@ -62,7 +62,7 @@ class ExactSums:
         raw = [Fraction(1), *(Fraction(power, n) for power in self.powers)]
         mean = raw[1]
         terms = (math.comb(order, k) * raw[k] * Fraction((-mean) ** (order - k)) for k in range(order + 1))
-        return sum(terms, start=Fraction(0))
+        return Fraction(sum(terms))
 
     def variance(self) -> Fraction:
         """Variance with denominator n - 1 (as ``torch.std`` has it); 0 for fewer than two values."""

@@ -1,0 +1,50 @@
+"""``attest keygen``: make a signing key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from attest.cli.options import emit, format_option
+from attest.signer import KeyType, public_path, write_key_pair
+from attest.terminal import visible
+
+__all__ = ["command"]
+
+
+@click.command("keygen")
+@click.option(
+    "-o",
+    "--output",
+    "private_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Where the private key goes; the public one lies beside it, as .pub.pem.",
+)
+@click.option(
+    "--type", "key_type", type=click.Choice(get_args(KeyType)), default="p256", show_default=True, help="Kind of key."
+)
+@click.option("--force", is_flag=True, help="Overwrite keys that are there. What they signed stays signed.")
+@format_option
+def command(private_path: Path, key_type: KeyType, style: str, *, force: bool) -> None:
+    """Make a signing key: KEY.pem (mode 600, keep it secret) and KEY.pub.pem (give it to your readers).
+
+    The private key is not encrypted: whoever reads the file can sign in your name.
+    """
+    public_key = write_key_pair(private_path, key_type=key_type, force=force)
+    public = public_path(private_path)
+    text = (
+        f"Wrote {visible(str(private_path))} (private key, mode 600: keep it secret)\n"
+        f"Wrote {visible(str(public))} (public key: give it to your readers)\n"
+        f"Key SHA-256 {public_key.hint} ({key_type}); sha256sum {visible(str(public))} prints the same"
+    )
+    value = {
+        "schemaVersion": 1,
+        "privateKey": str(private_path),
+        "publicKey": str(public),
+        "keyType": key_type,
+        "keySha256": public_key.hint,
+    }
+    emit(text, value, style=style, output=None, force=False)

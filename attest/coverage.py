@@ -1,0 +1,329 @@
+"""Coverage: which files of a checkpoint are those that a statement names, and where the others differ."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import accumulate
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO, TypeAlias
+
+from attest.checkpoint.tree import Tree, TreeFile, open_file, read_tree
+from attest.digest import tree_digest
+from attest.document import record
+from attest.errors import CheckpointError
+from attest.evidence import CheckpointSummary, Chunk, ChunkList
+
+__all__ = [
+    "MAX_LISTED",
+    "Coverage",
+    "DifferingChunk",
+    "DifferingFile",
+    "UnreadableFile",
+    "cover",
+    "digest_tree",
+    "list_problems",
+]
+
+MAX_LISTED = 100
+"""Most differing chunks that are listed for one file; all of them are counted."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+_ALWAYS_LISTED = 1000
+_BLOCK = 1024 * 1024
+
+
+@record
+class DifferingChunk:
+    """One chunk whose bytes are not those that were measured: bytes ``begin`` up to, not including, ``end``."""
+
+    index: int
+    begin: int
+    end: int
+    tensor: str | None
+
+
+@record
+class DifferingFile:
+    """A file that is not the one that was measured.
+
+    ``chunks`` lists the first 100 of ``chunk_count`` differing chunks; both are null where the chunk digests could
+    not be used. ``size_found`` above ``size_signed`` without a differing chunk means bytes added at the end.
+    """
+
+    path: str
+    size_signed: int
+    size_found: int
+    chunks: tuple[DifferingChunk, ...] | None
+    chunk_count: int | None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What differs, a sentence for the file and one for each chunk that is listed."""
+        size = "" if self.size_found == self.size_signed else f", {self.size_found} bytes instead of {self.size_signed}"
+        return (
+            f"differs: {self.path}{size}",
+            *(
+                f"differs: {self.path}, chunk {chunk.index}, bytes {chunk.begin} to {chunk.end - 1}"
+                + (f", tensor {chunk.tensor}" if chunk.tensor is not None else "")
+                for chunk in self.chunks or ()
+            ),
+        )
+
+
+@record
+class UnreadableFile:
+    """A file that could not be read to its end, and why."""
+
+    path: str
+    reason: str
+
+
+@record
+class Coverage:
+    """A checkpoint's files against those that a statement names.
+
+    Parameters
+    ----------
+    files_signed, bytes_signed : int
+        What the statement is about.
+    files_present, bytes_present : int
+        What the checkpoint holds, without ``ignored``.
+    files_covered, bytes_covered : int
+        What was read and found to be what was signed.
+    missing, extra : tuple of str
+        Named and not there; there and not named.
+    unlisted : int
+        Files beyond a statement's list (it lists weight files only above 1,000 files) whose common digest does not
+        hold: which of them differs cannot be told.
+    differing : tuple of DifferingFile
+    unreadable : tuple of UnreadableFile
+    ignored : tuple of str
+        Version control folders that were left out, now as when it was measured.
+    """
+
+    files_signed: int
+    bytes_signed: int
+    files_present: int
+    bytes_present: int
+    files_covered: int
+    bytes_covered: int
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    unlisted: int
+    differing: tuple[DifferingFile, ...]
+    unreadable: tuple[UnreadableFile, ...]
+    ignored: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the checkpoint is, file for file and byte for byte, what was signed."""
+        return self.files_covered == self.files_signed == self.files_present and not self.missing
+
+    @property
+    def sentence(self) -> str:
+        """How much of what was signed is there."""
+        return (
+            f"{self.files_covered:,} of {self.files_signed:,} files and {self.bytes_covered:,} of "
+            f"{self.bytes_signed:,} bytes are those that were signed."
+        )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that is not as signed, a sentence each; names are hostile input."""
+        unlisted = f"{self.unlisted} files that are not listed one by one are not, together, those that were signed"
+        return (
+            *(problem for file in self.differing for problem in file.problems),
+            *(f"missing: {path}" for path in self.missing),
+            *(f"not signed: {path}" for path in self.extra),
+            *(f"not read: {file.reason}" for file in self.unreadable),
+            *((unlisted,) if self.unlisted else ()),
+        )
+
+
+def list_problems(signed: CheckpointSummary) -> list[str]:
+    """What is wrong with a statement's list of files, taken by itself, a sentence each."""
+    files = signed.files
+    paths = [file.path for file in files]
+    problems = [f"unsafe file name {path!r}" for path in paths if not _is_plain(path)]
+    if len(set(paths)) != len(paths):
+        problems.append("a file is listed twice")
+    if not files:
+        problems.append("no file is listed")
+    if any(file.size < 0 for file in files):
+        problems.append("a file has a negative size")
+    if signed.file_count == len(files):
+        if sum(file.size for file in files) != signed.bytes:
+            problems.append("the sizes of the files do not add up to its total")
+        if tree_digest((file.path, file.size, file.sha256) for file in files) != signed.tree_digest:
+            problems.append("the files do not have its tree digest")
+    elif signed.file_count <= max(len(files), _ALWAYS_LISTED):
+        problems.append(f"lists {len(files)} of {signed.file_count} files")
+    return problems
+
+
+def _is_plain(path: str) -> bool:
+    return path.isprintable() and "\\" not in path and not {"", ".", ".."} & set(path.split("/"))
+
+
+def cover(
+    signed: CheckpointSummary,
+    checkpoint: Path,
+    chunks: ChunkList | None,
+    *,
+    progress: Progress = lambda _done, _total: None,
+) -> Coverage:
+    """Read a checkpoint and hold every file against the statement.
+
+    Parameters
+    ----------
+    signed : CheckpointSummary
+        The predicate's files; their tree digest must agree with them.
+    checkpoint : Path
+        Folder, or the one file.
+    chunks : ChunkList or None
+        Chunk digests that are bound by the statement; None where they cannot be trusted.
+    progress : callable
+        Told the bytes read and the bytes to read.
+
+    Raises
+    ------
+    CheckpointError
+        The folder cannot be read as a checkpoint (links out of it, unsafe names, no file).
+
+    Notes
+    -----
+    A file of another size is not hashed: its size tells. Only a file that differs is read a second time, chunk by
+    chunk.
+    """
+    tree = read_tree(checkpoint)
+    listed = {file.path: file for file in signed.files}
+    named = [file for file in tree.files if file.path in listed]
+    others = [file for file in tree.files if file.path not in listed]
+    same_size = [file for file in named if file.size == listed[file.path].size]
+    digests, unreadable = _hash_files(tree.root, same_size, progress)
+    covered = [file for file in same_size if digests.get(file.path) == listed[file.path].sha256]
+    is_whole_list = signed.file_count == len(listed)
+    if not is_whole_list and _rest_holds(signed, tree, others, digests, progress):
+        covered, others = covered + others, []
+    settled = {file.path for file in covered} | unreadable.keys()
+    chunks_of = {file.path: file.chunks for file in chunks.files} if chunks else {}
+    return Coverage(
+        files_signed=signed.file_count,
+        bytes_signed=signed.bytes,
+        files_present=len(tree.files),
+        bytes_present=sum(file.size for file in tree.files),
+        files_covered=len(covered),
+        bytes_covered=sum(file.size for file in covered),
+        missing=tuple(sorted(listed.keys() - {file.path for file in named})),
+        extra=tuple(file.path for file in others) if is_whole_list else (),
+        unlisted=0 if is_whole_list else len(others),
+        differing=tuple(
+            _locate(tree.root, file, listed[file.path].size, chunks_of.get(file.path, ()))
+            for file in named
+            if file.path not in settled
+        ),
+        unreadable=tuple(UnreadableFile(path=path, reason=str(error)) for path, error in unreadable.items()),
+        ignored=tree.ignored,
+    )
+
+
+def digest_tree(checkpoint: Path, *, progress: Progress = lambda _done, _total: None) -> str:
+    """Tree digest of a checkpoint, every byte of it read.
+
+    Raises
+    ------
+    CheckpointError
+        A file cannot be read, or the folder cannot be read as a checkpoint.
+    """
+    tree = read_tree(checkpoint)
+    digests, unreadable = _hash_files(tree.root, tree.files, progress)
+    for error in unreadable.values():
+        raise error
+    return tree_digest((file.path, file.size, digests[file.path]) for file in tree.files)
+
+
+def _hash_files(
+    root: Path, files: Sequence[TreeFile], progress: Progress
+) -> tuple[dict[str, str], dict[str, CheckpointError]]:
+    """SHA-256 of each file, and the errors of those that could not be read; one thread a file."""
+    total, done, lock = sum(file.size for file in files), 0, Lock()
+
+    def advance(size: int) -> None:
+        nonlocal done
+        with lock:
+            done += size
+            progress(done, total)
+
+    def digest(file: TreeFile) -> str | CheckpointError:
+        try:
+            with open_file(root, file.path) as stream:
+                return _digest(stream, sys.maxsize, advance)[0]
+        except CheckpointError as error:
+            return error
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})"
+            return CheckpointError("cannot-read", reason, fix="check the disk and the permissions", where=file.path)
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        found = dict(zip((file.path for file in files), threads.map(digest, files), strict=True))
+    return (
+        {path: value for path, value in found.items() if isinstance(value, str)},
+        {path: value for path, value in found.items() if isinstance(value, CheckpointError)},
+    )
+
+
+def _digest(stream: BinaryIO, size: int, advance: Callable[[int], None]) -> tuple[str, int]:
+    """SHA-256 of a stream's next bytes, at most ``size`` of them, and how many there were."""
+    state = hashlib.sha256()
+    done = 0
+    while done < size and (block := stream.read(min(size - done, _BLOCK))):
+        state.update(block)
+        done += len(block)
+        advance(len(block))
+    return state.hexdigest(), done
+
+
+def _rest_holds(
+    signed: CheckpointSummary, tree: Tree, others: Sequence[TreeFile], listed: Mapping[str, str], progress: Progress
+) -> bool:
+    """Whether all files together have the signed tree digest, where the statement lists only some of them."""
+    if len(tree.files) != signed.file_count or sum(file.size for file in tree.files) != signed.bytes:
+        return False
+    digests = {**listed, **_hash_files(tree.root, others, progress)[0]}
+    return len(digests) == len(tree.files) and signed.tree_digest == tree_digest(
+        (file.path, file.size, digests[file.path]) for file in tree.files
+    )
+
+
+def _locate(root: Path, file: TreeFile, size_signed: int, chunks: Sequence[Chunk]) -> DifferingFile:
+    """Where a file differs, read again chunk by chunk."""
+    ends = list(accumulate((chunk.size for chunk in chunks), initial=0))
+    begins = [chunk.begin for chunk in chunks]
+    differing = None
+    if begins == ends[:-1] and ends[-1] == size_signed and all(chunk.size >= 0 for chunk in chunks):
+        with suppress(CheckpointError, OSError):
+            differing = _differing_chunks(root, file.path, chunks)
+    return DifferingFile(
+        path=file.path,
+        size_signed=size_signed,
+        size_found=file.size,
+        chunks=None if differing is None else tuple(differing[:MAX_LISTED]),
+        chunk_count=None if differing is None else len(differing),
+    )
+
+
+def _differing_chunks(root: Path, path: str, chunks: Sequence[Chunk]) -> list[DifferingChunk]:
+    differing = []
+    with open_file(root, path) as stream:
+        for index, chunk in enumerate(chunks):
+            digest, size = _digest(stream, chunk.size, lambda _size: None)
+            if size != chunk.size or digest != chunk.sha256:
+                end = chunk.begin + chunk.size
+                differing.append(DifferingChunk(index=index, begin=chunk.begin, end=end, tensor=chunk.tensor))
+    return differing

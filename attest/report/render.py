@@ -1,0 +1,141 @@
+"""Bundles in, one HTML page out: a pure function of the bundles' bytes and of this version's template.
+
+The page loads nothing and runs nothing: a content security policy names the digest of its one style sheet and allows
+no script. Every string of a bundle is escaped by the template engine, and its hidden characters are written out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from attest.document import decimal
+from attest.envelope import b64encode
+from attest.errors import InputError
+from attest.licenses import KINDS, WHOLE
+from attest.report.source import read_sources
+from attest.report.view import Page, page
+from attest.resource import resource
+from attest.terminal import visible
+
+__all__ = ["GENERATOR", "MAX_REPORT", "TEMPLATE_VERSION", "render"]
+
+TEMPLATE_VERSION = 1
+"""Raised whenever the page of any bundle changes by a byte: by the template, by a chart, or by the default policy."""
+
+GENERATOR = "attest report template"
+MAX_REPORT = 128 * 1024 * 1024
+_MAX_TITLE = 120
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rung:
+    """A rung of the ladder in words."""
+
+    name: str
+    meaning: str
+
+
+RUNGS = {
+    "identical": Rung(name="Identical", meaning="Every tensor of each is found in the other, byte for byte."),
+    "exact-rejected": Rung(
+        name="Chance is rejected by an exact test",
+        meaning="Networks trained apart (H2) would give this very rarely: common weights (H1) are supported over H2.",
+    ),
+    "matched-above-panel": Rung(
+        name="Above the whole panel",
+        meaning="After matching, the two agree more than every unrelated pair of the reference panel.",
+    ),
+    "inconclusive": Rung(name="Inconclusive", meaning="Weak signals only: neither H1 nor H2 is supported."),
+    "no-evidence": Rung(
+        name="No evidence for common weights",
+        meaning="No exact test gives more than chance would. That does not show that the two are unrelated.",
+    ),
+}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_TITLE else f"{text[:_MAX_TITLE]}…"
+
+
+def _title(content: Page) -> str:
+    if len(content.comparisons) == 1:
+        pair = content.comparisons[0].comparison
+        return f"{_short(pair.a.name)} against {_short(pair.b.name)}"
+    if content.comparisons:
+        return f"{len(content.comparisons)} comparisons of checkpoints"
+    if len(content.evidences) == 1:
+        return f"Measurement of {_short(content.evidences[0].evidence.checkpoint.name)}"
+    return f"Measurements of {len(content.evidences)} checkpoints"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(resource("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["visible"] = visible
+    environment.filters["visible_lines"] = lambda text: "\n".join(visible(line) for line in text.split("\n"))
+    environment.filters["decimal"] = decimal
+    environment.filters["base64"] = b64encode
+    return environment
+
+
+def render(bundles: Sequence[bytes]) -> bytes:
+    """The report on some bundles.
+
+    Parameters
+    ----------
+    bundles : sequence of bytes
+        Bundle files, byte for byte, in any order.
+
+    Returns
+    -------
+    bytes
+        UTF-8 HTML, equal for equal bundles on every machine.
+
+    Raises
+    ------
+    DocumentError
+        A bundle is malformed, or of a kind that no report shows.
+    InputError
+        Too few or too many bundles, or a page beyond ``MAX_REPORT``.
+
+    Notes
+    -----
+    Nothing is verified here: no signature, no digest of any file.
+    """
+    data = _markup(page(read_sources(bundles))).encode()
+    if len(data) > MAX_REPORT:
+        raise InputError(
+            "report-too-large",
+            f"the page would hold {len(data)} bytes, more than the {MAX_REPORT} that are read again",
+            fix="give fewer bundles",
+        )
+    return data
+
+
+def _markup(content: Page) -> str:
+    style = resource("templates/report.css").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            page=content,
+            title=_title(content),
+            rungs=RUNGS,
+            kinds={kind.code: kind.title for kind in KINDS},
+            whole=WHOLE,
+            generator=f"{GENERATOR} {TEMPLATE_VERSION}",
+            style=Markup(style),  # noqa: S704 - our own file; escaping would break its quotes
+            style_digest=b64encode(hashlib.sha256(style.encode()).digest()),
+        )
+    )

@@ -1,0 +1,132 @@
+"""What a report is made from: bundles, read, named and put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from attest.bundle import Bundle
+from attest.compare.comparison import COMPARISON_TYPE, Comparison
+from attest.digest import sha256
+from attest.document import load
+from attest.errors import DocumentError, InputError
+from attest.evidence import EVIDENCE_TYPE, Evidence
+from attest.statement import Statement, Subject
+
+__all__ = ["MAX_SOURCES", "Source", "read_sources"]
+
+MAX_SOURCES = 16
+_KINDS: dict[str, tuple[str, type[Evidence | Comparison]]] = {
+    EVIDENCE_TYPE: ("evidence", Evidence),
+    COMPARISON_TYPE: ("comparison", Comparison),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One bundle as it stands in a report; nothing about it has been verified.
+
+    Parameters
+    ----------
+    label : str
+        Short name on the page: ``E1``, ``E2`` … for evidence, ``C1`` … for comparisons.
+    data : bytes
+        The bundle file, byte for byte.
+    bundle : Bundle
+    statement : Statement
+    predicate : Evidence or Comparison
+    """
+
+    label: str
+    data: bytes
+    bundle: Bundle
+    statement: Statement
+    predicate: Evidence | Comparison
+
+    @property
+    def kind(self) -> str:
+        """``evidence`` or ``comparison``."""
+        return _KINDS[self.statement.predicate_type][0]
+
+    @property
+    def file_name(self) -> str:
+        """Name to save the bundle under, made from its statement's digest."""
+        return f"{self.kind}-{self.statement.digest[:12]}.sigstore.json"
+
+    @property
+    def unlisted_subjects(self) -> tuple[Subject, ...]:
+        """Subjects of the statement that are not among the files which the predicate lists."""
+        files = self.predicate.checkpoint.files if isinstance(self.predicate, Evidence) else ()
+        listed = {(file.path, file.sha256) for file in files}
+        return tuple(one for one in self.statement.subjects if (one.name, one.digest.sha256) not in listed)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the bundle file."""
+        return sha256(self.data)
+
+
+def _read(data: bytes, number: int) -> Source:
+    where = f"bundle {number}"
+    bundle = Bundle.from_json(data, where=where)
+    statement = bundle.statement(where=where)
+    if statement.predicate_type not in _KINDS:
+        raise DocumentError(
+            "unknown-predicate",
+            f"holds a {statement.predicate_type!r}, which this report does not show",
+            fix="give evidence or comparison bundles",
+            where=where,
+        )
+    _, record = _KINDS[statement.predicate_type]
+    predicate: Evidence | Comparison = load(record, statement.predicate, where=f"{where}#/predicate")
+    return Source(label="", data=data, bundle=bundle, statement=statement, predicate=predicate)
+
+
+def _in_order(sources: Sequence[Source]) -> list[Source]:
+    """Comparisons by digest; evidence as they name it (A before B), then by digest."""
+    comparisons = [source for source in sources if isinstance(source.predicate, Comparison)]
+    named = [
+        digest
+        for source in comparisons
+        if isinstance(source.predicate, Comparison)
+        for side in (source.predicate.a, source.predicate.b)
+        for digest in (side.statement_sha256, side.tree_digest)
+    ]
+
+    def place(source: Source) -> int:
+        evidence = source.predicate
+        mine = {source.statement.digest, evidence.checkpoint.tree_digest} if isinstance(evidence, Evidence) else set()
+        return next((index for index, digest in enumerate(named) if digest in mine), len(named))
+
+    return sorted((source for source in sources if source not in comparisons), key=place) + comparisons
+
+
+def read_sources(bundles: Sequence[bytes]) -> tuple[Source, ...]:
+    """Bundles read, without repetition, evidence first, in an order that does not depend on how they were given.
+
+    Raises
+    ------
+    InputError
+        None, or more than ``MAX_SOURCES``.
+    DocumentError
+        A bundle is malformed, or of a kind that no report shows.
+    """
+    if not 1 <= len(bundles) <= MAX_SOURCES:
+        raise InputError(
+            "bundle-count", f"{len(bundles)} bundles; a report shows 1 to {MAX_SOURCES}", fix="give fewer bundles"
+        )
+    read = {sha256(data): _read(data, number) for number, data in enumerate(bundles, start=1)}
+    counts = {"evidence": 0, "comparison": 0}
+    labeled = []
+    for source in _in_order([read[digest] for digest in sorted(read)]):
+        counts[source.kind] += 1
+        labeled.append(
+            Source(
+                label=f"{source.kind[0].upper()}{counts[source.kind]}",
+                data=source.data,
+                bundle=source.bundle,
+                statement=source.statement,
+                predicate=source.predicate,
+            )
+        )
+    return tuple(labeled)

@@ -1,0 +1,217 @@
+"""The report's content in the order it is read: records in, rows and figures out, no markup but charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from attest.compare.comparison import Comparison, Side, Test
+from attest.compare.ladder import DEFAULT_POLICY, Conclusion, conclude
+from attest.evidence import ActivationSummary, Evidence, FingerprintSummary
+from attest.finding import Finding
+from attest.report.figure import (
+    Figure,
+    by_layer,
+    constants,
+    layer_figures,
+    layer_statistics_figure,
+    null_figure,
+)
+from attest.report.source import Source
+
+__all__ = ["Page", "page"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SideView:
+    """One side of a comparison, and the evidence on the page that it names.
+
+    ``tie`` says by what: ``statement`` (the very statement), ``files`` (another measurement of the same files), or
+    ``contradiction`` (that statement, which however gives another tree digest).
+    """
+
+    letter: str
+    side: Side
+    evidence: Source | None
+    tie: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestView:
+    """One test with its figures."""
+
+    test: Test
+    ident: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparisonView:
+    """One comparison with the rung that the default policy reaches."""
+
+    source: Source
+    comparison: Comparison
+    conclusion: Conclusion
+    sides: tuple[SideView, ...]
+    calibrated: tuple[TestView, ...]
+    descriptive: tuple[TestView, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvidenceView:
+    """One evidence bundle, its license findings grouped by code."""
+
+    source: Source
+    evidence: Evidence
+    findings: tuple[tuple[str, tuple[Finding, ...]], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemberView:
+    """One checkpoint's share of a fingerprint; ``constants`` are columns that hold one value in all layers."""
+
+    label: str
+    summary: FingerprintSummary
+    constants: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileView:
+    """One fingerprint, from one checkpoint or from the two that were compared."""
+
+    ident: str
+    id: str
+    members: tuple[MemberView, ...]
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActivationView:
+    """The activation profiles of one checkpoint, or of the two that were compared."""
+
+    ident: str
+    members: tuple[tuple[EvidenceView, ActivationSummary], ...]
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Everything that the template shows."""
+
+    sources: tuple[Source, ...]
+    comparisons: tuple[ComparisonView, ...]
+    evidences: tuple[EvidenceView, ...]
+    profiles: tuple[ProfileView, ...]
+    activations: tuple[ActivationView, ...]
+    limits: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+
+
+def _side(letter: str, side: Side, sources: Sequence[Source]) -> SideView:
+    """The evidence that a side names: by statement digest first, else by tree digest."""
+    held = [(source, source.predicate) for source in sources if isinstance(source.predicate, Evidence)]
+    for source, evidence in held:
+        if source.statement.digest == side.statement_sha256:
+            same = evidence.checkpoint.tree_digest == side.tree_digest
+            return SideView(letter=letter, side=side, evidence=source, tie="statement" if same else "contradiction")
+    for source, evidence in held:
+        if evidence.checkpoint.tree_digest == side.tree_digest:
+            return SideView(letter=letter, side=side, evidence=source, tie="files")
+    return SideView(letter=letter, side=side, evidence=None, tie="")
+
+
+def _test(ident: str, test: Test) -> TestView:
+    figures = (null_figure(f"{ident}-null", test), layer_statistics_figure(f"{ident}-layers", test))
+    return TestView(test=test, ident=ident, figures=tuple(figure for figure in figures if figure))
+
+
+def _comparison(source: Source, comparison: Comparison, sources: Sequence[Source]) -> ComparisonView:
+    tests = [_test(f"{source.label}-test-{number}", test) for number, test in enumerate(comparison.tests, start=1)]
+    return ComparisonView(
+        source=source,
+        comparison=comparison,
+        conclusion=conclude(comparison, DEFAULT_POLICY),
+        sides=(_side("A", comparison.a, sources), _side("B", comparison.b, sources)),
+        calibrated=tuple(one for one in tests if one.test.calibration != "descriptive"),
+        descriptive=tuple(one for one in tests if one.test.calibration == "descriptive"),
+    )
+
+
+def _evidence(source: Source, evidence: Evidence) -> EvidenceView:
+    findings: dict[str, list[Finding]] = {}
+    for finding in evidence.licenses.findings if evidence.licenses else ():
+        findings.setdefault(finding.code, []).append(finding)
+    return EvidenceView(
+        source=source,
+        evidence=evidence,
+        findings=tuple((code, tuple(found)) for code, found in findings.items()),
+    )
+
+
+def _groups(comparisons: Sequence[ComparisonView], evidences: Sequence[EvidenceView]) -> list[tuple[EvidenceView, ...]]:
+    """Evidences that are drawn together: the two of a comparison in one chart, every other alone."""
+    left = {view.source.label: view for view in evidences}
+    groups: list[tuple[EvidenceView, ...]] = []
+    for view in comparisons:
+        labels = [side.evidence.label for side in view.sides if side.evidence]
+        if len(set(labels)) == len(view.sides) and all(label in left for label in labels):
+            groups.append(tuple(left.pop(label) for label in labels))
+    return groups + [(view,) for view in evidences if view.source.label in left]
+
+
+def _profiles(group: Sequence[EvidenceView]) -> list[ProfileView]:
+    """Fingerprints of a group, those of one id together, in order of their first appearance."""
+    found: dict[str, list[MemberView]] = {}
+    for view in group:
+        for summary in view.evidence.fingerprints:
+            layered = summary.table and by_layer(summary.table)
+            flat = constants(summary.table) if summary.table and layered else ()
+            member = MemberView(label=view.source.label, summary=summary, constants=flat)
+            found.setdefault(summary.id, []).append(member)
+    profiles = []
+    for number, (name, members) in enumerate(found.items(), start=1):
+        ident = f"{group[0].source.label}-fingerprint-{number}"
+        held = [(member.label, member.summary.table) for member in members]
+        tables = [(label, table) for label, table in held if table and by_layer(table)]
+        shared = len({table.columns for _, table in tables}) == 1 and len(tables) <= len(group)
+        batches = [tables] if shared else [[table] for table in tables]
+        figures = [figure for index, batch in enumerate(batches) for figure in layer_figures(f"{ident}-{index}", batch)]
+        profiles.append(ProfileView(ident=ident, id=name, members=tuple(members), figures=tuple(figures)))
+    return profiles
+
+
+def _activations(group: Sequence[EvidenceView]) -> list[ActivationView]:
+    members = [(view, view.evidence.activations) for view in group if view.evidence.activations]
+    kinds = {(one.id, one.prompt_set_sha256, one.table.columns) for _, one in members}
+    batches = [members] if len(kinds) == 1 else [[member] for member in members]
+    views = []
+    for batch in batches:
+        ident = f"{batch[0][0].source.label}-activations"
+        tables = [(view.source.label, one.table) for view, one in batch if by_layer(one.table)]
+        figures = layer_figures(ident, tables) if tables else ()
+        views.append(ActivationView(ident=ident, members=tuple(batch), figures=figures))
+    return views
+
+
+def _limits(sources: Sequence[Source]) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    """What the bundles say that they do not show, with the labels of those that say the same."""
+    said: dict[tuple[str, ...], list[str]] = {}
+    for source in sources:
+        said.setdefault(source.predicate.does_not_show, []).append(source.label)
+    return tuple((tuple(labels), sentences) for sentences, labels in said.items())
+
+
+def page(sources: Sequence[Source]) -> Page:
+    """The report's content from its sources."""
+    comparisons = [
+        _comparison(source, source.predicate, sources) for source in sources if isinstance(source.predicate, Comparison)
+    ]
+    evidences = [_evidence(source, source.predicate) for source in sources if isinstance(source.predicate, Evidence)]
+    groups = _groups(comparisons, evidences)
+    return Page(
+        sources=tuple(sources),
+        comparisons=tuple(comparisons),
+        evidences=tuple(evidences),
+        profiles=tuple(profile for group in groups for profile in _profiles(group)),
+        activations=tuple(view for group in groups for view in _activations(group)),
+        limits=_limits(sources),
+    )

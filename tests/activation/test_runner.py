@@ -1,0 +1,103 @@
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from attest.activation import runner
+from attest.activation.prompts import load_prompt_set
+from attest.activation.runner import run_checkpoint
+from attest.errors import CheckpointError, InputError
+
+Altered = Callable[..., Path]
+RANDOM = load_prompt_set("random-tokens")
+EVIL = "from pathlib import Path\nPath({marker!r}).write_text('ran')\n"
+
+
+@pytest.mark.torch
+def test_code_in_the_checkpoint_never_runs_and_nothing_is_printed(
+    qwen2: Path, altered: Altered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    checkpoint = altered(qwen2, auto_map={"AutoConfig": "evil.Config", "AutoModel": "evil.Model"})
+    marker = tmp_path / "marker"
+    for name in ("evil", "torch", "transformers", "json", "sitecustomize", "numpy"):
+        (checkpoint / f"{name}.py").write_text(EVIL.format(marker=str(marker)))
+    monkeypatch.chdir(checkpoint)
+    outcome = run_checkpoint(checkpoint, RANDOM, threads=1)
+    assert not marker.exists()
+    assert [finding.code for finding in outcome.findings] == ["remote-code-not-run", "tensors-not-run"]
+    assert "1 of 27 tensors (8192 of" in outcome.findings[1].text
+    assert "lm_head.weight" in outcome.findings[1].text
+    assert outcome.mean_abs.shape == (3, 32)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.torch
+def test_a_refusal_of_the_child_arrives_whole(qwen2: Path, altered: Altered, tmp_path: Path):
+    marker = tmp_path / "marker"
+    checkpoint = altered(qwen2, model_type="evil", auto_map={"AutoModel": "evil.Model"})
+    (checkpoint / "evil.py").write_text(EVIL.format(marker=str(marker)))
+    with pytest.raises(CheckpointError) as caught:
+        run_checkpoint(checkpoint, RANDOM, threads=1)
+    assert (caught.value.code, caught.value.where) == ("unknown-model-type", "config.json")
+    assert not marker.exists()
+
+
+@pytest.mark.torch
+def test_what_transformers_cannot_run_is_one_line(qwen2: Path, altered: Altered, capfd: pytest.CaptureFixture[str]):
+    with pytest.raises(CheckpointError) as caught:
+        run_checkpoint(altered(qwen2, hidden_act="no_such_function"), RANDOM, threads=1)
+    assert caught.value.code == "model-did-not-run"
+    assert "no_such_function" in caught.value.message
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.torch
+def test_memory_is_bounded(qwen2: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "_BASE_MEMORY", 200 * 1024**2)
+    monkeypatch.setattr(runner, "_MEMORY_A_THREAD", 0)
+    with pytest.raises(CheckpointError) as caught:
+        run_checkpoint(qwen2, RANDOM, threads=1)
+    assert caught.value.code == "model-did-not-run"
+
+
+def test_time_is_bounded(qwen2: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "_TIME_LIMIT", 0.01)
+    with pytest.raises(CheckpointError) as caught:
+        run_checkpoint(qwen2, RANDOM, threads=1)
+    assert caught.value.code == "model-too-slow"
+
+
+def test_weights_that_change_meanwhile_are_noticed(qwen2: Path, altered: Altered, monkeypatch: pytest.MonkeyPatch):
+    checkpoint = altered(qwen2)
+    started = []
+
+    def start(_: Path, threads: int) -> None:
+        started.append(threads)
+        shutil.copy(qwen2 / "model.safetensors", checkpoint / "other")
+        (checkpoint / "other").replace(checkpoint / "model.safetensors")
+
+    monkeypatch.setattr(runner, "_start", start)
+    monkeypatch.setattr(runner, "_collect", lambda _: (None, None))
+    with pytest.raises(CheckpointError) as caught:
+        run_checkpoint(checkpoint, RANDOM, threads=1)
+    assert started == [1]
+    assert caught.value.code == "file-changed"
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1025])
+def test_a_senseless_number_of_threads_is_refused(qwen2: Path, threads: int):
+    with pytest.raises(InputError) as caught:
+        run_checkpoint(qwen2, RANDOM, threads=threads)
+    assert caught.value.code == "bad-threads"
+
+
+@pytest.mark.parametrize("name", ["torch", "transformers", "tokenizers"])
+def test_a_missing_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match=f"needs {name}, which") as caught:
+        run_checkpoint(tmp_path, RANDOM, threads=1)
+    assert caught.value.code == "torch-missing"
+    assert caught.value.fix == "pip install 'attest-checkpoints[torch]'"

@@ -1,0 +1,365 @@
+"""Bundles with plausible numbers, made from records and signed with real keys."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey, derive_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from attest.bundle import Bundle
+from attest.compare.comparison import (
+    COMPARISON_TYPE,
+    Comparison,
+    LayerStatistic,
+    NotCompared,
+    NullDistribution,
+    Side,
+    Test,
+)
+from attest.digest import sha256, tree_digest
+from attest.document import dump, load
+from attest.envelope import Envelope
+from attest.evidence import (
+    EVIDENCE_TYPE,
+    ActivationSummary,
+    Architecture,
+    CheckpointSummary,
+    Detail,
+    Environment,
+    Evidence,
+    File,
+    FingerprintSummary,
+    LicenseSummary,
+    Table,
+    TensorSummary,
+    Tool,
+)
+from attest.finding import Finding
+from attest.statement import PAYLOAD_TYPE, DigestSet, Statement, Subject
+
+P256 = derive_private_key(0xA77E57, SECP256R1())
+ED25519 = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+LAYERS = 12
+
+TOOL = Tool(name="attest", version="0.1.0", source_sha256=sha256(b"source"))
+ENVIRONMENT = Environment(
+    python="3.11.7", system="Linux 6.1.0", machine="x86_64", packages={"numpy": "2.4.1", "numba": "0.68.0"}
+)
+
+
+def public_pem(key: EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def sign(
+    predicate: Evidence | Comparison,
+    *,
+    key: EllipticCurvePrivateKey | Ed25519PrivateKey = ED25519,
+    subjects: tuple[Subject, ...] | None = None,
+) -> bytes:
+    """Bundle over a predicate; Ed25519 gives the same bytes every time."""
+    if subjects is None:
+        subjects = subjects_of(predicate)
+    kind = EVIDENCE_TYPE if isinstance(predicate, Evidence) else COMPARISON_TYPE
+    statement = Statement.build(subjects=subjects, predicate_type=kind, predicate=dump(predicate))
+    envelope = Envelope(payload=statement.payload, payload_type=PAYLOAD_TYPE, signature=b"")
+    message = envelope.signed_bytes
+    signature = key.sign(message) if isinstance(key, Ed25519PrivateKey) else key.sign(message, ECDSA(SHA256()))
+    return Bundle(envelope=replace(envelope, signature=signature), key_hint=sha256(public_pem(key))).to_json()
+
+
+def subjects_of(predicate: Evidence | Comparison) -> tuple[Subject, ...]:
+    if isinstance(predicate, Comparison):
+        sides = (predicate.a, predicate.b)
+        return tuple(Subject(name=side.name, digest=DigestSet(sha256=side.tree_digest)) for side in sides)
+    return tuple(Subject(name=f.path, digest=DigestSet(sha256=f.sha256)) for f in predicate.checkpoint.files)
+
+
+def statement_digest(bundle: bytes) -> str:
+    return Bundle.from_json(bundle, where="bundle").statement(where="bundle").digest
+
+
+def _table(rng: random.Random, columns: tuple[str, ...], low: float, high: float, *, first: int = 0) -> Table:
+    rows = []
+    for layer in range(first, LAYERS):
+        depth = layer / LAYERS
+        middle = low + (high - low) * (0.25 + 0.5 * depth + 0.2 * depth * depth)
+        spread = (high - low) * 0.07
+        rows.append((str(layer), *(f"{middle + rng.gauss(0, spread) + i * spread:.9g}" for i in range(len(columns)))))
+    return Table(columns=("layer", *columns), rows=tuple(rows))
+
+
+def _fingerprints(rng: random.Random) -> tuple[FingerprintSummary, ...]:
+    norms = tuple(f"mean {part}" for part in ("gate", "up", "down", "q head", "k head", "v head", "o head"))
+    sketch = Table(
+        columns=("layer", "neurons", "parts"), rows=tuple((str(layer), "1536", "3") for layer in range(LAYERS))
+    )
+    tables = {
+        "attention-std/v1": _table(rng, ("q", "k", "v", "o"), 0.031, 0.062),
+        "norm-gain/v1": _table(rng, ("mean attention_norm", "mean mlp_norm"), 0.42, 0.98),
+        "unit-norms/v1": _table(rng, norms, 0.6, 1.9),
+        "neuron-sketch/v1": sketch,
+        "moments/v1": Table(
+            columns=("role", "tensors", "mean", "std"),
+            rows=(("q", "12", "1.20489e-05", "0.0411284513"), ("embedding", "1", "-0.0012844391", "0.0509128874")),
+        ),
+    }
+    measured = [
+        FingerprintSummary(id=name, detail=f"detail/{name.split('/')[0]}.safetensors", not_measured=None, table=table)
+        for name, table in tables.items()
+    ]
+    missing = FingerprintSummary(
+        id="qkv-bias/v1", detail=None, not_measured="no bias of a query, key or value projection was found", table=None
+    )
+    return (*measured, missing)
+
+
+def _licenses() -> LicenseSummary:
+    apache = "                                 Apache License\n                           Version 2.0, January 2004"
+    findings = (
+        Finding(code="declared-licenses-differ", path=".", line=None, text="2 values: apache-2.0, other"),
+        Finding(code="license-file", path="LICENSE", line=1, text=apache),
+        Finding(code="notice-file", path="NOTICE", line=1, text="Copyright 2024 The Qwen team, Alibaba Group."),
+        Finding(code="declared-license", path="README.md", line=3, text="license: apache-2.0"),
+        Finding(
+            code="copyright",
+            path="modeling_example.py",
+            line=2,
+            text="# Copyright 2024 The Example Team and The HuggingFace Inc. team. All rights reserved.",
+        ),
+        Finding(code="copyright", path="tokenization_example.py", line=2, text="# Copyright 2024 The Example Team."),
+        Finding(
+            code="provenance-comment",
+            path="modeling_example.py",
+            line=88,
+            text="# Copied from transformers.models.llama.modeling_llama.rotate_half",
+        ),
+    )
+    return LicenseSummary(
+        files_scanned=14, files_skipped=2, finding_count=9, findings=findings, detail="detail/licenses.json"
+    )
+
+
+def _activations(rng: random.Random) -> ActivationSummary:
+    return ActivationSummary(
+        id="activation-profile/v1",
+        prompt_set="english/v1",
+        prompt_set_sha256=sha256(b"prompts"),
+        sequences=24,
+        tokens=1536,
+        token_ids_sha256=sha256(b"token ids"),
+        dtype="F32",
+        device="cpu",
+        threads=2,
+        seed=0,
+        versions={"torch": "2.13.0", "transformers": "5.23.0"},
+        tolerance="1e-4",
+        table=_table(rng, ("rms", "mean_abs"), 0.8, 6.5),
+        detail="detail/activations.safetensors",
+    )
+
+
+def evidence(seed: int = 1, name: str = "minilm-l6-v2") -> Evidence:
+    rng = random.Random(seed)  # noqa: S311 - plausible numbers, not secrets
+    files = tuple(
+        File(path=path, size=size, sha256=sha256(f"{seed} {path}".encode()))
+        for path, size in (
+            ("config.json", 612),
+            ("model-00001-of-00002.safetensors", 4_967_215_360),
+            ("model-00002-of-00002.safetensors", 1_204_518_912),
+            ("model.safetensors.index.json", 25_125),
+            ("tokenizer.json", 711_661),
+        )
+    )
+    return Evidence(
+        measured_at="2026-11-21T09:14:27Z",
+        command=("attest", "measure", name, "--repo", name, "-o", "evidence"),
+        tool=TOOL,
+        environment=ENVIRONMENT,
+        assurance_level="self-attested",
+        checkpoint=CheckpointSummary(
+            name=name,
+            format="safetensors",
+            files=files,
+            file_count=len(files),
+            bytes=sum(file.size for file in files),
+            tree_digest=tree_digest((file.path, file.size, file.sha256) for file in files),
+            ignored=(".git",),
+            findings=(
+                Finding(code="not-in-index", path="model.safetensors.index.json", line=None, text="rotary.inv_freq"),
+            ),
+        ),
+        architecture=Architecture(
+            family="qwen2", layers=LAYERS, d_model=1536, d_ff=8960, heads=12, kv_heads=2, d_head=128
+        ),
+        tensors=TensorSummary(
+            count=338,
+            parameters=1_543_714_304,
+            dtypes={"BF16": 336, "F32": 2},
+            unmapped_count=2,
+            unmapped=("rotary.inv_freq", "visual.proj.weight"),
+            non_finite=0,
+        ),
+        fingerprints=_fingerprints(rng),
+        activations=_activations(rng),
+        licenses=_licenses(),
+        details=tuple(
+            Detail(name=f"detail/{part}", media_type=kind, size=size, sha256=sha256(f"{seed} {part}".encode()))
+            for part, kind, size in (
+                ("chunks.json", "application/json", 84_212),
+                ("tensors.json", "application/json", 201_977),
+                ("neuron-sketch.safetensors", "application/vnd.safetensors", 1_474_560),
+            )
+        ),
+        does_not_show=(
+            "that the measured files are the ones anybody trained, published or deployed",
+            "when the files were made",
+        ),
+    )
+
+
+def _null(rng: random.Random) -> NullDistribution:
+    edges = tuple(round(-4.0 + 0.4 * i, 6) for i in range(21))
+    counts = [0] * 20
+    for _ in range(9_999):
+        counts[min(max(int((rng.gauss(0, 1) + 4) / 0.4), 0), 19)] += 1
+    return NullDistribution(
+        method="units of B were permuted within each layer, all layers at once.",
+        resamples=9_999,
+        seed="7f3c2a90",
+        mean=0.0021,
+        sd=1.0043,
+        edges=edges,
+        counts=tuple(counts),
+    )
+
+
+def _layers(rng: random.Random, n: int, z: float) -> tuple[LayerStatistic, ...]:
+    values = [z / LAYERS**0.5 * (1 + rng.gauss(0, 0.12)) + rng.gauss(0, 1) for _ in range(LAYERS)]
+    return tuple(LayerStatistic(layer=i, n=n, statistic=0.012 * value, z=value) for i, value in enumerate(values))
+
+
+def comparison(a: Side, b: Side, *, z: float = 357.214568123, pvalue: float = 1e-4, seed: int = 5) -> Comparison:
+    rng = random.Random(seed)  # noqa: S311 - plausible numbers, not secrets
+    exact = [
+        ("neuron-alignment/v1", z, 1536, "Whether neuron i of A and neuron i of B point the same way, all layers."),
+        ("norm-gain/v1", z / 12, 1536, "Whether the norm gains of A and B stand on the same residual dimensions."),
+        ("unit-norms/v1", z / 40, 1536, "Whether long rows of A are long rows of B."),
+    ]
+    tests = [
+        Test(
+            id=name,
+            calibration="exact",
+            statistic=value * 0.0023,
+            z=value,
+            pvalue=pvalue,
+            smallest_pvalue=1e-4,
+            normal_pvalue=1e-6 if abs(value) > 5 else 0.31,
+            n=n * LAYERS,
+            layers=_layers(rng, n, value) if name != "norm-gain/v1" else (),
+            null_distribution=_null(rng),
+            note=note,
+        )
+        for name, value, n, note in exact
+    ]
+    profile = Test(
+        id="attention-std/v1",
+        calibration="descriptive",
+        statistic=0.927318842,
+        z=None,
+        pvalue=None,
+        smallest_pvalue=None,
+        normal_pvalue=None,
+        n=LAYERS,
+        layers=tuple(LayerStatistic(layer=i, n=4, statistic=0.9 + 0.006 * i, z=None) for i in range(LAYERS)),
+        null_distribution=None,
+        note="Pearson correlation of the per-layer standard deviations; two seeds of one recipe reached 0.97.",
+    )
+    identity = Test(
+        id="tensor-identity/v1",
+        calibration="descriptive",
+        statistic=0.0,
+        z=None,
+        pvalue=None,
+        smallest_pvalue=None,
+        normal_pvalue=None,
+        n=338,
+        layers=(),
+        null_distribution=None,
+        note="Share of A's parameters whose tensors are in B byte for byte.",
+    )
+    return Comparison(
+        measured_at="2026-11-21T10:02:11Z",
+        tool=TOOL,
+        environment=ENVIRONMENT,
+        a=a,
+        b=b,
+        tests=(*tests, profile, identity),
+        not_compared=(NotCompared(id="qkv-bias/v1", reason="B has no bias of a query, key or value projection"),),
+        does_not_show=("which of the two came first", "that no other checkpoint is a closer relative"),
+    )
+
+
+def side(measured: Evidence, bundle: bytes) -> Side:
+    return Side(
+        name=measured.checkpoint.name,
+        tree_digest=measured.checkpoint.tree_digest,
+        statement_sha256=statement_digest(bundle),
+        parameters=measured.tensors.parameters,
+        layers=measured.architecture.layers,
+    )
+
+
+def trio(*, z: float = 357.214568123, pvalue: float = 1e-4) -> tuple[bytes, bytes, bytes]:
+    """Two evidence bundles and a comparison about them, as they are given to ``attest report``."""
+    first, second = evidence(1, "minilm-l6-v2"), evidence(2, "laundered-descendant")
+    one, two = sign(first), sign(second, key=ED25519)
+    return one, two, sign(comparison(side(first, one), side(second, two), z=z, pvalue=pvalue))
+
+
+_FIXED = re.compile("[0-9a-f]{64}|self-attested|exact|empirical|descriptive")
+
+
+def spoiled(predicate: Evidence | Comparison, hostile: str, *, keep_charts: bool) -> Evidence | Comparison:
+    """The same record with hostile text in every string field that its schema leaves free, also in mapping keys.
+
+    With ``keep_charts`` the cells and the first column's name of tables stay, so that the charts are drawn.
+    """
+    numbers = count(1)
+
+    def spoil(value: Any, key: str = "") -> Any:
+        if isinstance(value, str):
+            return value if _FIXED.fullmatch(value) else f"{hostile}[{next(numbers)}]"
+        if isinstance(value, list):
+            return [spoil(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if keep_charts and set(value) == {"columns", "rows"}:
+            return {"columns": [value["columns"][0], *map(spoil, value["columns"][1:])], "rows": value["rows"]}
+        if key in {"dtypes", "packages", "versions"}:
+            return {spoil(name): spoil(item) for name, item in value.items()}
+        return {name: spoil(item, name) for name, item in value.items()}
+
+    return load(type(predicate), spoil(dump(predicate)), where="spoiled")
+
+
+def leaves(value: Any) -> Iterator[str | int | float]:
+    """Every string and number of a dumped record, mapping keys of free mappings included."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name in {"dtypes", "packages", "versions"}:
+                yield from item
+            yield from leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+    elif value is not None and not isinstance(value, bool):
+        yield value
