@@ -45,7 +45,7 @@ def neuron_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
         a,
         b,
         pairings,
-        method="the neurons of every layer of B, each layer by itself",
+        method="the neurons of every layer, each layer by itself",
         note="z of the normal scores of neuron norms, index by index; a permutation of hidden neurons defeats it",
         reasons=reasons,
     )
@@ -93,7 +93,7 @@ def qkv_bias_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
         a,
         b,
         pairings,
-        method="the heads (groups of heads that share keys) of every layer of B, each layer by itself",
+        method="the heads (groups of heads that share keys) of every layer, each layer by itself",
         note="z of the inner products of the heads' bias directions, index by index",
         reasons=reasons,
     )
@@ -122,7 +122,7 @@ def head_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
         a,
         b,
         pairings,
-        method="the heads (groups of heads that share keys) of every layer of B, each layer by itself",
+        method="the heads (groups of heads that share keys) of every layer, each layer by itself",
         note="z of the normal scores of head norms, index by index",
         reasons=reasons,
     )
@@ -145,7 +145,7 @@ def _on_residual_axis(
         a,
         b,
         pairings,
-        method="the residual dimensions of B, in one order for all layers",
+        method="the residual dimensions, in one order for all layers",
         note="z of the normal scores along the residual dimensions, index by index; a rotation or permutation of the"
         " residual stream defeats it",
         reasons=reasons,

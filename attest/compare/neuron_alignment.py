@@ -44,7 +44,7 @@ def neuron_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
         a,
         b,
         pairings,
-        method="the neurons of every layer of B, each layer by itself",
+        method="the neurons of every layer, each layer by itself",
         note="z of the inner products of neuron sketches, index by index; near 0 for networks trained apart, and also"
         " after a permutation of hidden neurons or a rotation of the residual stream",
         reasons=reasons,

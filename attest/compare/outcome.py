@@ -48,10 +48,12 @@ def exact_outcome(
 
     Notes
     -----
-    The seed is public text made of the test and both tree digests, in order, so that A against B and B against A
-    draw the same resamples.
+    The seed is public text made of the test and both tree digests, in order, and the side with the greater digest is
+    the one that is permuted: A against B and B against A give the same numbers.
     """
     digests = sorted((a.side.tree_digest, b.side.tree_digest))
+    if a.side.tree_digest != digests[0]:
+        pairings = [Pairing(layer=one.layer, x=one.y, y=one.x) for one in pairings]
     result = permutation_test(pairings, seed=f"{test_id} {digests[0]} {digests[1]}", method=method)
     if result is None:
         return Outcome(not_compared=left_out(test_id, *(reasons or ("nothing varies between the units",))))

@@ -1,0 +1,73 @@
+"""attest compare as its users call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from attest.cli import main
+from attest.demo.weights import family
+
+FIELDS = {"id", "calibration", "statistic", "z", "pvalue", "n", "layers", "nullDistribution"}
+
+
+def attest(*words: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_text_says_what_was_found_and_what_it_does_not_show() -> None:
+    code, text, errors = attest("compare", family() / "seed-1", family() / "seed-2")
+    assert (code, errors) == (0, "")
+    assert "conclusion  no-evidence" in text
+    assert "what this does not show" in text
+    assert "descriptive" in text
+
+
+def test_json_is_one_object_with_tests_and_a_conclusion() -> None:
+    code, text, _ = attest("compare", family() / "seed-1", family() / "seed-1-continued", "--format", "json")
+    value = json.loads(text)
+    assert code == 0
+    assert all(set(test) >= FIELDS for test in value["tests"])
+    assert {test["calibration"] for test in value["tests"]} == {"exact", "descriptive"}
+    assert all(test["pvalue"] is None or isinstance(test["pvalue"], float) for test in value["tests"])
+    assert all(set(item) == {"id", "reason"} for item in value["notCompared"])
+    assert value["conclusion"]["rung"] == "exact-rejected"
+    assert value["conclusion"]["policy"]["id"]
+
+
+@pytest.mark.parametrize(
+    ("other", "rung", "code"),
+    [
+        ("seed-1-continued", "exact-rejected", 1),
+        ("seed-1-continued", "identical", 0),
+        ("seed-2", "inconclusive", 0),
+        ("seed-2", "no-evidence", 1),
+        ("seed-1", "exact-rejected", 1),
+    ],
+)
+def test_fail_on_a_rung_or_a_higher_one(other: str, rung: str, code: int) -> None:
+    assert attest("compare", family() / "seed-1", family() / other, "--fail-on", rung)[0] == code
+
+
+def test_result_and_evidence_are_written(tmp_path: Path) -> None:
+    code, text, _ = attest(
+        "compare", family() / "seed-1", family() / "seed-2", "--format", "json",
+        "-o", tmp_path / "out.json", "--evidence", tmp_path / "evidence",
+    )  # fmt: skip
+    assert (code, text) == (0, "")
+    assert json.loads((tmp_path / "out.json").read_bytes())["conclusion"]["rung"] == "no-evidence"
+    assert (tmp_path / "evidence" / "statement.json").is_file()
+    code, _, errors = attest("compare", family() / "seed-1", family() / "seed-2", "--evidence", tmp_path / "evidence")
+    assert code == 3
+    assert errors.startswith("error[output-exists]")
+
+
+def test_a_missing_side_is_one_coded_line(tmp_path: Path) -> None:
+    code, text, errors = attest("compare", family() / "seed-1", tmp_path / "nothing")
+    assert (code, text) == (3, "")
+    assert errors.startswith("error[no-checkpoint]")
+    assert errors.count("\n") == 1

@@ -1,0 +1,32 @@
+"""Measured members of the fixture family, measured once a process."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from attest.compare.compare import compare
+from attest.compare.comparison import Comparison, Test
+from attest.compare.fingerprints import Fingerprints
+from attest.demo.weights import family
+from attest.measure import environment, measure, this_tool
+
+__all__ = ["by_id", "compared", "measured", "measured_at"]
+
+
+@cache
+def measured_at(path: Path) -> Fingerprints:
+    measurement = measure(path)
+    return Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
+
+
+def measured(name: str) -> Fingerprints:
+    return measured_at(family() / name)
+
+
+def compared(a: Fingerprints, b: Fingerprints) -> Comparison:
+    return compare(a, b, tool=this_tool(), environment=environment("numpy"))
+
+
+def by_id(comparison: Comparison) -> dict[str, Test]:
+    return {test.id: test for test in comparison.tests}

@@ -1,0 +1,103 @@
+"""From numbers to words: every rung, and what must never reach one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from compare.pairs import compared, measured
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attest.compare.comparison import Comparison, LayerStatistic, Test
+from attest.compare.ladder import DEFAULT_POLICY, conclude, holm
+
+
+def exact(z: float, pvalue: float, *, layers: tuple[float, ...] = (), name: str = "neuron-alignment/v1") -> Test:
+    each = layers or (z / 2,) * 4
+    return Test(
+        id=name,
+        calibration="exact",
+        statistic=z,
+        z=z,
+        pvalue=pvalue,
+        smallest_pvalue=0.0001,
+        normal_pvalue=1e-6,
+        n=100 * len(each),
+        layers=tuple(LayerStatistic(layer=i, n=100, statistic=one, z=one) for i, one in enumerate(each)),
+        null_distribution=None,
+        note="made for this test",
+    )
+
+
+def comparison(*tests: Test) -> Comparison:
+    return dataclasses.replace(compared(measured("seed-1"), measured("seed-2")), tests=tests)
+
+
+def rung(*tests: Test) -> str:
+    return conclude(comparison(*tests)).rung
+
+
+def test_a_large_z_with_the_least_p_is_rejected() -> None:
+    assert rung(exact(40.0, 0.0001)) == "exact-rejected"
+
+
+def test_a_large_negative_z_is_evidence_too() -> None:
+    assert rung(exact(-40.0, 0.0001)) == "exact-rejected"
+
+
+def test_a_small_p_alone_is_inconclusive() -> None:
+    assert rung(exact(3.9, 0.0001)) == "inconclusive"
+
+
+def test_one_half_of_the_layers_alone_is_inconclusive() -> None:
+    assert rung(exact(20.0, 0.0001, layers=(40.0, 0.1, 40.0, -0.2))) == "inconclusive"
+
+
+def test_a_middling_p_is_no_evidence() -> None:
+    assert rung(exact(1.9, 0.06)) == "no-evidence"
+
+
+def test_without_exact_tests_the_question_stays_open() -> None:
+    assert rung() == "inconclusive"
+
+
+def test_a_high_descriptive_correlation_never_accuses() -> None:
+    published = dataclasses.replace(
+        exact(0.0, 0.5),
+        id="attention-std-correlation/v1",
+        calibration="descriptive",
+        statistic=0.999,
+        z=None,
+        pvalue=None,
+    )
+    assert rung(published, exact(0.3, 0.76)) == "no-evidence"
+    assert rung(published) == "inconclusive"
+
+
+def test_the_correction_counts_every_exact_test_that_ran() -> None:
+    null = [exact(0.1, 0.9, name=f"null-{i}/v1") for i in range(60)]
+    assert rung(exact(40.0, 0.0001), *null) == "inconclusive"
+
+
+def test_the_sentences_name_the_test_and_the_policy_is_told() -> None:
+    conclusion = conclude(comparison(exact(40.0, 0.0001)))
+    assert "neuron-alignment/v1" in conclusion.because[0]
+    assert conclusion.policy == DEFAULT_POLICY
+
+
+@pytest.mark.parametrize(
+    ("values", "adjusted"),
+    [([0.01], [0.01]), ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]), ([0.5, 0.9], [1.0, 1.0]), ([], [])],
+)
+def test_holm(values: list[float], adjusted: list[float]) -> None:
+    assert holm(values) == pytest.approx(adjusted)
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_never_lowers_a_p_and_keeps_the_order(values: list[float]) -> None:
+    adjusted = holm(values)
+    assert all(high >= low for high, low in zip(adjusted, values, strict=True))
+    assert sorted(range(len(values)), key=lambda i: (values[i], i)) == sorted(
+        range(len(values)), key=lambda i: (adjusted[i], values[i], i)
+    )
