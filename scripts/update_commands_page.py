@@ -1,0 +1,37 @@
+"""Write docs/commands.md from the live help of every command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from attest.cli import COMMANDS, main
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
+WIDTH = 100
+
+
+def commands_page() -> str:
+    """Page with the help text of attest and each of its commands."""
+    parts = [
+        "# Commands",
+        "The help of every command, as `attest COMMAND --help` prints it (a test compares them).",
+        "",
+    ]
+    with click.Context(main, info_name="attest", terminal_width=WIDTH, max_content_width=WIDTH) as root:
+        parts += ["```console", main.get_help(root), "```"]
+        for name in COMMANDS:
+            command = main.get_command(root, name)
+            if command is None:
+                raise SystemExit(f"no command {name}")
+            with click.Context(
+                command, info_name=name, parent=root, terminal_width=WIDTH, max_content_width=WIDTH
+            ) as context:
+                parts += ["", f"## {name}", "```console", command.get_help(context), "```"]
+    return "\n".join(line.rstrip() for line in "\n".join(parts).splitlines()) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(commands_page(), encoding="utf-8")
+    print(f"wrote {PAGE}")
