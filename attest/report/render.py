@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -29,7 +30,6 @@ TEMPLATE_VERSION = 1
 
 GENERATOR = "attest report template"
 MAX_REPORT = 128 * 1024 * 1024
-_MAX_TITLE = 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +58,9 @@ RUNGS = {
 }
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _MAX_TITLE else f"{text[:_MAX_TITLE]}…"
+def _short(text: str, length: int = 80) -> str:
+    """Text cut where a long name would push the rest off the first screen; the whole stands below."""
+    return text if len(text) <= length else f"{text[:length]}…"
 
 
 def _title(content: Page) -> str:
@@ -73,6 +74,7 @@ def _title(content: Page) -> str:
     return f"Measurements of {len(content.evidences)} checkpoints"
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(resource("templates")),
@@ -84,6 +86,7 @@ def _environment() -> Environment:
     )
     environment.filters["visible"] = visible
     environment.filters["visible_lines"] = lambda text: "\n".join(visible(line) for line in text.split("\n"))
+    environment.filters["short"] = _short
     environment.filters["decimal"] = decimal
     environment.filters["base64"] = b64encode
     return environment
