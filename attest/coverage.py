@@ -53,11 +53,11 @@ class DifferingFile:
     """A file that is not the one that was measured.
 
     ``chunks`` lists the first 100 of ``chunk_count`` differing chunks; both are null where the chunk digests could
-    not be used. ``size_found`` above ``size_signed`` without a differing chunk means bytes added at the end.
+    not be used. ``size_found`` above ``size_named`` without a differing chunk means bytes added at the end.
     """
 
     path: str
-    size_signed: int
+    size_named: int
     size_found: int
     chunks: tuple[DifferingChunk, ...] | None
     chunk_count: int | None
@@ -65,7 +65,7 @@ class DifferingFile:
     @property
     def problems(self) -> tuple[str, ...]:
         """What differs, a sentence for the file and one for each chunk that is listed."""
-        size = "" if self.size_found == self.size_signed else f", {self.size_found} bytes instead of {self.size_signed}"
+        size = "" if self.size_found == self.size_named else f", {self.size_found} bytes instead of {self.size_named}"
         return (
             f"differs: {self.path}{size}",
             *(
@@ -90,12 +90,12 @@ class Coverage:
 
     Parameters
     ----------
-    files_signed, bytes_signed : int
+    files_named, bytes_named : int
         What the statement is about.
     files_present, bytes_present : int
         What the checkpoint holds, without ``ignored``.
     files_covered, bytes_covered : int
-        What was read and found to be what was signed.
+        What was read and found to be what the statement names.
     missing, extra : tuple of str
         Named and not there; there and not named.
     unlisted : int
@@ -107,8 +107,8 @@ class Coverage:
         Version control folders that were left out, now as when it was measured.
     """
 
-    files_signed: int
-    bytes_signed: int
+    files_named: int
+    bytes_named: int
     files_present: int
     bytes_present: int
     files_covered: int
@@ -122,33 +122,33 @@ class Coverage:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the checkpoint is, file for file and byte for byte, what was signed."""
-        return self.files_covered == self.files_signed == self.files_present and not self.missing
+        """Whether the checkpoint is, file for file and byte for byte, what the statement names."""
+        return self.files_covered == self.files_named == self.files_present
 
     @property
     def sentence(self) -> str:
-        """How much of what was signed is there."""
+        """How much of what the statement names is there."""
         return (
-            f"{self.files_covered:,} of {self.files_signed:,} files and {self.bytes_covered:,} of "
-            f"{self.bytes_signed:,} bytes are those that were signed."
+            f"{self.files_covered:,} of {self.files_named:,} files and {self.bytes_covered:,} of "
+            f"{self.bytes_named:,} bytes are those that the statement names."
         )
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Everything that is not as signed, a sentence each; names are hostile input."""
-        unlisted = f"{self.unlisted} files that are not listed one by one are not, together, those that were signed"
+        """Everything that is not as the statement says, a sentence each; names are hostile input."""
+        unlisted = f"{self.unlisted} files that are not listed one by one do not have, with the others, the tree digest"
         return (
             *(problem for file in self.differing for problem in file.problems),
             *(f"missing: {path}" for path in self.missing),
-            *(f"not signed: {path}" for path in self.extra),
+            *(f"not named: {path}" for path in self.extra),
             *(f"not read: {file.reason}" for file in self.unreadable),
             *((unlisted,) if self.unlisted else ()),
         )
 
 
-def list_problems(signed: CheckpointSummary) -> list[str]:
+def list_problems(summary: CheckpointSummary) -> list[str]:
     """What is wrong with a statement's list of files, taken by itself, a sentence each."""
-    files = signed.files
+    files = summary.files
     paths = [file.path for file in files]
     problems = [f"unsafe file name {path!r}" for path in paths if not _is_plain(path)]
     if len(set(paths)) != len(paths):
@@ -157,13 +157,13 @@ def list_problems(signed: CheckpointSummary) -> list[str]:
         problems.append("no file is listed")
     if any(file.size < 0 for file in files):
         problems.append("a file has a negative size")
-    if signed.file_count == len(files):
-        if sum(file.size for file in files) != signed.bytes:
+    if summary.file_count == len(files):
+        if sum(file.size for file in files) != summary.bytes:
             problems.append("the sizes of the files do not add up to its total")
-        if tree_digest((file.path, file.size, file.sha256) for file in files) != signed.tree_digest:
+        if tree_digest((file.path, file.size, file.sha256) for file in files) != summary.tree_digest:
             problems.append("the files do not have its tree digest")
-    elif signed.file_count <= max(len(files), _ALWAYS_LISTED):
-        problems.append(f"lists {len(files)} of {signed.file_count} files")
+    elif summary.file_count <= max(len(files), _ALWAYS_LISTED):
+        problems.append(f"lists {len(files)} of {summary.file_count} files")
     return problems
 
 
@@ -172,7 +172,7 @@ def _is_plain(path: str) -> bool:
 
 
 def cover(
-    signed: CheckpointSummary,
+    summary: CheckpointSummary,
     checkpoint: Path,
     chunks: ChunkList | None,
     *,
@@ -182,7 +182,7 @@ def cover(
 
     Parameters
     ----------
-    signed : CheckpointSummary
+    summary : CheckpointSummary
         The predicate's files; their tree digest must agree with them.
     checkpoint : Path
         Folder, or the one file.
@@ -202,20 +202,20 @@ def cover(
     chunk.
     """
     tree = read_tree(checkpoint)
-    listed = {file.path: file for file in signed.files}
+    listed = {file.path: file for file in summary.files}
     named = [file for file in tree.files if file.path in listed]
     others = [file for file in tree.files if file.path not in listed]
     same_size = [file for file in named if file.size == listed[file.path].size]
     digests, unreadable = _hash_files(tree.root, same_size, progress)
     covered = [file for file in same_size if digests.get(file.path) == listed[file.path].sha256]
-    is_whole_list = signed.file_count == len(listed)
-    if not is_whole_list and _rest_holds(signed, tree, others, digests, progress):
+    is_whole_list = summary.file_count == len(listed)
+    if not is_whole_list and _rest_holds(summary, tree, others, digests, progress):
         covered, others = covered + others, []
     settled = {file.path for file in covered} | unreadable.keys()
     chunks_of = {file.path: file.chunks for file in chunks.files} if chunks else {}
     return Coverage(
-        files_signed=signed.file_count,
-        bytes_signed=signed.bytes,
+        files_named=summary.file_count,
+        bytes_named=summary.bytes,
         files_present=len(tree.files),
         bytes_present=sum(file.size for file in tree.files),
         files_covered=len(covered),
@@ -263,7 +263,7 @@ def _hash_files(
     def digest(file: TreeFile) -> str | CheckpointError:
         try:
             with open_file(root, file.path) as stream:
-                return _digest(stream, sys.maxsize, advance)[0]
+                return _digest(stream, sys.maxsize, advance)
         except CheckpointError as error:
             return error
         except OSError as error:
@@ -278,40 +278,40 @@ def _hash_files(
     )
 
 
-def _digest(stream: BinaryIO, size: int, advance: Callable[[int], None]) -> tuple[str, int]:
-    """SHA-256 of a stream's next bytes, at most ``size`` of them, and how many there were."""
+def _digest(stream: BinaryIO, size: int, advance: Callable[[int], None]) -> str:
+    """SHA-256 of a stream's next bytes, at most ``size`` of them."""
     state = hashlib.sha256()
     done = 0
     while done < size and (block := stream.read(min(size - done, _BLOCK))):
         state.update(block)
         done += len(block)
         advance(len(block))
-    return state.hexdigest(), done
+    return state.hexdigest()
 
 
 def _rest_holds(
-    signed: CheckpointSummary, tree: Tree, others: Sequence[TreeFile], listed: Mapping[str, str], progress: Progress
+    summary: CheckpointSummary, tree: Tree, others: Sequence[TreeFile], listed: Mapping[str, str], progress: Progress
 ) -> bool:
-    """Whether all files together have the signed tree digest, where the statement lists only some of them."""
-    if len(tree.files) != signed.file_count or sum(file.size for file in tree.files) != signed.bytes:
+    """Whether all files together have the named tree digest, where the statement lists only some of them."""
+    if sum(file.size for file in tree.files) != summary.bytes:
         return False
     digests = {**listed, **_hash_files(tree.root, others, progress)[0]}
-    return len(digests) == len(tree.files) and signed.tree_digest == tree_digest(
+    return len(digests) == len(tree.files) and summary.tree_digest == tree_digest(
         (file.path, file.size, digests[file.path]) for file in tree.files
     )
 
 
-def _locate(root: Path, file: TreeFile, size_signed: int, chunks: Sequence[Chunk]) -> DifferingFile:
+def _locate(root: Path, file: TreeFile, size_named: int, chunks: Sequence[Chunk]) -> DifferingFile:
     """Where a file differs, read again chunk by chunk."""
     ends = list(accumulate((chunk.size for chunk in chunks), initial=0))
     begins = [chunk.begin for chunk in chunks]
     differing = None
-    if begins == ends[:-1] and ends[-1] == size_signed and all(chunk.size >= 0 for chunk in chunks):
+    if begins == ends[:-1] and ends[-1] == size_named and all(chunk.size >= 0 for chunk in chunks):
         with suppress(CheckpointError, OSError):
             differing = _differing_chunks(root, file.path, chunks)
     return DifferingFile(
         path=file.path,
-        size_signed=size_signed,
+        size_named=size_named,
         size_found=file.size,
         chunks=None if differing is None else tuple(differing[:MAX_LISTED]),
         chunk_count=None if differing is None else len(differing),
@@ -322,8 +322,7 @@ def _differing_chunks(root: Path, path: str, chunks: Sequence[Chunk]) -> list[Di
     differing = []
     with open_file(root, path) as stream:
         for index, chunk in enumerate(chunks):
-            digest, size = _digest(stream, chunk.size, lambda _size: None)
-            if size != chunk.size or digest != chunk.sha256:
+            if _digest(stream, chunk.size, lambda _size: None) != chunk.sha256:
                 end = chunk.begin + chunk.size
                 differing.append(DifferingChunk(index=index, begin=chunk.begin, end=end, tensor=chunk.tensor))
     return differing

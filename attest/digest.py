@@ -17,7 +17,7 @@ def sha256(data: bytes | bytearray | memoryview) -> str:
 
 
 def tensor_digest(dtype: str, shape: Sequence[int], chunks: Iterable[bytes]) -> str:
-    """Digest of one tensor's values, equal in every container and sharding.
+    r"""Digest of one tensor's values, equal in every container and sharding.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def tensor_digest(dtype: str, shape: Sequence[int], chunks: Iterable[bytes]) -> 
     Returns
     -------
     str
-        SHA-256 over ``"attest tensor v1\\n" dtype "\\n" shape "\\n" chunks``, the shape in decimal,
+        SHA-256 over ``"attest tensor v1\n" dtype "\n" shape "\n" chunks``, the shape in decimal,
         separated by commas.
 
     Notes
@@ -46,7 +46,7 @@ def tensor_digest(dtype: str, shape: Sequence[int], chunks: Iterable[bytes]) -> 
 
 
 def tree_digest(files: Iterable[tuple[str, int, str]]) -> str:
-    """Digest that binds every file's path, size and SHA-256.
+    r"""Digest that binds every file's path, size and SHA-256.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def tree_digest(files: Iterable[tuple[str, int, str]]) -> str:
     Returns
     -------
     str
-        SHA-256 over ``"attest tree v1\\n"`` and one line ``sha256 size path`` a file, sorted by the
+        SHA-256 over ``"attest tree v1\n"`` and one line ``sha256 size path`` a file, sorted by the
         UTF-8 bytes of the path. A path holds no newline (the reader refuses those).
     """
     lines = sorted((path.encode(), size, digest) for path, size, digest in files)

@@ -107,7 +107,11 @@ class TensorSummary:
 
 @record
 class Architecture:
-    """Sizes read off the tensors' shapes and the configuration; null where neither tells."""
+    """Sizes read off the tensors' shapes and the configuration; null where neither tells.
+
+    ``positions`` says how the network knows the order of tokens. Other ways than ``learned`` and ``rotary`` may
+    single out residual dimensions (absolute sinusoids) or heads (ALiBi), and what is singled out cannot be exchanged.
+    """
 
     family: str | None
     layers: int
@@ -116,6 +120,7 @@ class Architecture:
     heads: int | None
     kv_heads: int | None
     d_head: int | None
+    positions: Literal["learned", "rotary", "unknown"]
 
 
 @record

@@ -26,6 +26,7 @@ __all__ = [
     "read_detail",
     "read_statement",
     "read_unsigned_statement",
+    "refuse_place",
     "sign_statement",
     "write_evidence",
 ]
@@ -42,8 +43,26 @@ def describe_detail(name: str, media_type: str, data: bytes) -> Detail:
     return Detail(name=name, media_type=media_type, size=len(data), sha256=sha256(data))
 
 
+def refuse_place(path: Path, *, force: bool) -> None:
+    """Refuse a place where no evidence directory can be made; with ``force``, only an earlier one is replaced.
+
+    Raises
+    ------
+    InputError
+        Something stands there, or its folder is missing.
+    """
+    refuse_existing(path, force=force)
+    if not path.parent.is_dir():
+        raise InputError("cannot-write", "lies in a folder that is not there", fix="make the folder", where=str(path))
+    if path.exists() and not (path / STATEMENT_NAME).is_file():
+        raise InputError(
+            "output-not-evidence", "holds no evidence, so it is not replaced", fix="give another name", where=str(path)
+        )
+
+
 def write_evidence(path: Path, statement: Statement, details: Mapping[str, bytes], *, force: bool = False) -> None:
     """Write an evidence directory whole or not at all."""
+    refuse_place(path, force=force)
     write_directory_atomically(path, {STATEMENT_NAME: statement.payload, **details}, force=force)
 
 
@@ -87,9 +106,12 @@ def named_details(statement: Statement) -> tuple[Detail, ...]:
     Raises
     ------
     DocumentError
-        ``details`` is not a list of detail files.
+        ``details`` is not a list of detail files, or names one twice.
     """
-    return load(tuple[Detail, ...], statement.predicate.get("details", []), where="details")
+    details = load(tuple[Detail, ...], statement.predicate.get("details", []), where="details")
+    if len({detail.name for detail in details}) != len(details):
+        raise DocumentError("detail-twice", "a detail file is named twice", fix="ask its author", where="details")
+    return details
 
 
 def sign_statement(directory: Path, statement: Statement, signer: Signer, *, force: bool = False) -> Bundle:
@@ -102,7 +124,6 @@ def sign_statement(directory: Path, statement: Statement, signer: Signer, *, for
     """
     bundle_file, key_file = directory / BUNDLE_NAME, directory / SIGNER_KEY_NAME
     refuse_existing(bundle_file, force=force)
-    refuse_existing(key_file, force=force)
     bundle = Bundle(
         envelope=Envelope(
             payload=statement.payload,

@@ -14,11 +14,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from attest import __version__
+from attest.activation import load_prompt_set, measure_activations
 from attest.architecture import Model, place_tensors
 from attest.checkpoint import Checkpoint, Tensor, open_checkpoint
 from attest.checkpoint.arrays import pack_arrays
+from attest.checkpoint.tree import read_tree
 from attest.digest import sha256, tree_digest
 from attest.document import canonical, dump
+from attest.errors import CheckpointError, InputError
 from attest.evidence import (
     CHUNKS_NAME,
     EVIDENCE_TYPE,
@@ -40,10 +43,12 @@ from attest.evidence import (
     Tool,
 )
 from attest.evidence_directory import describe_detail
+from attest.finding import Finding
 from attest.fingerprint import FINGERPRINTS, MOMENTS_ID, Profile, collect_exact, describe
 from attest.licenses import scan, summarize
 from attest.statement import DigestSet, Statement, Subject
 from attest.sweep import Accumulator, ExactSums, Sweep, sweep
+from attest.terminal import visible
 
 __all__ = ["DOES_NOT_SHOW", "MAX_LISTED_FILES", "Measurement", "environment", "measure", "this_tool"]
 
@@ -51,6 +56,7 @@ MAX_LISTED_FILES = 1000
 """Files that a statement lists one by one; beyond that it lists the weight files, and the tree digest binds all."""
 
 _MAX_UNMAPPED = 100
+_MAX_NAME = 200
 _JSON = "application/json"
 _ARRAYS = "application/vnd.safetensors"
 
@@ -93,6 +99,7 @@ class Measurement:
 def measure(
     path: Path,
     *,
+    name: str | None = None,
     repository: Path | None = None,
     prompt_set: str | None = None,
     threads: int | None = None,
@@ -106,6 +113,8 @@ def measure(
     ----------
     path : Path
         A folder, or a safetensors file.
+    name : str, optional
+        What the evidence calls the checkpoint; the folder's or file's own name by default. A claim.
     repository : Path, optional
         A folder to scan for licenses and notices.
     prompt_set : str, optional
@@ -124,14 +133,19 @@ def measure(
     AttestError
         The checkpoint, the repository or the prompt set cannot be used.
     """
+    _check_name(name)
+    if prompt_set is not None:
+        load_prompt_set(prompt_set)
     checkpoint = open_checkpoint(path)
     model = place_tensors(checkpoint)
+    details: dict[str, bytes] = {}
+    licenses = _scan(repository, details)
+    activations, run_findings = _run(path, prompt_set, details)
     read = _sweep(model, threads, progress)
     profiles = {one.id: one.profile(model, read.tensors) for one in FINGERPRINTS}
     tensors = _tensor_list(model, read)
-    details = _details(read, tensors, profiles)
-    licenses = _scan(repository, details)
-    activations = _run(path, prompt_set, details)
+    details |= _details(read, tensors, profiles)
+    _check_unchanged(checkpoint, path)
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     evidence = Evidence(
         measured_at=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -139,7 +153,7 @@ def measure(
         tool=this_tool(),
         environment=environment("numba", "numpy"),
         assurance_level="self-attested",
-        checkpoint=_summarize_checkpoint(checkpoint, read),
+        checkpoint=_summarize_checkpoint(checkpoint, read, name=name, run_findings=run_findings),
         architecture=_summarize_architecture(model),
         tensors=_summarize_tensors(model, tensors),
         fingerprints=_summarize_fingerprints(profiles),
@@ -157,6 +171,15 @@ def measure(
         profiles={name: profile.arrays for name, profile in profiles.items()},
         tensors=tensors,
     )
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and not (0 < len(name) <= _MAX_NAME and visible(name) == name):
+        raise InputError(
+            "unsafe-name",
+            f"the name {name[:_MAX_NAME]!r} is empty, longer than {_MAX_NAME} characters, or not printable",
+            fix="give a short printable name",
+        )
 
 
 def _sweep(model: Model, threads: int | None, progress: Callable[[int, int], None]) -> Sweep:
@@ -234,29 +257,42 @@ def _scan(repository: Path | None, details: dict[str, bytes]) -> LicenseSummary 
     return summary
 
 
-def _run(path: Path, prompt_set: str | None, details: dict[str, bytes]) -> ActivationSummary | None:
+def _run(
+    path: Path, prompt_set: str | None, details: dict[str, bytes]
+) -> tuple[ActivationSummary | None, tuple[Finding, ...]]:
     if prompt_set is None:
-        return None
-    from attest.activation import measure_activations  # noqa: PLC0415 - needs torch, which measuring does not
-
+        return None, ()
     activations = measure_activations(path, prompt_set)
     details[activations.detail_name] = activations.detail
-    return activations.summary
+    return activations.summary, activations.findings
 
 
-def _summarize_checkpoint(checkpoint: Checkpoint, read: Sweep) -> CheckpointSummary:
+def _check_unchanged(checkpoint: Checkpoint, path: Path) -> None:
+    """Refuse a checkpoint that is not the same after all was measured: parts of it were read at different times."""
+    if read_tree(path) != checkpoint.tree:
+        raise CheckpointError(
+            "file-changed",
+            "changed while it was measured",
+            fix="measure again when nothing writes to it",
+            where=checkpoint.name,
+        )
+
+
+def _summarize_checkpoint(
+    checkpoint: Checkpoint, read: Sweep, *, name: str | None, run_findings: tuple[Finding, ...]
+) -> CheckpointSummary:
     files = read.files
     if len(files) > MAX_LISTED_FILES:
         files = tuple(file for file in files if file.path in checkpoint.headers)[:MAX_LISTED_FILES]
     return CheckpointSummary(
-        name=checkpoint.name,
+        name=name or checkpoint.name,
         format=checkpoint.format,
         files=tuple(File(path=file.path, size=file.size, sha256=file.sha256) for file in files),
         file_count=len(read.files),
         bytes=sum(file.size for file in read.files),
         tree_digest=tree_digest((file.path, file.size, file.sha256) for file in read.files),
         ignored=checkpoint.tree.ignored,
-        findings=checkpoint.findings,
+        findings=(*checkpoint.findings, *run_findings),
     )
 
 
@@ -269,6 +305,7 @@ def _summarize_architecture(model: Model) -> Architecture:
         heads=model.n_heads,
         kv_heads=model.n_kv_heads,
         d_head=model.d_head,
+        positions=model.positions,
     )
 
 

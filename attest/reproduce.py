@@ -7,17 +7,18 @@ bit; an activation profile must agree within its tolerance. No signature is chec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from attest.activation import Activations, compare_activations
+from attest.activation import PROMPT_SETS, RUN_FINDINGS, Activations, compare_activations
 from attest.checkpoint.arrays import unpack_arrays
+from attest.digest import sha256
 from attest.document import decimal, dump, load, parse
 from attest.errors import AttestError, InputError
-from attest.evidence import CHUNKS_NAME, EVIDENCE_TYPE, TENSORS_NAME, Detail, Evidence, TensorList
+from attest.evidence import CHUNKS_NAME, EVIDENCE_TYPE, TENSORS_NAME, CheckpointSummary, Detail, Evidence, TensorList
 from attest.evidence_directory import MAX_DETAIL, read_detail, read_statement
 from attest.measure import Measurement, measure
 
@@ -109,6 +110,8 @@ def reproduce(
         )
     evidence = load(Evidence, statement.predicate, where=f"{path.name}#/predicate")
     prompt_set = evidence.activations.prompt_set if evidence.activations and run_model else None
+    if prompt_set not in PROMPT_SETS:  # of another version of attest
+        prompt_set = None
     again = measure(checkpoint, repository=repository, prompt_set=prompt_set, threads=threads, progress=progress)
     directory = path if path.is_dir() else path.parent
     return Reproduction(
@@ -119,32 +122,42 @@ def reproduce(
 
 
 def _values(evidence: Evidence, again: Measurement, directory: Path) -> Iterator[Value]:
-    yield _files(evidence, again)
+    signed, fresh = evidence.checkpoint, again.evidence.checkpoint
+    yield _files(signed, fresh)
+    if again.evidence.activations is None:
+        signed = replace(signed, findings=tuple(one for one in signed.findings if one.code not in RUN_FINDINGS))
+    yield _equal("checkpoint summary", replace(signed, name=fresh.name, ignored=fresh.ignored), fresh)
     details = {detail.name: detail for detail in evidence.details}
-    for name, label, explain in (
-        (CHUNKS_NAME, "chunk digests", _explain_bytes),
-        (TENSORS_NAME, "tensors and moments", _explain_tensors),
-    ):
-        if name in details:
-            yield _detail(label, details[name], again, directory, explain)
+    labels = _labels(evidence)
+    for name, label in labels.items():
+        if name not in details:
+            yield Value(name=label, outcome="not-measured", message="the evidence names no such detail file")
+    for name, detail in details.items():
+        if evidence.activations is None or name != evidence.activations.detail:
+            yield _detail(labels.get(name, name), detail, again, directory)
     yield _equal("architecture", evidence.architecture, again.evidence.architecture)
     yield _equal("tensor totals", evidence.tensors, again.evidence.tensors)
-    fresh = {one.id: one for one in again.evidence.fingerprints}
-    for signed in evidence.fingerprints:
-        label = f"fingerprint {signed.id}"
-        if signed.id not in fresh:
-            yield Value(name=label, outcome="not-measured", message="this version of attest does not know it")
-        elif signed.detail and signed.detail in details and signed.detail != TENSORS_NAME:
-            yield _detail(label, details[signed.detail], again, directory, _explain_arrays)
-        yield _equal(f"{label}, table", signed, fresh.get(signed.id))
+    summaries = {one.id: one for one in again.evidence.fingerprints}
+    for one in evidence.fingerprints:
+        yield _equal(f"fingerprint {one.id}, table", one, summaries.get(one.id))
     if evidence.licenses:
         yield _licenses(evidence, again)
     if evidence.activations:
         yield _activations(evidence, again, details, directory)
 
 
-def _files(evidence: Evidence, again: Measurement) -> Value:
-    signed, fresh = evidence.checkpoint, again.evidence.checkpoint
+def _labels(evidence: Evidence) -> dict[str, str]:
+    """What the detail files are called, by name."""
+    labels = {CHUNKS_NAME: "chunk digests", TENSORS_NAME: "tensors and moments"}
+    for one in evidence.fingerprints:
+        if one.detail is not None:
+            labels.setdefault(one.detail, f"fingerprint {one.id}")
+    if evidence.licenses:
+        labels[evidence.licenses.detail] = "license findings"
+    return labels
+
+
+def _files(signed: CheckpointSummary, fresh: CheckpointSummary) -> Value:
     if signed.tree_digest == fresh.tree_digest:
         message = f"{fresh.file_count} files, {fresh.bytes} bytes, tree {fresh.tree_digest}"
         return Value(name="checkpoint files", outcome="identical", message=message)
@@ -167,7 +180,7 @@ def _equal(name: str, signed: object, fresh: object) -> Value:
     if signed == fresh:
         return Value(name=name, outcome="identical", message="")
     if signed is None or fresh is None:
-        return Value(name=name, outcome="not-measured", message="one of the two is missing")
+        return Value(name=name, outcome="not-measured", message="was not measured this time")
     before, after = dump(signed), dump(fresh)
     changed = [f"{key} was {_short(before[key])}, now {_short(after.get(key))}"
                for key in before if before[key] != after.get(key)]  # fmt: skip
@@ -179,26 +192,28 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-Explain = Callable[[bytes, bytes], str]
-
-
-def _detail(name: str, signed: Detail, again: Measurement, directory: Path, explain: Explain) -> Value:
+def _detail(label: str, signed: Detail, again: Measurement, directory: Path) -> Value:
     """A detail file: identical by its digest alone, explained where the signed one is at hand."""
     fresh = again.details.get(signed.name)
     if fresh is None:
-        return Value(name=name, outcome="not-measured", message="was not measured this time")
-    now = next(detail for detail in again.evidence.details if detail.name == signed.name)
-    if now.sha256 == signed.sha256:
-        return Value(name=name, outcome="identical", message=f"{now.size} bytes, sha256 {now.sha256}")
+        return Value(name=label, outcome="not-measured", message="was not measured this time")
+    if sha256(fresh) == signed.sha256:
+        return Value(name=label, outcome="identical", message=f"{len(fresh)} bytes, sha256 {signed.sha256}")
     try:
-        message = explain(read_detail(directory, signed), fresh)
+        message = _explain(signed.name, read_detail(directory, signed), fresh)
     except AttestError as error:
         message = f"the signed detail file is not at hand ({error.message})"
-    return Value(name=name, outcome="differs", message=message)
+    return Value(name=label, outcome="differs", message=message)
 
 
-def _explain_bytes(_signed: bytes, _fresh: bytes) -> str:
-    return "the files differ; attest verify --checkpoint names file, chunk and tensor"
+def _explain(name: str, signed: bytes, fresh: bytes) -> str:
+    if name == TENSORS_NAME:
+        return _explain_tensors(signed, fresh)
+    if name.endswith(".safetensors"):
+        return _explain_arrays(signed, fresh)
+    if name == CHUNKS_NAME:
+        return "the files differ; attest verify --checkpoint names file, chunk and tensor"
+    return f"{len(signed)} bytes were signed, {len(fresh)} came out now"
 
 
 def _explain_tensors(signed: bytes, fresh: bytes) -> str:
@@ -231,13 +246,15 @@ def _explain_arrays(signed: bytes, fresh: bytes) -> str:
         changed += difference > 0
         if difference > largest:
             largest, where = difference, name
+    if len(after) > len(before):
+        return f"{len(after) - len(before)} arrays are missing in the evidence"
     return f"{changed} of {len(before)} arrays differ, most by {decimal(largest, 3)} in {where}"
 
 
 def _largest_difference(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> float:
     if not before.size:
         return 0.0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(before.astype(np.float64) - after.astype(np.float64))
     same = (before == after) | (np.isnan(before) & np.isnan(after))
     return float(np.max(np.where(same, 0.0, np.nan_to_num(difference, nan=1e308, posinf=1e308))))

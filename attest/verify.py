@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from attest.bundle import Bundle, read_bundle
-from attest.compare.comparison import COMPARISON_TYPE, Comparison
+from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.coverage import MAX_LISTED, Coverage, Progress, cover, digest_tree, list_problems
 from attest.digest import sha256
 from attest.document import load, parse, record
@@ -51,6 +51,7 @@ _STEPS: tuple[Step, ...] = ("bundle", "signature", "signer", "statement", "subje
 _PREDICATES: Mapping[str, type[Predicate]] = {EVIDENCE_TYPE: Evidence, COMPARISON_TYPE: Comparison}
 _MAX_CHUNK_LIST = 64 * 1024 * 1024
 _TREE = "."
+_UNREAD = "Not checked, since the predicate could not be read (step 4)."
 
 
 @record
@@ -125,7 +126,7 @@ class Verification:
 
     @property
     def content(self) -> Outcome:
-        """Whether all detail files and all checkpoint files are those that were signed (steps 6, 7)."""
+        """Whether all detail files and all checkpoint files are those that the statement names (steps 6, 7)."""
         return self._weakest("details", "checkpoint")
 
     @property
@@ -174,9 +175,7 @@ def verify(
     was measured is true, nor when it was signed; ``attest reproduce`` measures again.
     """
     if checkpoint is not None and not os.path.lexists(checkpoint):
-        raise InputError(
-            "no-checkpoint", "there is no such file or folder", fix="check the path", where=str(checkpoint)
-        )
+        raise InputError("no-checkpoint", "there is no such path", fix="check it", where=str(checkpoint))
     bundle, data = read_bundle(bundle_path)
     directory = bundle_path if bundle_path.is_dir() else Path(os.path.realpath(bundle_path)).parent
     is_whole = bundle_path.is_dir() or any(os.path.lexists(directory / name) for name in ("detail", STATEMENT_NAME))
@@ -206,10 +205,8 @@ def check_content(payload: bytes, directory: Path | None) -> Content:
     """
     step, statement, predicate = _check_statement(payload)
     if statement is None or predicate is None:
-        unread = "Not checked, since the predicate could not be read (step 4)."
-        return Content(
-            checks=(step, _skipped("subjects", unread), _skipped("details", unread)), statement=None, predicate=None
-        )
+        skipped = (_skipped("subjects", _UNREAD), _skipped("details", _UNREAD))
+        return Content(checks=(step, *skipped), statement=None, predicate=None)
     return Content(
         checks=(step, _check_subjects(statement, predicate), _check_details(statement, directory)),
         statement=statement,
@@ -327,22 +324,20 @@ def _check_details(statement: Statement, directory: Path | None) -> Check:
         return _check("details", "FAILED", "The statement's list of detail files is malformed.", [str(error)])
     if directory is None:
         return _skipped("details", f"Only the bundle is at hand, without the {len(details)} detail files it names.")
-    problems = []
+    problems = [] if not os.path.lexists(directory / STATEMENT_NAME) else _copy_problems(directory, statement)
     for detail in details:
         try:
             read_detail(directory, detail)
         except AttestError as error:
             problems.append(str(error))
-    if os.path.lexists(directory / STATEMENT_NAME):
-        problems += _copy_problems(directory, statement)
     unsigned = _unsigned_files(directory, {detail.name for detail in details})
     facts: dict[str, Any] = {"count": len(details), "unsignedCount": len(unsigned), "unsigned": unsigned[:MAX_LISTED]}
     if problems:
-        return _check("details", "FAILED", "The directory is not the one that was signed.", problems, **facts)
+        return _check("details", "FAILED", "The directory does not hold what the statement names.", problems, **facts)
     size = sum(detail.size for detail in details)
-    message = f"All {len(details)} detail files ({size:,} bytes) are those that were signed"
+    message = f"All {len(details)} detail files ({size:,} bytes) are those that the statement names"
     message = message if details else "The statement names no detail files"
-    message += f"; {len(unsigned)} more in detail/ are not signed." if unsigned else "."
+    message += f"; {len(unsigned)} more in detail/ are not named." if unsigned else "."
     return _check("details", "PASSED", message, **facts)
 
 
@@ -359,12 +354,10 @@ def _unsigned_files(directory: Path, named: set[str]) -> list[str]:
     """Files in ``detail/`` that the statement does not name."""
     folder = directory / "detail"
     try:
-        found = (
-            [] if folder.is_symlink() or not folder.is_dir() else [f"detail/{file.name}" for file in folder.iterdir()]
-        )
+        found = set() if folder.is_symlink() else {f"detail/{file.name}" for file in folder.iterdir()}
     except OSError:
         return []
-    return sorted(set(found) - named)
+    return sorted(found - named)
 
 
 def _check_checkpoint(
@@ -375,7 +368,7 @@ def _check_checkpoint(
         return _skipped("checkpoint", "No checkpoint file was looked at; give --checkpoint to compare them."), None
     statement, predicate = content.statement, content.predicate
     if statement is None or predicate is None:
-        return _skipped("checkpoint", "Not compared, since the predicate could not be read (step 4)."), None
+        return _skipped("checkpoint", _UNREAD), None
     try:
         if isinstance(predicate, Comparison):
             return _check_side(predicate, digest_tree(checkpoint, progress=progress)), None

@@ -1,15 +1,63 @@
-"""Fixtures that several rooms share."""
+"""Fixtures that several rooms share; no test leaves this machine."""
 
 from __future__ import annotations
 
+import ipaddress
+import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import settings
 from tiny_evidence import TinyEvidence, write_checkpoint
 
+from attest.signer import KeyType
+
 settings.register_profile("attest", deadline=None)
 settings.load_profile("attest")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden values anew instead of comparing")
+
+
+def _refuse_network(event: str, arguments: tuple[object, ...]) -> None:
+    """Audit hook: connections and look-ups of names stay on the loopback interface; sockets of files are fine."""
+    if event in {"socket.connect", "socket.sendto", "socket.sendmsg"}:
+        address = arguments[1]
+        host = address[0] if isinstance(address, tuple) else None
+    elif event in {"socket.getaddrinfo", "socket.gethostbyname"}:
+        host = arguments[0]
+    else:
+        return
+    if host is not None and not _is_loopback(str(host)):
+        raise AssertionError(f"a test wants to reach {host}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host in {"localhost", ""}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _offline() -> None:
+    """Refuse the network for as long as this process runs."""
+    sys.addaudithook(_refuse_network)
+
+
+@pytest.fixture(scope="session")
+def family() -> Path:
+    """Folder of the fixture family: three small models of one recipe, and a continuation of the first."""
+    return Path(__file__).resolve().parent / "data" / "family"
+
+
+@pytest.fixture(params=get_args(KeyType))
+def key_type(request: pytest.FixtureRequest) -> KeyType:
+    """Each kind of key."""
+    made: KeyType = request.param
+    return made
 
 
 @pytest.fixture

@@ -85,6 +85,8 @@ def test_contributing_draws_the_layers_that_are_checked() -> None:
     listed = re.search(r"layers = \[\n(.*?)\n\]", project, flags=re.DOTALL)
     assert listed
     layers = [line.strip().strip('",') for line in listed[1].splitlines()]
-    drawn = re.search(r"```\n(cli > .*?)\n```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    drawn = re.search(
+        r"```\n(__main__ > .*?)\n```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
     assert drawn
     assert re.split(r"\s+>\s+", drawn[1]) == layers

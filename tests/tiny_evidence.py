@@ -83,7 +83,14 @@ class TinyEvidence:
                 findings=(),
             ),
             architecture=Architecture(
-                family=None, layers=2, d_model=None, d_ff=None, heads=None, kv_heads=None, d_head=None
+                family=None,
+                layers=2,
+                d_model=None,
+                d_ff=None,
+                heads=None,
+                kv_heads=None,
+                d_head=None,
+                positions="unknown",
             ),
             tensors=TensorSummary(
                 count=2, parameters=64, dtypes={"U8": 2}, unmapped_count=0, unmapped=(), non_finite=0

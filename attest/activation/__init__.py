@@ -2,6 +2,7 @@
 
 from attest.activation.profile import (
     PROFILE_ID,
+    RUN_FINDINGS,
     TOLERANCE,
     ActivationComparison,
     Activations,
@@ -14,6 +15,7 @@ from attest.activation.prompts import PROMPT_SETS, PromptSet, load_prompt_set
 __all__ = [
     "PROFILE_ID",
     "PROMPT_SETS",
+    "RUN_FINDINGS",
     "TOLERANCE",
     "ActivationComparison",
     "Activations",

@@ -23,6 +23,7 @@ from attest.finding import Finding
 __all__ = [
     "DETAIL_NAME",
     "PROFILE_ID",
+    "RUN_FINDINGS",
     "TOLERANCE",
     "ActivationComparison",
     "Activations",
@@ -33,6 +34,9 @@ __all__ = [
 
 PROFILE_ID = "activation-profile/v1"
 DETAIL_NAME = "detail/activations.safetensors"
+RUN_FINDINGS = frozenset({"remote-code-not-run", "tensors-not-run"})
+"""Codes of what only a run of the model finds."""
+
 TOLERANCE = 1e-5
 """Relative; ``docs/activations.md`` says what was measured and with which margin."""
 

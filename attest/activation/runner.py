@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -103,9 +104,9 @@ def _check_installed() -> None:
 def _environment(folder: Path, threads: int) -> Mapping[str, str]:
     """Environment of the child: offline, no cache or remote code of the user's, full float32, and this attest."""
     package_root = str(Path(__file__).resolve().parents[2])
-    search = os.environ.get("PYTHONPATH")
+    source_tree = [] if package_root == sysconfig.get_path("purelib") else [package_root]
     return os.environ | {
-        "PYTHONPATH": os.pathsep.join([package_root, search]) if search else package_root,
+        "PYTHONPATH": os.pathsep.join([*source_tree, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "HF_HOME": str(folder / "home"),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -142,10 +143,11 @@ def _start(folder: Path, threads: int) -> None:
             where="config.json",
         ) from error
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"status {done.returncode}"]
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        problem = lines[-1].strip() if done.returncode > 0 and lines else f"ended with status {done.returncode}"
         raise CheckpointError(
             "model-did-not-run",
-            f"transformers could not run the network ({lines[-1].strip()[:_SHOWN_ERROR]})",
+            f"transformers could not run the network ({problem[:_SHOWN_ERROR]})",
             fix="check the checkpoint with transformers itself, or leave --activations out",
             where="config.json",
         )

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 __all__ = ["FAMILIES", "Family"]
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d{1,4})\.(.+)$")
-_EXPERT = re.compile(r"\bexperts\.(\d{1,5})\.")
+_LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.([0-9]{1,3})\.(.+)$")
+"""Up to a thousand layers: every one is a row of the tables that are signed."""
+
+_EXPERT = re.compile(r"\bexperts\.([0-9]{1,5})\.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

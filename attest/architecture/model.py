@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from attest.architecture.family import FAMILIES, Family
 from attest.checkpoint import Checkpoint, Tensor
 
-__all__ = ["Model", "PlacedTensor", "place_tensors"]
+__all__ = ["Model", "PlacedTensor", "Positions", "place_tensors"]
+
+Positions: TypeAlias = Literal["learned", "rotary", "unknown"]
 
 _MATRICES = frozenset({"q", "k", "v", "o", "gate", "up", "down"})
 
@@ -40,6 +43,9 @@ class Model:
     n_layers : int
     d_model, d_ff, n_heads, n_kv_heads, d_head : int or None
         None where the shapes do not tell, or the configuration contradicts them.
+    positions : {"learned", "rotary", "unknown"}
+        ``learned`` where a table of positions is among the tensors, ``rotary`` for gated decoders whose
+        configuration claims nothing else.
     """
 
     checkpoint: Checkpoint
@@ -52,10 +58,7 @@ class Model:
     n_heads: int | None
     n_kv_heads: int | None
     d_head: int | None
-
-    def find(self, role: str, layer: int | None) -> PlacedTensor | None:
-        """The dense (not expert) tensor of a role in a layer, or outside the layers for None."""
-        return self.index.get((role, layer))
+    positions: Positions
 
 
 def place_tensors(checkpoint: Checkpoint) -> Model:
@@ -91,6 +94,7 @@ def place_tensors(checkpoint: Checkpoint) -> Model:
         n_heads=n_heads,
         n_kv_heads=n_kv_heads,
         d_head=d_head,
+        positions=_positions(checkpoint.config, {one.role for one in placed}),
     )
 
 
@@ -134,6 +138,15 @@ def _shape_agrees(one: PlacedTensor, d_model: int | None, d_ff: int | None, d_q:
         "v.bias": (d_kv, None),
     }
     return one.role not in expected or expected[one.role] == (rows, columns)
+
+
+def _positions(config: Mapping[str, Any], roles: set[str | None]) -> Positions:
+    claims = json.dumps([config.get("alibi"), config.get("use_alibi"), config.get("position_embedding_type")])
+    if "true" in claims or "alibi" in claims or "sinusoidal" in claims:
+        return "unknown"
+    if "positions" in roles:
+        return "learned"
+    return "rotary" if "gate" in roles else "unknown"
 
 
 def _heads(config: Mapping[str, Any], d_q: int | None, d_kv: int | None) -> tuple[int | None, int | None, int | None]:

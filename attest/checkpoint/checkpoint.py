@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,12 +13,18 @@ from numpy.typing import NDArray
 
 from attest.checkpoint.safetensors import Header, Tensor, read_header
 from attest.checkpoint.tree import Tree, open_file, read_tree
+from attest.digest import sha256
 from attest.document import parse
 from attest.errors import CheckpointError, DocumentError, UnknownFormatError, UnsafeFormatError
 from attest.finding import Finding
 
-__all__ = ["BITS", "Checkpoint", "open_checkpoint"]
+__all__ = ["BITS", "MAX_FINDINGS", "Checkpoint", "open_checkpoint"]
 
+MAX_FINDINGS = 20
+"""Findings of one code that are listed; the others are counted."""
+
+_CONFIG = "config.json"
+_ONE_FILE = "model.safetensors"
 _CONFIG_BYTES = 4 * 1024 * 1024
 _INDEX_BYTES = 100 * 1024 * 1024
 _INDEX_SUFFIX = ".safetensors.index.json"
@@ -49,6 +56,8 @@ class Checkpoint:
         All tensors, in order of name.
     config : dict
         ``config.json``, empty where there is none. Written by the checkpoint's author: a claim.
+    documents : mapping of str to str
+        SHA-256 of the configuration and the index as they were parsed, by path: later reads must see the same.
     findings : tuple of Finding
         What a reader should know about the files.
     """
@@ -59,6 +68,7 @@ class Checkpoint:
     headers: Mapping[str, Header]
     tensors: tuple[Tensor, ...]
     config: Mapping[str, Any]
+    documents: Mapping[str, str]
     findings: tuple[Finding, ...]
 
     def read_bits(self, tensor: Tensor) -> NDArray[Any]:
@@ -103,8 +113,9 @@ def open_checkpoint(path: Path) -> Checkpoint:
     tree = read_tree(path)
     sizes = {file.path: file.size for file in tree.files}
     findings: list[Finding] = []
-    config = _read_config(tree, sizes, findings)
-    index = _read_index(tree, sizes)
+    documents: dict[str, str] = {}
+    config = _read_config(tree, sizes, documents, findings)
+    index = _read_index(tree, sizes, documents)
     weights = _choose_weights(sizes, index, where=str(path))
     headers = {}
     for file in weights:
@@ -112,6 +123,11 @@ def open_checkpoint(path: Path) -> Checkpoint:
             headers[file] = read_header(stream, file=file, size=sizes[file])
     tensors = _collect(headers)
     findings += _compare_with_index(tensors, index)
+    findings += [
+        Finding(code="file-metadata", path=file, line=None, text=f"{key}: {value}"[:500])
+        for file, header in headers.items()
+        for key, value in header.metadata.items()
+    ]
     findings += [
         Finding(code=code, path=file, line=None, text=text)
         for file in sizes
@@ -125,8 +141,24 @@ def open_checkpoint(path: Path) -> Checkpoint:
         headers=headers,
         tensors=tensors,
         config=config,
-        findings=tuple(findings),
+        documents=documents,
+        findings=_cut(findings),
     )
+
+
+def _cut(findings: list[Finding]) -> tuple[Finding, ...]:
+    """The first findings of every code, and one that counts the others: a statement holds them all."""
+    kept: list[Finding] = []
+    counts = Counter[str]()
+    for finding in findings:
+        counts[finding.code] += 1
+        if counts[finding.code] <= MAX_FINDINGS:
+            kept.append(finding)
+    for code, count in counts.items():
+        if count > MAX_FINDINGS:
+            text = f"{count - MAX_FINDINGS} more of {code}"
+            kept.append(Finding(code="findings-cut", path=".", line=None, text=text))
+    return tuple(kept)
 
 
 def _judge_other_file(file: str) -> list[tuple[str, str]]:
@@ -137,28 +169,47 @@ def _judge_other_file(file: str) -> list[tuple[str, str]]:
     return []
 
 
-def _read_config(tree: Tree, sizes: Mapping[str, int], findings: list[Finding]) -> Mapping[str, Any]:
-    if "config.json" not in sizes:
+def _read_document(tree: Tree, file: str, max_bytes: int, documents: dict[str, str]) -> Any:
+    """Value of a JSON file of the checkpoint, whose digest is noted in ``documents``."""
+    with open_file(tree.root, file) as stream:
+        data = stream.read(max_bytes + 1)
+    documents[file] = sha256(data)
+    return parse(data, where=file, max_bytes=max_bytes)
+
+
+def _read_config(
+    tree: Tree, sizes: Mapping[str, int], documents: dict[str, str], findings: list[Finding]
+) -> Mapping[str, Any]:
+    if _CONFIG not in sizes:
         return {}
+    problem = "not a JSON object"
     try:
-        with open_file(tree.root, "config.json") as stream:
-            value = parse(stream.read(_CONFIG_BYTES + 1), where="config.json", max_bytes=_CONFIG_BYTES)
+        value = _read_document(tree, _CONFIG, _CONFIG_BYTES, documents)
     except DocumentError as error:
-        findings.append(Finding(code="config-unreadable", path="config.json", line=None, text=error.message[:500]))
-        return {}
-    return value if isinstance(value, dict) else {}
+        del documents[_CONFIG]
+        value, problem = None, error.message[:500]
+    if isinstance(value, dict):
+        return value
+    findings.append(Finding(code="config-unreadable", path=_CONFIG, line=None, text=problem))
+    return {}
 
 
-def _read_index(tree: Tree, sizes: Mapping[str, int]) -> Mapping[str, str] | None:
-    """Tensor name to file, from the index beside the shards; None without an index."""
+def _read_index(tree: Tree, sizes: Mapping[str, int], documents: dict[str, str]) -> Mapping[str, str] | None:
+    """Tensor name to file, from the index beside the shards; None where no index counts.
+
+    Beside a ``model.safetensors`` none does, since what loads checkpoints takes that file.
+    """
     indexes = [file for file in sizes if file.endswith(_INDEX_SUFFIX) and "/" not in file]
-    if not indexes:
+    if not indexes or _ONE_FILE in sizes:
         return None
     file = f"model{_INDEX_SUFFIX}" if f"model{_INDEX_SUFFIX}" in indexes else indexes[0]
-    with open_file(tree.root, file) as stream:
-        value = parse(stream.read(_INDEX_BYTES + 1), where=file, max_bytes=_INDEX_BYTES)
+    value = _read_document(tree, file, _INDEX_BYTES, documents)
     weight_map = value.get("weight_map") if isinstance(value, dict) else None
-    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+    if (
+        not isinstance(weight_map, dict)
+        or not weight_map
+        or not all(isinstance(shard, str) for shard in weight_map.values())
+    ):
         raise CheckpointError("bad-index", "holds no weight_map of file names", fix="ask its author", where=file)
     for shard in sorted(set(weight_map.values())):
         if shard not in sizes:
@@ -169,13 +220,13 @@ def _read_index(tree: Tree, sizes: Mapping[str, int]) -> Mapping[str, str] | Non
 
 
 def _choose_weights(sizes: Mapping[str, int], index: Mapping[str, str] | None, *, where: str) -> list[str]:
-    """Weight files, by this order: those of the index, ``model.safetensors``, those in the folder, those below."""
+    """Weight files, by this order: ``model.safetensors``, those of the index, those in the folder, those below."""
     every = [file for file in sizes if PurePosixPath(file).suffix == ".safetensors"]
     top = [file for file in every if "/" not in file]
+    if _ONE_FILE in sizes:
+        return [_ONE_FILE]
     if index is not None:
         return sorted(set(index.values()))
-    if "model.safetensors" in top:
-        return ["model.safetensors"]
     if top or every:
         return top or every
     unsafe = [file for file in sizes if file.lower().endswith(_CAN_RUN_CODE)]

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NoReturn
 from attest.digest import CHUNK_SIZE
 from attest.document import parse
 from attest.errors import CheckpointError, DocumentError
+from attest.terminal import visible
 
 __all__ = ["DTYPE_BITS", "MAX_HEADER", "Header", "Tensor", "read_header"]
 
@@ -26,6 +27,9 @@ MAX_HEADER = 100_000_000
 """Largest header in bytes, as in the reference reader."""
 
 MAX_NAME = 1024
+
+_SIZE_LIMIT = 2**53
+"""Sizes and offsets stay below it, and so does the product of a shape's sizes other than 0: JSON keeps them exactly."""
 
 DTYPE_BITS = {
     "F4": 4,
@@ -173,28 +177,32 @@ def _read_metadata(value: Any, file: str) -> Mapping[str, str]:
 
 def _read_entry(name: str, entry: Any, *, file: str, base: int) -> Tensor:
     """One tensor of the header, with absolute offsets."""
-    if not name or len(name) > MAX_NAME or not name.isprintable():
+    if not name or len(name) > MAX_NAME or not name.isprintable() or visible(name) != name:
         _refuse("unsafe-name", f"the tensor name {name[:100]!r} is empty, too long, or not printable", file)
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         _refuse("bad-entry", f"the entry of {name!r} does not hold exactly dtype, shape and data_offsets", file)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
         _refuse("unknown-dtype", f"the dtype {str(dtype)[:40]!r} of {name!r} is not known", file, "update attest")
-    if not _are_sizes(shape) or len(shape) > 32:
-        _refuse("bad-shape", f"the shape of {name!r} is not a list of at most 32 sizes", file)
+    if not _are_sizes(shape) or math.prod(size or 1 for size in shape) >= _SIZE_LIMIT:
+        _refuse("bad-shape", f"the shape of {name!r} is not a list of at most 32 sizes that multiply to a size", file)
     if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         _refuse("bad-offsets", f"the data_offsets of {name!r} are not [begin, end]", file)
     begin, end = offsets
     bits = math.prod(shape) * DTYPE_BITS[dtype]
     if bits != 8 * (end - begin):
-        _refuse("size-mismatch", f"{name!r} has {end - begin} bytes where dtype and shape need {bits / 8:g}", file)
+        _refuse("size-mismatch", f"{name!r} has {end - begin} bytes where dtype and shape need {bits / 8:.10g}", file)
     if begin % max(1, DTYPE_BITS[dtype] // 8):
         _refuse("misaligned-tensor", f"{name!r} begins at {begin}, not at a multiple of its value size", file)
     return Tensor(name=name, dtype=dtype, shape=tuple(shape), file=file, begin=base + begin, end=base + end)
 
 
 def _are_sizes(value: Any) -> bool:
-    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+    return (
+        isinstance(value, list)
+        and len(value) <= 32
+        and all(type(item) is int and 0 <= item < _SIZE_LIMIT for item in value)
+    )
 
 
 def _check_coverage(tensors: list[Tensor], *, file: str, base: int, size: int) -> None:

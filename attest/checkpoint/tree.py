@@ -12,22 +12,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from attest.errors import CheckpointError
 
-__all__ = ["MAX_FILES", "Tree", "TreeFile", "open_file", "read_tree"]
+__all__ = ["MAX_FILES", "MAX_IGNORED", "MAX_PATH", "Tree", "TreeFile", "open_file", "read_tree"]
 
 MAX_FILES = 1_000_000
+"""Most files and folders in one checkpoint."""
+
+MAX_IGNORED = 100
+"""Most version control folders in one checkpoint; a statement names them all."""
+
+MAX_PATH = 1024
+"""Longest path in characters; a statement names many."""
+
 _IGNORED = frozenset({".git", ".hg", ".svn"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreeFile:
-    """One regular file: POSIX path relative to the root, and size in bytes when it was found."""
+    """One regular file: POSIX path relative to the root, size in bytes and time of change (ns) when it was found."""
 
     path: str
     size: int
+    modified: int
+
+    @classmethod
+    def of(cls, path: str, status: os.stat_result) -> Self:
+        """Entry of a file from its status."""
+        return cls(path=path, size=status.st_size, modified=status.st_mtime_ns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,79 +67,83 @@ def read_tree(path: Path) -> Tree:
     Raises
     ------
     CheckpointError
-        It does not exist or holds no file; a name is not UTF-8 or holds control characters; a link leads to a
-        folder or out of the tree; something is neither file nor folder; there are too many files.
+        It does not exist or holds no file; a name is not UTF-8, holds control characters or is too long; a link
+        leads to a folder or out of the tree; something is neither file nor folder; there is too much in it.
     """
-    if path.is_file():
-        return Tree(
-            root=path.parent.resolve(),
-            files=(TreeFile(path=_check_name(path.name), size=path.stat().st_size),),
-            ignored=(),
-        )
-    if not path.is_dir():
-        raise CheckpointError("no-checkpoint", "there is no such file or folder", fix="check the path", where=str(path))
-    root = path.resolve()
-    files: list[TreeFile] = []
-    ignored: list[str] = []
     try:
-        for entry in _walk(root, ignored):
-            files.append(entry)
-            if len(files) > MAX_FILES:
-                raise CheckpointError(
-                    "too-many-files",
-                    f"more than {MAX_FILES} files",
-                    fix="give the checkpoint's own folder",
-                    where=str(path),
-                )
-    except OSError as error:
+        root = path.resolve(strict=True)
+        _check_name(root.name)
+        if root.is_file():
+            return Tree(root=root.parent, files=(TreeFile.of(root.name, root.stat()),), ignored=())
+        ignored: list[str] = []
+        files = tuple(sorted(_walk(root, ignored), key=lambda file: file.path.encode()))
+    except (FileNotFoundError, NotADirectoryError, RuntimeError) as error:  # resolve raises the last on a loop of links
         raise CheckpointError(
-            "cannot-read", f"cannot be read ({error.strerror})", fix="check its permissions", where=str(error.filename)
+            "no-checkpoint", "there is no such file or folder", fix="check the path", where=str(path)
         ) from error
+    except OSError as error:
+        raise _cannot_read(error, str(error.filename or path)) from error
     if not files:
         raise CheckpointError(
             "empty-checkpoint", "holds no file", fix="give the folder that holds the weights", where=str(path)
         )
-    return Tree(
-        root=root,
-        files=tuple(sorted(files, key=lambda file: file.path.encode())),
-        ignored=tuple(sorted(ignored)),
-    )
+    return Tree(root=root, files=files, ignored=tuple(sorted(ignored)))
 
 
 def _walk(root: Path, ignored: list[str]) -> Iterator[TreeFile]:
     folders = [root]
+    seen = 0
     while folders:
         with os.scandir(folders.pop()) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
-        for entry in ordered:
-            path = Path(entry.path).relative_to(root).as_posix()
-            _check_name(path)
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name in _IGNORED:
+            for entry in entries:
+                path = Path(entry.path).relative_to(root).as_posix()
+                _check_name(path)
+                seen += 1
+                if not entry.is_dir(follow_symlinks=False):
+                    yield _file(root, entry, path)
+                elif entry.name in _IGNORED:
                     ignored.append(path)
                 else:
                     folders.append(Path(entry.path))
-            elif entry.is_symlink():
-                yield TreeFile(path=path, size=_contained(root, Path(entry.path), path).stat().st_size)
-            elif entry.is_file(follow_symlinks=False):
-                yield TreeFile(path=path, size=entry.stat(follow_symlinks=False).st_size)
-            else:
-                raise CheckpointError(
-                    "special-file", "is neither a file nor a folder", fix="remove it from the checkpoint", where=path
-                )
+                if seen > MAX_FILES or len(ignored) > MAX_IGNORED:
+                    raise CheckpointError(
+                        "too-many-files",
+                        f"more than {MAX_FILES} files and folders, or {MAX_IGNORED} version control folders",
+                        fix="give the checkpoint's own folder",
+                        where=str(root),
+                    )
 
 
-def _check_name(path: str) -> str:
+def _file(root: Path, entry: os.DirEntry[str], path: str) -> TreeFile:
+    if entry.is_symlink():
+        return TreeFile.of(path, _contained(root, Path(entry.path), path).stat())
+    if entry.is_file(follow_symlinks=False):
+        return TreeFile.of(path, entry.stat(follow_symlinks=False))
+    raise CheckpointError(
+        "special-file", "is neither a file nor a folder", fix="remove it from the checkpoint", where=path
+    )
+
+
+def _cannot_read(error: OSError, where: str) -> CheckpointError:
+    return CheckpointError(
+        "cannot-read", f"cannot be read ({error.strerror})", fix="check the path and its permissions", where=where
+    )
+
+
+def _check_name(path: str) -> None:
     """Refuse names that cannot be signed or shown as they are."""
     try:
         path.encode()
     except UnicodeEncodeError:
         problem = "is not valid UTF-8"
     else:
-        if all(character.isprintable() for character in path) and "\\" not in path:
-            return path
-        problem = "holds control characters or a backslash"
-    raise CheckpointError("unsafe-name", f"the name {path!r} {problem}", fix="rename the file")
+        if len(path) > MAX_PATH:
+            problem = f"is longer than {MAX_PATH} characters"
+        elif path.isprintable() and "\\" not in path:
+            return
+        else:
+            problem = "holds control characters or a backslash"
+    raise CheckpointError("unsafe-name", f"the name {path[:200]!r} {problem}", fix="rename the file")
 
 
 def _contained(root: Path, link: Path, path: str) -> Path:
@@ -151,10 +169,10 @@ def open_file(root: Path, path: str) -> Iterator[BinaryIO]:
     Raises
     ------
     CheckpointError
-        The file cannot be opened, leads outside, or changed between opening and closing.
+        The file cannot be opened or read, leads outside, or changed between opening and closing.
     """
     full = root / path
-    if ".." in Path(path).parts or Path(path).is_absolute():
+    if ".." in Path(path).parts or Path(path).is_absolute() or "\0" in path:
         raise CheckpointError("unsafe-path", "leads out of the checkpoint", fix="ask for an intact copy", where=path)
     try:
         # realpath, since Path.resolve raises RuntimeError on a loop of links
@@ -162,15 +180,16 @@ def open_file(root: Path, path: str) -> Iterator[BinaryIO]:
             full = _contained(root.resolve(), full, path)
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise CheckpointError(
-            "cannot-read", f"cannot be read ({error.strerror})", fix="check the path and its permissions", where=path
-        ) from error
+        raise _cannot_read(error, path) from error
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         os.close(descriptor)
         raise CheckpointError("special-file", "is not a regular file", fix="remove it", where=path)
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
-        yield stream
+        try:
+            yield stream
+        except OSError as error:
+            raise _cannot_read(error, path) from error
         after = os.fstat(descriptor)
         if _identity(before) != _identity(after):
             raise CheckpointError(

@@ -6,16 +6,17 @@ stdout carries data, stderr the rest.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from attest import __version__
-from attest.errors import AttestError
+from attest.errors import AttestError, InputError
 from attest.terminal import visible
 
 __all__ = ["main"]
@@ -56,13 +57,22 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except AttestError as error:
-            if os.environ.get("ATTEST_DEBUG"):
-                traceback.print_exc()
-            click.echo(f"error[{error.code}]: {visible(str(error))}", err=True)
-            ctx.exit(error.exit_code)
+            _fail(ctx, error)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read the output has enough: click ends quietly
+                raise
+            where, what = str(error.filename or ""), f"cannot be used ({error.strerror})"
+            _fail(ctx, InputError("cannot-use", what, fix="check the path, its permissions and the disk", where=where))
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted; nothing was written", err=True)
             ctx.exit(130)
+
+
+def _fail(ctx: click.Context, error: AttestError) -> NoReturn:
+    if os.environ.get("ATTEST_DEBUG"):
+        traceback.print_exc()
+    click.echo(f"error[{error.code}]: {visible(str(error))}", err=True)
+    ctx.exit(error.exit_code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

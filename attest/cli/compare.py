@@ -9,13 +9,13 @@ import click
 
 from attest.cli.options import emit, format_option, output_option
 from attest.cli.progress import Progress
-from attest.compare.compare import compare, comparison_statement
-from attest.compare.comparison import Comparison, Test
+from attest.compare import compare, comparison_statement
 from attest.compare.fingerprints import Fingerprints, holds_evidence, read_fingerprints
-from attest.compare.ladder import Conclusion, Rung, conclude
+from attest.comparison import Comparison, Test
 from attest.document import decimal, dump
 from attest.evidence_directory import write_evidence
 from attest.measure import environment, measure, this_tool
+from attest.policy import Conclusion, Rung, conclude
 from attest.terminal import visible
 
 __all__ = ["command"]

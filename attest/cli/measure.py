@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from attest.cli.progress import Progress
 from attest.document import dump
 from attest.errors import InputError
 from attest.evidence import Evidence
-from attest.evidence_directory import write_evidence
+from attest.evidence_directory import refuse_place, write_evidence
 from attest.measure import measure
 from attest.terminal import visible
 
@@ -20,6 +21,7 @@ __all__ = ["command"]
 
 @click.command("measure")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--name", help="What to call the checkpoint in the evidence; its own name by default.")
 @click.option("--repo", type=click.Path(path_type=Path), help="Folder to scan for licenses and notices.")
 @click.option("--activations", metavar="PROMPTSET", help="Also run the model on a shipped prompt set (needs torch).")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads for the read; no number depends on it.")
@@ -29,30 +31,24 @@ __all__ = ["command"]
 @click.option("--force", is_flag=True, help="Replace EVIDENCE_DIR if it holds earlier evidence.")
 @format_option
 def command(
-    checkpoint: Path, repo: Path | None, activations: str | None, threads: int | None, output: Path, force: bool, style: str
+    checkpoint: Path, name: str | None, repo: Path | None, activations: str | None, threads: int | None, output: Path, force: bool, style: str
 ) -> None:  # fmt: skip
     """Measure CHECKPOINT, a folder of safetensors files or one such file.
 
     Every byte is read once: SHA-256 of files and chunks, exact moments of every tensor, and fingerprints that can be
     shared without the weights. Nothing in the checkpoint is ever executed.
     """
-    if output.resolve().is_relative_to(checkpoint.resolve()) and checkpoint.is_dir():
-        raise InputError(
-            "output-in-checkpoint",
-            "lies inside the checkpoint, which would change it",
-            fix="choose a folder beside it",
-            where=str(output),
-        )
-    if output.exists() and not force:
-        raise InputError("output-exists", "is there already", fix="give another name, or --force", where=str(output))
+    _refuse_overlap(output, checkpoint, repo)
+    refuse_place(output, force=force)
     progress = Progress()
     try:
         measurement = measure(
             checkpoint,
+            name=name,
             repository=repo,
             prompt_set=activations,
             threads=threads,
-            command=_recorded_command(checkpoint, repo, activations),
+            command=_recorded_command(checkpoint, name, repo, activations),
             progress=progress,
         )
     finally:
@@ -63,14 +59,41 @@ def command(
     emit(_describe(measurement.evidence, output), value, style=style, output=None, force=False)
 
 
-def _recorded_command(checkpoint: Path, repo: Path | None, activations: str | None) -> tuple[str, ...]:
+def _refuse_overlap(output: Path, checkpoint: Path, repo: Path | None) -> None:
+    """Refuse to write into the checkpoint, and to replace a folder that holds what is measured."""
+    place = Path(os.path.realpath(output))
+    if place.is_relative_to(os.path.realpath(checkpoint)):
+        raise InputError(
+            "output-in-checkpoint",
+            "lies inside the checkpoint, which would change it",
+            fix="choose a folder beside it",
+            where=str(output),
+        )
+    if any(Path(os.path.realpath(path)).is_relative_to(place) for path in (checkpoint, repo) if path is not None):
+        raise InputError(
+            "checkpoint-in-output",
+            "holds what is measured, so it cannot be replaced",
+            fix="choose a folder beside it",
+            where=str(output),
+        )
+
+
+def _recorded_command(
+    checkpoint: Path, name: str | None, repo: Path | None, activations: str | None
+) -> tuple[str, ...]:
     """Command line as it is signed: the last part of each path only, no names of users or folders."""
-    words = ["attest", "measure", checkpoint.resolve().name]
+    words = ["attest", "measure", _last_part(checkpoint)]
+    if name is not None:
+        words += ["--name", name]
     if repo is not None:
-        words += ["--repo", repo.resolve().name]
+        words += ["--repo", _last_part(repo)]
     if activations is not None:
         words += ["--activations", activations]
     return tuple(words)
+
+
+def _last_part(path: Path) -> str:
+    return visible(Path(os.path.realpath(path)).name)
 
 
 def _describe(evidence: Evidence, output: Path) -> str:

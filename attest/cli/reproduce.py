@@ -14,6 +14,9 @@ from attest.terminal import visible
 
 __all__ = ["command"]
 
+_WIDTH = 60
+"""Most characters of a value's name that are shown: a bundle's author writes some of them."""
+
 
 @click.command("reproduce")
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -51,8 +54,12 @@ def command(
 
 
 def _describe(result: Reproduction) -> str:
-    width = max(len(value.name) for value in result.values)
-    lines = [f"{value.name:{width}}  {value.outcome:16}  {visible(value.message)}".rstrip() for value in result.values]
+    names = [visible(value.name)[:_WIDTH] for value in result.values]
+    width = max(map(len, names))
+    lines = [
+        f"{name:{width}}  {value.outcome:16}  {visible(value.message)}".rstrip()
+        for name, value in zip(names, result.values, strict=True)
+    ]
     left = sum(1 for value in result.values if value.outcome == "not-measured")
     verdict = "reproduced: the same numbers again" if result.reproduced else "not reproduced"
     aside = f"; {left} not measured this time" if left else ""

@@ -29,8 +29,8 @@ _IDENTITY: dict[Outcome, str] = {
     "SKIPPED": "nobody's identity was checked",
 }
 _CONTENT: dict[Outcome, str] = {
-    "PASSED": "all detail files and all checkpoint files are those that were signed",
-    "FAILED": "files are not those that were signed",
+    "PASSED": "all detail files and all checkpoint files are those that the statement names",
+    "FAILED": "files are not those that the statement names",
     "SKIPPED": "not all files were looked at",
 }
 _CONCLUSION = "yours to draw: the steps show what was signed, not that it is true"

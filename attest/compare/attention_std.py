@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.compare.comparison import Test
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
+from attest.comparison import Test
 
 __all__ = ["attention_std_correlation"]
 

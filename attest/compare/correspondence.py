@@ -128,10 +128,24 @@ def head_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     )
 
 
+_SINGLED_OUT = "how one of the two knows positions is not known, so {units} may be singled out by index"
+
+
+def _positions_known(a: Fingerprints, b: Fingerprints) -> bool:
+    """Whether neither has positions that could single out residual dimensions or heads.
+
+    Absolute sinusoids give every residual dimension a frequency of its own, and ALiBi every head a slope: two
+    networks trained apart would then agree by index without having anything in common.
+    """
+    return "unknown" not in {a.architecture.positions, b.architecture.positions}
+
+
 def _on_residual_axis(
     test_id: str, fingerprint: str, a: Fingerprints, b: Fingerprints, parts: Sequence[str], *, outside: Sequence[str]
 ) -> Outcome:
     """One joint statistic: all vectors are reordered by the same permutation of the residual dimensions."""
+    if not _positions_known(a, b):
+        return Outcome(not_compared=left_out(test_id, _SINGLED_OUT.format(units="residual dimensions")))
     mine, theirs = a.arrays.get(fingerprint, {}), b.arrays.get(fingerprint, {})
     layers, reasons = shared_layers(a, b)
     names = {layer: [f"layers.{layer}.{part}" for part in parts] for layer in layers}
@@ -172,6 +186,8 @@ def _same_size(mine: Arrays, theirs: Arrays, name: str) -> bool:
 
 def _groups(a: Fingerprints, b: Fingerprints) -> tuple[int | None, str]:
     """Groups of heads that may be exchanged as wholes, where both have the same and enough of them."""
+    if not _positions_known(a, b):
+        return None, _SINGLED_OUT.format(units="heads")
     left, right = a.architecture, b.architecture
     if left.kv_heads is None or (left.heads, left.kv_heads) != (right.heads, right.kv_heads):
         return None, "the numbers of attention heads are unknown or differ"

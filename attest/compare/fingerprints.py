@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from attest.bundle import BUNDLE_NAME
 from attest.checkpoint.arrays import unpack_arrays
-from attest.compare.comparison import Side
+from attest.comparison import Side
 from attest.document import load, parse
 from attest.errors import InputError
 from attest.evidence import EVIDENCE_TYPE, TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow

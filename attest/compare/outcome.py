@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from attest.compare.comparison import NotCompared, Test
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test
+from attest.comparison import NotCompared, Test
 
 __all__ = ["Outcome", "PairTest", "exact_outcome", "left_out", "shared_layers"]
 

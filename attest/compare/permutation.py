@@ -22,7 +22,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from attest.compare.comparison import LayerStatistic, NullDistribution
+from attest.comparison import LayerStatistic, NullDistribution
 from attest.document import decimal
 
 __all__ = ["Pairing", "PermutationTest", "layer_statistics", "normal_pvalue", "permutation_test", "signed_digits"]

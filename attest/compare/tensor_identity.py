@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from attest.compare.comparison import Test
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome
 from attest.compare.permutation import signed_digits
+from attest.comparison import Test
 from attest.evidence import TensorRow
 
 __all__ = ["telling", "tensor_identity"]

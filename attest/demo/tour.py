@@ -72,29 +72,30 @@ class Tour:
         activations = ["--activations", "general-en"] if importlib.util.find_spec("torch") else []
         if not activations:
             self._say("torch is not installed, so the model is not run; everything else works without it")
-        self._run("measure", checkpoint, "--repo", str(package), *activations, "-o", "minilm")
+        self._run("measure", checkpoint, "--name", "MiniLM", "--repo", str(package), *activations, "-o", "minilm")
         self._sign("minilm")
         self._run("verify", "minilm", "--key", "key.pub.pem", "--checkpoint", checkpoint)
         self._run("reproduce", "minilm", "--checkpoint", checkpoint, "--repo", str(package))
         self._title("Against three others")
-        archive = find_minilm_zip()
+        archive, stranger = find_minilm_zip(), find_stranger()
         if archive is not None:
-            self._make("copy", "unpacked from a second package", lambda path: unzip(archive, path))
+            self._make("copy", "MiniLM from a second package", lambda path: unzip(archive, path))
             self._compare("minilm", "copy", "the copy in a second package")
-        self._make(
-            "laundered",
-            "made here: neurons permuted, 30 % pruned, cast to BF16",
-            lambda path: self._launder(package, path),
-        )
+        self._make("laundered", "MiniLM laundered by this demo", lambda path: self._launder(package, path))
         self._compare("minilm", "laundered", "made here from it, and laundered")
-        stranger = find_stranger()
         if stranger is not None:
-            self._make(
-                "stranger",
-                "multilingual-e5-small, converted from its package",
-                lambda path: convert_stranger(stranger, path),
-            )
+            self._make("stranger", "multilingual-e5-small", lambda path: convert_stranger(stranger, path))
             self._compare("minilm", "stranger", "an unrelated model of the same width")
+
+    def _make(self, folder: str, name: str, make: Callable[[Path], None]) -> None:
+        """Make a checkpoint, measure it under a name that says what it is, and sign that."""
+        weights = self._folder / "weights" / folder
+        shutil.rmtree(weights, ignore_errors=True)
+        weights.parent.mkdir(exist_ok=True)
+        self._say(f"\n{name}:")
+        make(weights)
+        self._run("measure", f"weights/{folder}", "--name", name, "-o", folder, quiet=True)
+        self._sign(folder)
 
     def _launder(self, package: Path, path: Path) -> None:
         for line in str(launder(package / "model", path, seed=1)).splitlines():
@@ -114,11 +115,6 @@ class Tour:
         for name in names:
             self._run("sign", name, "--key", "key.pem", quiet=name != "minilm")
             self._signed.append(name)
-
-    def _make(self, name: str, what: str, make: Callable[[Path], None]) -> None:
-        self._say(f"\n{name}: {what}")
-        shutil.rmtree(self._folder / name, ignore_errors=True)
-        make(self._folder / name)
 
     def _compare(self, a: str, b: str, truth: str) -> None:
         directory, result = f"{a}-and-{b}", f"{a}-and-{b}.json"

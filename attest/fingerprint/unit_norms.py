@@ -51,16 +51,22 @@ def _profile(model: Model, results: Results) -> Profile:
 
 def _norms(model: Model, role: str, layer: int, sums: RowSums) -> dict[str, NDArray[np.float32]]:
     inner, residual = (sums.columns, sums.rows) if role in {"o", "down"} else (sums.rows, sums.columns)
-    norms = {f"layers.{layer}.residual.{role}": np.sqrt(residual).astype(np.float32)}
+    norms = {f"layers.{layer}.residual.{role}": _roots(residual)}
     if role in _NEURONS:
-        norms[f"layers.{layer}.neuron.{role}"] = np.sqrt(inner).astype(np.float32)
+        norms[f"layers.{layer}.neuron.{role}"] = _roots(inner)
     elif role in _HEADS and model.d_head:
         heads = inner.reshape(-1, model.d_head)
         totals = np.zeros(heads.shape[0])
         for position in range(model.d_head):
             totals += heads[:, position]
-        norms[f"layers.{layer}.head.{role}"] = np.sqrt(totals).astype(np.float32)
+        norms[f"layers.{layer}.head.{role}"] = _roots(totals)
     return norms
+
+
+def _roots(squares: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Norms from sums of squares; infinite where float32 cannot hold them."""
+    with np.errstate(over="ignore"):
+        return np.sqrt(squares).astype(np.float32)
 
 
 UNIT_NORMS = Fingerprint(id="unit-norms/v1", collect=_collect, profile=_profile)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from attest.architecture import Model, PlacedTensor
 from attest.fingerprint.fingerprint import Makers
-from attest.sweep import RowSumsAccumulator, ValuesAccumulator, as_float32, row_shape
+from attest.fingerprint.vectors import collect_values
+from attest.sweep import RowSumsAccumulator, as_float32, row_shape
 
 __all__ = ["N_BUCKETS", "collect_units", "public_signs", "signed_gain"]
 
@@ -64,7 +65,7 @@ def _gain_in_front(model: Model, layer: int) -> NDArray[np.float32] | None:
     afterwards that the one read saw the same values.
     """
     placed = model.index.get(("mlp_norm", layer))
-    if placed is None or placed.tensor.dtype not in ValuesAccumulator.DTYPES:
+    if placed is None or not collect_values(placed):
         return None
     return as_float32(model.checkpoint.read_bits(placed.tensor), placed.tensor.dtype)
 

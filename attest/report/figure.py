@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from attest.compare.comparison import Test
+from attest.comparison import Test
 from attest.document import decimal
 from attest.evidence import Table
 from attest.report.svg import Point, Series, histogram, line_chart, stem_chart

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attest.bundle import Bundle
-from attest.compare.comparison import COMPARISON_TYPE, Comparison
+from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.digest import sha256
 from attest.document import load
 from attest.errors import DocumentError, InputError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attest.compare.comparison import Comparison, Side, Test
-from attest.compare.ladder import DEFAULT_POLICY, Conclusion, conclude
+from attest.comparison import Comparison, Side, Test
 from attest.evidence import ActivationSummary, Evidence, FingerprintSummary
 from attest.finding import Finding
+from attest.policy import DEFAULT_POLICY, Conclusion, conclude
 from attest.report.figure import (
     Figure,
     by_layer,

@@ -68,7 +68,7 @@ class ExactSums:
         """Variance with denominator n - 1 (as ``torch.std`` has it); 0 for fewer than two values."""
         if self.n < 2:
             return Fraction(0)
-        return self.central(2) * Fraction(self.n, self.n - 1) / 4**self.scale
+        return self.central(2) * Fraction(self.n, (self.n - 1) << (2 * self.scale))
 
     def std(self) -> float:
         """Standard deviation, rounded once."""

@@ -6,6 +6,7 @@ threads, or where blocks are cut. The lock on the interpreter is released while 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,21 @@ from numpy.typing import NDArray
 
 __all__ = ["LANES", "count_codes", "sum_exponents", "sum_rows"]
 
+Kernel = Callable[..., None]
+
 LANES = 64
 """Interleaved partial sums of one row: column j goes to lane j mod 64, and lanes are added in order."""
 
 
-@njit(nogil=True, cache=True)
+def _compiled(function: Kernel) -> Kernel:
+    """The function as machine code, kept on disk for the next run where there is a folder for it."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # neither this package's folder nor the user's can be written
+        return njit(nogil=True)(function)
+
+
+@_compiled
 def count_codes(codes: NDArray[Any], counts: NDArray[np.int64]) -> None:
     """Add the number of occurrences of every 16-bit code.
 
@@ -40,7 +51,7 @@ def count_codes(codes: NDArray[Any], counts: NDArray[np.int64]) -> None:
         counts[code] += np.int64(even[code]) + np.int64(odd[code])
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def sum_exponents(
     bits: NDArray[Any],
     signed: NDArray[np.int64],
@@ -85,7 +96,7 @@ def sum_exponents(
         extremes[1] = max(extremes[1], ordered)
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def sum_rows(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one pass over hot bytes fills all of them
     bits: NDArray[Any],
     shift: int,

@@ -27,10 +27,23 @@ from attest.errors import CheckpointError
 from attest.sweep.accumulator import Accumulator
 from attest.sweep.strand import Crew, Strand
 
-__all__ = ["BLOCK_SIZE", "MAX_ROW", "ChunkDigest", "FileDigest", "Sweep", "TensorResult", "row_shape", "sweep"]
+__all__ = [
+    "BLOCK_SIZE",
+    "MAX_BLOCKS",
+    "MAX_ROW",
+    "ChunkDigest",
+    "FileDigest",
+    "Sweep",
+    "TensorResult",
+    "row_shape",
+    "sweep",
+]
 
 BLOCK_SIZE = 2 * 1024 * 1024
 """Bytes that are read at once: small enough to stay in a core's cache while they are used."""
+
+MAX_BLOCKS = 128
+"""Most blocks in memory at once, however many threads there are."""
 
 MAX_ROW = 16 * 1024 * 1024
 """Longest row in bytes that accumulators see as a row."""
@@ -103,9 +116,10 @@ def sweep(
     CheckpointError
         A file changed or shrank while it was read.
     """
-    count = threads or len(os.sched_getaffinity(0))
-    readers = [_FileReader(checkpoint, file, accumulators, block_size) for file in checkpoint.tree.files]
-    with Crew(threads=count, max_blocks=2 * count + 2) as crew:
+    count = threads or _usable_cores()
+    spare: deque[bytearray] = deque()
+    readers = [_FileReader(checkpoint, file, accumulators, block_size, spare) for file in checkpoint.tree.files]
+    with Crew(threads=count, max_blocks=min(2 * count + 2, MAX_BLOCKS)) as crew:
         for size in _take_turns((reader.blocks(crew) for reader in readers), at_once=max(1, count // 2)):
             progress(size)
         crew.finish()
@@ -113,6 +127,10 @@ def sweep(
         files=tuple(reader.result() for reader in readers),
         tensors={name: result for reader in readers for name, result in reader.tensors()},
     )
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def row_shape(tensor: Tensor) -> tuple[int, int]:
@@ -236,12 +254,20 @@ class _Segment:
 class _FileReader:
     """Reads one file in blocks and hands them to its strands."""
 
-    def __init__(self, checkpoint: Checkpoint, file: TreeFile, accumulators: Accumulators, block_size: int) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        file: TreeFile,
+        accumulators: Accumulators,
+        block_size: int,
+        spare: deque[bytearray],
+    ) -> None:
         self._root = checkpoint.tree.root
+        self._parsed = checkpoint.documents.get(file.path)
         self._file = file
         self._block_size = block_size
         self._whole = hashlib.sha256()
-        self._spare: deque[bytearray] = deque()
+        self._spare = spare
         self._header = header = checkpoint.headers.get(file.path)
         self._segments = [_Segment(0, header.end if header else file.size, None, accumulators)]
         self._segments += [
@@ -267,7 +293,7 @@ class _FileReader:
     def _read(self, stream: BinaryIO, size: int) -> memoryview:
         buffer = self._spare.popleft() if self._spare else bytearray()
         if len(buffer) < size:
-            buffer = bytearray(max(size, self._block_size))
+            buffer = bytearray(size)
         view, done = memoryview(buffer)[:size], 0
         while done < size:
             count = stream.readinto(view[done:])  # type: ignore[attr-defined]
@@ -292,6 +318,8 @@ class _FileReader:
         """Digests of the file, after all blocks are done."""
         if self._header and self._header.chunks != tuple(chunk.digest for chunk in self._segments[0].chunks):
             raise self._changed("its header changed")
+        if self._parsed not in {None, self._whole.hexdigest()}:
+            raise self._changed("changed")
         chunks = tuple(chunk for segment in self._segments for chunk in segment.chunks)
         return FileDigest(path=self._file.path, size=self._file.size, sha256=self._whole.hexdigest(), chunks=chunks)
 

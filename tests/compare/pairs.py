@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from attest.compare.compare import compare
-from attest.compare.comparison import Comparison, Test
+from attest.compare import compare
 from attest.compare.fingerprints import Fingerprints
+from attest.comparison import Comparison, Test
 from attest.demo.weights import family
 from attest.measure import environment, measure, this_tool
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from compare.pairs import by_id, compared, measured, measured_at
 
-from attest.compare.compare import TESTS, comparison_statement
-from attest.compare.comparison import COMPARISON_TYPE
+from attest.compare import TESTS, comparison_statement
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.ladder import conclude
+from attest.compare.outcome import PairTest
+from attest.comparison import COMPARISON_TYPE
 from attest.demo.launder import launder
 from attest.demo.weights import family
 from attest.document import dump, load, parse
+from attest.policy import conclude
 
 SEEDS = ("seed-1", "seed-2", "seed-3")
 APART = [*combinations(SEEDS, 2), ("seed-2", "seed-1-continued"), ("seed-3", "seed-1-continued")]
@@ -122,8 +123,22 @@ def test_heads_are_exchanged_only_as_whole_groups_and_enough_of_them() -> None:
     assert "only 2 groups" in reasons["qkv-bias-correspondence/v1"]
 
 
+def test_positions_that_may_single_units_out_leave_only_what_is_safe() -> None:
+    one = measured("seed-1-continued")
+    unknown = dataclasses.replace(one, architecture=dataclasses.replace(one.architecture, positions="unknown"))
+    comparison = compared(measured("seed-1"), unknown)
+    left_out = {item.id for item in comparison.not_compared if "positions" in item.reason}
+    assert left_out == {
+        "residual-norm-correspondence/v1",
+        "norm-gain-correspondence/v1",
+        "qkv-bias-correspondence/v1",
+        "head-norm-correspondence/v1",
+    }
+    assert (by_id(comparison)["neuron-alignment/v1"].z or 0) > 100
+
+
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test.__name__)
-def test_contract(test) -> None:
+def test_contract(test: PairTest) -> None:
     """Every test: permanent ids, p-values only where calibrated, everything it left out has a reason."""
     outcome = test(measured("seed-1"), measured("seed-2"))
     assert outcome.tests or outcome.not_compared

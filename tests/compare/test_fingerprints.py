@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from compare.pairs import compared, measured
 
-from attest.compare.compare import comparison_statement
+from attest.compare import comparison_statement
 from attest.compare.fingerprints import holds_evidence, read_fingerprints
 from attest.demo.weights import family
 from attest.errors import AttestError, DigestMismatchError, InputError

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attest.bundle import Bundle
-from attest.compare.comparison import (
+from attest.comparison import (
     COMPARISON_TYPE,
     Comparison,
     LayerStatistic,
@@ -198,7 +198,7 @@ def evidence(seed: int = 1, name: str = "minilm-l6-v2") -> Evidence:
             ),
         ),
         architecture=Architecture(
-            family="qwen2", layers=LAYERS, d_model=1536, d_ff=8960, heads=12, kv_heads=2, d_head=128
+            family="qwen2", layers=LAYERS, d_model=1536, d_ff=8960, heads=12, kv_heads=2, d_head=128, positions="rotary"
         ),
         tensors=TensorSummary(
             count=338,

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from report import factory
 
-from attest.compare.comparison import NullDistribution, Test
+from attest.comparison import NullDistribution, Test
 from attest.evidence import Table
 from attest.report.figure import MAX_CHARTS, by_layer, constants, layer_figures, layer_statistics_figure, null_figure
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 from report import factory
 
-from attest.compare.comparison import Comparison
+from attest.comparison import Comparison
 from attest.document import decimal, dump
 from attest.evidence import Evidence
 from attest.report.render import render

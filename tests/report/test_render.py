@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from report import factory
 
-from attest.compare.comparison import Comparison
+from attest.comparison import Comparison
 from attest.document import decimal, dump
 from attest.errors import InputError
 from attest.evidence import Evidence

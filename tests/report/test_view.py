@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from report import factory
 
-from attest.compare.comparison import Comparison, Side
+from attest.comparison import Comparison, Side
 from attest.evidence import Evidence
 from attest.report.source import read_sources
 from attest.report.view import Page, page

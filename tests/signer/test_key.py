@@ -23,12 +23,6 @@ KEY_TYPES: tuple[KeyType, ...] = ("p256", "ed25519")
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
-@pytest.fixture(params=KEY_TYPES)
-def key_type(request: pytest.FixtureRequest) -> KeyType:
-    made: KeyType = request.param
-    return made
-
-
 def private_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: bytes | None = None) -> bytes:
     encryption = BestAvailableEncryption(password) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
@@ -105,9 +99,7 @@ def test_a_folder_that_is_not_there_is_a_coded_error(tmp_path: Path):
     assert caught.value.code == "cannot-write"
 
 
-@pytest.mark.parametrize(
-    ("name", "public"), [("key.pem", "key.pub.pem"), ("v1.2", "v1.2.pub.pem"), ("k", "k.pub.pem")]
-)
+@pytest.mark.parametrize(("name", "public"), [("key.pem", "key.pub.pem"), ("v1.2", "v1.2.pub.pem"), ("k", "k.pub.pem")])
 def test_the_public_half_lies_beside(name: str, public: str):
     assert public_path(Path("x") / name) == Path("x") / public
 

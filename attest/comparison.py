@@ -1,6 +1,6 @@
 """The comparison predicate: which tests were run on two checkpoints, and what they gave.
 
-It holds measurements and methods, never a verdict: a reader's policy turns it into words (``ladder.py``). The schema
+It holds measurements and methods, never a verdict: a reader's policy turns it into words (``attest.policy``). The schema
 is ``schemas/comparison.v1.schema.json``; its page is ``schemas/comparison.v1.md``.
 """
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from attest.compare.comparison import Comparison, Test
+from attest.comparison import Comparison, Test
 from attest.document import decimal, record
 
 __all__ = ["DEFAULT_POLICY", "Conclusion", "Policy", "Rung", "conclude", "holm"]

@@ -9,8 +9,8 @@ from compare.pairs import compared, measured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.compare.comparison import Comparison, LayerStatistic, Test
-from attest.compare.ladder import DEFAULT_POLICY, conclude, holm
+from attest.comparison import Comparison, LayerStatistic, Test
+from attest.policy import DEFAULT_POLICY, conclude, holm
 
 
 def exact(z: float, pvalue: float, *, layers: tuple[float, ...] = (), name: str = "neuron-alignment/v1") -> Test:

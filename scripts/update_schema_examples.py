@@ -1,0 +1,105 @@
+"""Write the examples in ``schemas/``: what attest measures of the fixture family, at a fixed time and place.
+
+The numbers are measured; only what names the measuring machine and program is replaced by constants. Run it after a
+change to a schema, to a fingerprint (under a new id) or to a sentence that is signed.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attest.compare import compare
+from attest.compare.fingerprints import Fingerprints
+from attest.digest import sha256
+from attest.document import dump, load
+from attest.evidence import CHUNKS_NAME, TENSORS_NAME, ChunkList, Environment, TensorList, Tool
+from attest.licenses import LICENSES_NAME, LicenseDetail
+from attest.measure import Measurement, measure
+from attest.resource import resource
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+TOOL = Tool(name="attest", version="0.1.0", source_sha256=sha256(b"the program's own Python files\n"))
+ENVIRONMENT = Environment(
+    python="3.11.7", system="Linux 6.8.0", machine="x86_64", packages={"numba": "0.68.1", "numpy": "2.4.6"}
+)
+REPOSITORY = {
+    "LICENSE": "Apache License\nVersion 2.0, January 2004\nhttp://www.apache.org/licenses/\n",
+    "README.md": "---\nlicense: apache-2.0\nbase_model: example/seed-0\n---\n# seed-1\n",
+    "model.py": "# SPDX-License-Identifier: Apache-2.0\n# Copyright 2026 The seed-1 authors\n",
+    "model.bin": "\0",
+}
+"""A repository to scan: files that each give a finding, and one that is not read."""
+
+WIDTH = 180
+DETAILS = {CHUNKS_NAME: ChunkList, TENSORS_NAME: TensorList, LICENSES_NAME: LicenseDetail}
+
+
+def examples() -> Mapping[str, Any]:
+    """JSON value of every example, by file name."""
+    family = resource("family", source_tree="tests/data/family")
+    with tempfile.TemporaryDirectory() as folder:
+        repository = Path(folder, "repository")
+        repository.mkdir()
+        for name, text in REPOSITORY.items():
+            (repository / name).write_text(text, encoding="utf-8")
+        first = measured(family / "seed-1", repository)
+    second = measured(family / "seed-1-continued", None)
+    comparison = compare(fingerprints(first), fingerprints(second), tool=TOOL, environment=ENVIRONMENT, now=NOW)
+    details = {name: dump(load(kind, json.loads(first.details[name]), where=name)) for name, kind in DETAILS.items()}
+    return {
+        "evidence.v1.example.json": dump(first.evidence),
+        "comparison.v1.example.json": dump(comparison),
+        "detail.v1.example.json": details,
+    }
+
+
+def measured(checkpoint: Path, repository: Path | None) -> Measurement:
+    """Measurement of a checkpoint by the program, in the environment and at the time of the examples."""
+    scanned = ("--repo", repository.name) if repository else ()
+    command = ("attest", "measure", checkpoint.name, *scanned)
+    measurement = measure(checkpoint, repository=repository, command=command, now=NOW)
+    return replace(measurement, evidence=replace(measurement.evidence, tool=TOOL, environment=ENVIRONMENT))
+
+
+def fingerprints(measurement: Measurement) -> Fingerprints:
+    """What a comparison reads in the evidence of a measurement."""
+    statement = measurement.statement()
+    return Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, statement.digest)
+
+
+def layout(value: Any, *, indent: int = 0, before: int = 0) -> str:
+    """JSON text: an array or object stands on one line where it fits, else one item a line.
+
+    ``before`` counts the characters that stand before the value on its line.
+    """
+    flat = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or indent + before + len(flat) < WIDTH:
+        return flat
+    inner = indent + 2
+    if isinstance(value, dict):
+        keys = {key: f"{json.dumps(key, ensure_ascii=False)}: " for key in value}
+        items = [key + layout(value[name], indent=inner, before=len(key)) for name, key in keys.items()]
+        brackets = "{}"
+    else:
+        items = [layout(item, indent=inner) for item in value]
+        brackets = "[]"
+    separator = ",\n" + " " * inner
+    return f"{brackets[0]}\n{' ' * inner}{separator.join(items)}\n{' ' * indent}{brackets[1]}"
+
+
+def main() -> None:
+    """Write every example."""
+    folder = resource("schemas")
+    for name, value in examples().items():
+        (folder / name).write_text(layout(value) + "\n", encoding="utf-8")
+        print(folder / name)
+
+
+if __name__ == "__main__":
+    main()

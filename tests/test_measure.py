@@ -1,0 +1,285 @@
+"""Measuring a checkpoint: what the statement says, and what it must not say."""
+
+import getpass
+import json
+import platform
+import shutil
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from measured import FAMILY, measured
+from small_checkpoint import entry, raw, write_shards, write_tensors
+
+from attest.digest import sha256, tree_digest
+from attest.document import dump, load, parse
+from attest.errors import AttestError, CheckpointError, InputError
+from attest.evidence import CHUNKS_NAME, EVIDENCE_TYPE, TENSORS_NAME, ChunkList, Evidence, TensorList
+from attest.fingerprint import FINGERPRINTS, MOMENTS_ID
+from attest.licenses import scan, summarize
+from attest.measure import DOES_NOT_SHOW, MAX_LISTED_FILES, environment, measure, this_tool
+from attest.statement import Statement
+
+MIB = 1024 * 1024
+
+
+def test_subjects_are_all_files_and_the_tree():
+    statement = measured("seed-1").statement()
+    expected = {
+        path.name: sha256(path.read_bytes()) for path in (FAMILY / "seed-1").iterdir()
+    }  # fmt: skip
+    found = {subject.name: subject.digest.sha256 for subject in statement.subjects}
+    assert found == expected | {".": measured("seed-1").evidence.checkpoint.tree_digest}
+    assert statement.predicate_type == EVIDENCE_TYPE
+    assert Statement.parse(statement.payload, where="x") == statement
+
+
+def test_the_predicate_comes_back_as_it_was():
+    measurement = measured("seed-1")
+    assert load(Evidence, measurement.statement().predicate, where="x") == measurement.evidence
+    assert measurement.statement().predicate == dump(measurement.evidence)
+
+
+def test_the_tree_digest_binds_path_size_and_bytes():
+    files = [(path.name, path.stat().st_size, sha256(path.read_bytes())) for path in (FAMILY / "seed-1").iterdir()]
+    checkpoint = measured("seed-1").evidence.checkpoint
+    assert checkpoint.tree_digest == tree_digest(files)
+    assert (checkpoint.name, checkpoint.format, checkpoint.file_count) == ("seed-1", "safetensors", 2)
+    assert checkpoint.bytes == sum(size for _, size, _ in files)
+    assert checkpoint.tree_digest != tree_digest([(f"{name}x", size, digest) for name, size, digest in files])
+    assert checkpoint.tree_digest != tree_digest([(name, size + 1, digest) for name, size, digest in files])
+
+
+def test_details_are_named_by_size_and_digest():
+    measurement = measured("seed-1")
+    assert {one.name: (one.size, one.sha256) for one in measurement.evidence.details} == {
+        name: (len(data), sha256(data)) for name, data in measurement.details.items()
+    }
+    assert [one.name for one in measurement.evidence.details] == sorted(measurement.details)
+    assert {one.media_type for one in measurement.evidence.details} == {
+        "application/json", "application/vnd.safetensors",
+    }  # fmt: skip
+
+
+def test_every_fingerprint_is_summarized():
+    measurement = measured("seed-1")
+    summaries = {one.id: one for one in measurement.evidence.fingerprints}
+    assert list(summaries) == [MOMENTS_ID, *(one.id for one in FINGERPRINTS)]
+    assert summaries[MOMENTS_ID].detail == TENSORS_NAME
+    assert all(one.detail in measurement.details for one in summaries.values())
+
+
+def test_chunks_cover_every_byte_of_every_file():
+    chunks = load(ChunkList, parse(measured("seed-1").details[CHUNKS_NAME], where="c", max_bytes=MIB), where="c")
+    for file in chunks.files:
+        data = (FAMILY / "seed-1" / file.path).read_bytes()
+        position = 0
+        for chunk in file.chunks:
+            assert chunk.begin == position
+            assert chunk.sha256 == sha256(data[position : position + chunk.size])
+            position += chunk.size
+        assert position == len(data)
+
+
+def test_tensors_are_listed_with_their_places():
+    rows = load(
+        TensorList, parse(measured("seed-1").details[TENSORS_NAME], where="t", max_bytes=MIB), where="t"
+    ).tensors
+    assert rows == measured("seed-1").tensors.tensors
+    assert len(rows) == measured("seed-1").evidence.tensors.count == 50
+    row = next(row for row in rows if row.name == "model.layers.2.mlp.up_proj.weight")
+    assert (row.dtype, row.shape, row.role, row.layer, row.expert) == ("BF16", (256, 96), "up", 2, None)
+    assert row.end - row.begin == 256 * 96 * 2
+
+
+def test_totals_of_tensors():
+    found = measured("seed-1").evidence.tensors
+    assert (found.parameters, found.dtypes, found.unmapped_count, found.unmapped) == (431_712, {"BF16": 50}, 0, ())
+    sizes = measured("seed-1").evidence.architecture
+    assert (sizes.family, sizes.layers, sizes.d_model, sizes.d_ff) == ("llama-like", 4, 96, 256)
+    assert (sizes.heads, sizes.kv_heads, sizes.d_head) == (4, 2, 24)
+
+
+def test_tensors_without_a_role_are_named_up_to_a_hundred(tmp_path: Path):
+    write_tensors(tmp_path / "model.safetensors", {f"x{number:03}": np.ones(1, np.float32) for number in range(150)})
+    found = measure(tmp_path).evidence.tensors
+    assert (found.unmapped_count, found.unmapped) == (150, tuple(f"x{number:03}" for number in range(100)))
+
+
+def test_no_path_and_no_name_of_user_or_host_is_told(tmp_path: Path):
+    folder = Path(shutil.copytree(FAMILY / "seed-1", tmp_path / "secret-folder" / "model"))
+    measurement = measure(folder, repository=folder, command=("attest", "measure", "model"))
+    for text in (measurement.statement().payload, *measurement.details.values()):
+        assert b"secret-folder" not in text
+        assert str(tmp_path).encode() not in text
+        assert str(Path.home()).encode() not in text
+    predicate = json.dumps(measurement.statement().predicate)
+    words = set(predicate.replace('"', " ").replace(",", " ").split())
+    assert not {getpass.getuser(), socket.gethostname(), platform.node()} & words
+
+
+def test_the_environment_is_what_it_says():
+    found = measured("seed-1").evidence.environment
+    assert found == environment("numba", "numpy")
+    assert (found.python, found.machine) == (platform.python_version(), platform.machine())
+    assert found.packages["numpy"] == np.__version__
+    assert environment("no-such-package").packages == {"no-such-package": "not installed"}
+
+
+def test_the_tool_is_bound_by_its_source():
+    assert this_tool() == measured("seed-1").evidence.tool
+    assert len(this_tool().source_sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("now", "text"),
+    [
+        ("2026-01-02T03:04:05.999+00:00", "2026-01-02T03:04:05Z"),
+        ("2026-01-02T03:04:05+09:00", "2026-01-01T18:04:05Z"),
+    ],
+)
+def test_time_is_an_argument(now: str, text: str):
+    assert measure(FAMILY / "seed-1", now=datetime.fromisoformat(now)).evidence.measured_at == text
+
+
+def test_by_default_time_is_this_machines():
+    before = datetime.now(UTC).replace(microsecond=0)
+    found = datetime.fromisoformat(measure(FAMILY / "seed-1").evidence.measured_at)
+    assert before <= found <= datetime.now(UTC)
+
+
+def test_all_but_the_time_is_the_same_again():
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    one, two = (measure(FAMILY / "seed-1", now=moment, threads=threads) for threads in (1, 3))
+    assert one.statement().payload == two.statement().payload
+    assert one.details == two.details
+    assert one.evidence.does_not_show == DOES_NOT_SHOW
+
+
+def test_a_single_file_is_measured_without_its_configuration():
+    found = measure(FAMILY / "seed-1" / "model.safetensors").evidence
+    assert [file.path for file in found.checkpoint.files] == ["model.safetensors"]
+    assert (found.checkpoint.name, found.architecture.heads) == ("model.safetensors", None)
+
+
+def test_progress_ends_at_the_whole():
+    told: list[tuple[int, int]] = []
+    measure(FAMILY / "seed-1", progress=lambda done, total: told.append((done, total)))
+    size = sum(path.stat().st_size for path in (FAMILY / "seed-1").iterdir())
+    assert told[-1] == (size, size)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_of_very_many_files_the_weights_are_listed_and_the_tree_binds_all(tmp_path: Path):
+    folder = Path(shutil.copytree(FAMILY / "seed-1", tmp_path / "many"))
+    for number in range(2000):
+        (folder / f"{number:04}-{'n' * 200}.bin").write_bytes(b"x")
+    measurement = measure(folder)
+    checkpoint = measurement.evidence.checkpoint
+    assert [file.path for file in checkpoint.files] == ["model.safetensors"]
+    assert checkpoint.file_count == 2002
+    assert checkpoint.tree_digest == tree_digest(
+        (path.name, path.stat().st_size, sha256(path.read_bytes())) for path in folder.iterdir()
+    )
+    assert len(checkpoint.findings) < 50
+    assert checkpoint.findings[-1].text == "1980 more of unsafe-file"
+    assert len(measurement.statement().payload) < MIB
+    assert len(measurement.statement().subjects) == 2
+
+
+def test_a_thousand_files_are_all_listed(tmp_path: Path):
+    folder = Path(shutil.copytree(FAMILY / "seed-1", tmp_path / "many"))
+    for number in range(MAX_LISTED_FILES - 2):
+        (folder / f"{number:04}").write_bytes(b"x")
+    measurement = measure(folder)
+    assert len(measurement.evidence.checkpoint.files) == MAX_LISTED_FILES
+    assert len(measurement.statement().payload) < MIB
+
+
+def test_very_many_weight_files_are_listed_up_to_a_thousand(tmp_path: Path):
+    one = np.ones(1, np.float32)
+    write_shards(tmp_path, {f"{n:04}.safetensors": {f"{n}": one} for n in range(MAX_LISTED_FILES + 5)}, index=False)
+    found = measure(tmp_path).evidence.checkpoint
+    assert [file.path for file in found.files] == [f"{number:04}.safetensors" for number in range(MAX_LISTED_FILES)]
+    assert found.file_count == MAX_LISTED_FILES + 5
+
+
+def test_the_most_layers_and_the_longest_names_make_a_statement(tmp_path: Path):
+    """A hostile checkpoint can make the statement large, but not too large to be read."""
+    ones = np.ones((2, 2), np.float32)
+    layers = {
+        f"model.layers.{layer}.{name}": array
+        for layer in (0, 999)
+        for name, array in (
+            ("self_attn.q_proj.weight", ones), ("self_attn.q_proj.bias", ones[0]), ("mlp.up_proj.weight", ones),
+            ("mlp.down_proj.weight", ones), ("input_layernorm.weight", ones[0]),
+            ("post_attention_layernorm.weight", ones[0]),
+        )
+    }  # fmt: skip
+    unknown = {f"{number:03}{'𝕏' * 1000}": ones for number in range(120)}
+    write_tensors(tmp_path / "model.safetensors", layers | unknown)
+    folder = tmp_path.joinpath(*["d" * 200] * 4)
+    folder.mkdir(parents=True)
+    for number in range(990):
+        (folder / f"{number:03}{'n' * 200}.bin").touch()
+    measurement = measure(tmp_path)
+    assert measurement.evidence.architecture.layers == 1000
+    assert len(measurement.evidence.checkpoint.files) == 991
+    assert Statement.parse(measurement.statement().payload, where="x")
+
+
+def test_licenses_are_scanned_where_a_repository_is_given(tmp_path: Path):
+    (tmp_path / "LICENSE").write_text("MIT License\n\nCopyright (c) 2024 A\n")
+    summary, data = summarize(scan(tmp_path))
+    measurement = measure(FAMILY / "seed-1", repository=tmp_path)
+    assert measurement.evidence.licenses == summary
+    assert measurement.details[summary.detail] == data
+    assert measured("seed-1").evidence.licenses is None
+
+
+def test_what_is_wrong_besides_the_checkpoint_is_told_before_the_long_read(tmp_path: Path):
+    told: list[int] = []
+    for options in ({"repository": tmp_path / "missing"}, {"prompt_set": "no such set"}):
+        with pytest.raises(AttestError) as caught:
+            measure(FAMILY / "seed-1", progress=lambda done, _: told.append(done), **options)
+        assert isinstance(caught.value, InputError)
+    assert told == []
+
+
+def test_a_checkpoint_without_tensors_is_measured(tmp_path: Path):
+    (tmp_path / "model.safetensors").write_bytes(raw({"__metadata__": {"format": "pt"}}))
+    measurement = measure(tmp_path)
+    assert (measurement.evidence.tensors.count, measurement.evidence.architecture.layers) == (0, 0)
+    assert all(one.not_measured for one in measurement.evidence.fingerprints if one.id != MOMENTS_ID)
+    assert sorted(measurement.details) == [CHUNKS_NAME, TENSORS_NAME]
+    assert measurement.statement().payload
+
+
+def test_sizes_up_to_the_greatest_are_written(tmp_path: Path):
+    (tmp_path / "model.safetensors").write_bytes(raw({"a": entry("F32", [0, 2**53 - 1], 0, 0)}))
+    measurement = measure(tmp_path)
+    assert measurement.tensors.tensors[0].shape == (0, 2**53 - 1)
+    assert measurement.statement().payload
+
+
+@pytest.mark.parametrize("spoil", ["truncate", "extend", "flip"])
+def test_a_damaged_checkpoint_is_refused_or_has_another_digest(tmp_path: Path, spoil: str):
+    folder = Path(shutil.copytree(FAMILY / "seed-1", tmp_path / "copy"))
+    data = (folder / "model.safetensors").read_bytes()
+    damaged = {"truncate": data[:-1], "extend": data + b"\0", "flip": data[:-1] + bytes([data[-1] ^ 1])}[spoil]
+    (folder / "model.safetensors").write_bytes(damaged)
+    if spoil == "flip":
+        other, before = measure(folder), measured("seed-1")
+        differing = [
+            row.name
+            for row, old in zip(other.tensors.tensors, before.tensors.tensors, strict=True)
+            if row.digest != old.digest
+        ]
+        assert len(differing) == 1
+        assert other.evidence.checkpoint.tree_digest != before.evidence.checkpoint.tree_digest
+    else:
+        with pytest.raises(CheckpointError) as caught:
+            measure(folder)
+        assert caught.value.where == "model.safetensors"

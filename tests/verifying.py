@@ -1,0 +1,48 @@
+"""What tests of verification share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tiny_evidence import TinyEvidence
+
+from attest.errors import AttestError
+from attest.verify import Check, Expectation, Verification, verify
+
+ANYBODY = Expectation(key=None)
+ALL_STEPS = ["bundle", "signature", "signer", "statement", "subjects", "details", "checkpoint"]
+
+
+def exit_code(path: Path, expectation: Expectation, checkpoint: Path | None = None) -> int:
+    """What the command line would exit with; any other exception than a coded one fails the test."""
+    try:
+        return verify(path, expectation=expectation, checkpoint=checkpoint).exit_code
+    except AttestError as error:
+        return error.exit_code
+
+
+def check(tiny: TinyEvidence, **arguments: Any) -> Verification:
+    """Verify the tiny evidence and its checkpoint."""
+    given = {"expectation": tiny.expectation(), "checkpoint": tiny.checkpoint} | arguments
+    return verify(tiny.directory, **given)
+
+
+def outcomes(verification: Verification) -> dict[str, str]:
+    return {one.id: one.outcome for one in verification.checks}
+
+
+def failed(verification: Verification) -> list[str]:
+    return [one.id for one in verification.checks if one.outcome == "FAILED"]
+
+
+def step(verification: Verification, name: str) -> Check:
+    return next(one for one in verification.checks if one.id == name)
+
+
+def mutations(data: bytes, others: bytes = b"A") -> Iterator[tuple[int, bytes]]:
+    """Some data once for every byte of it with one bit flipped, and with the byte replaced by each of others."""
+    for place, old in enumerate(data):
+        for new in {old ^ (1 << place % 8), *others} - {old}:
+            yield place, data[:place] + bytes([new]) + data[place + 1 :]
