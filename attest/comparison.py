@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attest.document import record
+from attest.document import Count, Timestamp, record
 from attest.evidence import Environment, Tool
 from attest.statement import Sha256
 
@@ -39,8 +39,8 @@ class Side:
     name: str
     tree_digest: Sha256
     statement_sha256: Sha256 | None
-    parameters: int
-    layers: int
+    parameters: Count
+    layers: Count
 
 
 @record
@@ -52,7 +52,7 @@ class NullDistribution:
     """
 
     method: str
-    resamples: int
+    resamples: Count
     seed: str
     mean: float
     sd: float
@@ -64,8 +64,8 @@ class NullDistribution:
 class LayerStatistic:
     """One layer's share: ``n`` units were free to be exchanged, ``z`` in standard deviations of the null."""
 
-    layer: int
-    n: int
+    layer: Count
+    n: Count
     statistic: float
     z: float | None
 
@@ -107,7 +107,7 @@ class Test:
     pvalue: float | None
     smallest_pvalue: float | None
     normal_pvalue: float | None
-    n: int
+    n: Count
     layers: tuple[LayerStatistic, ...]
     null_distribution: NullDistribution | None
     note: str
@@ -125,7 +125,7 @@ class NotCompared:
 class Comparison:
     """Every test that was run on a pair, also the null ones, and every test that was not."""
 
-    measured_at: str
+    measured_at: Timestamp
     tool: Tool
     environment: Environment
     a: Side

@@ -155,8 +155,6 @@ def list_problems(summary: CheckpointSummary) -> list[str]:
         problems.append("a file is listed twice")
     if not files:
         problems.append("no file is listed")
-    if any(file.size < 0 for file in files):
-        problems.append("a file has a negative size")
     if summary.file_count == len(files):
         if sum(file.size for file in files) != summary.bytes:
             problems.append("the sizes of the files do not add up to its total")

@@ -13,18 +13,36 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NoReturn, TypeAlias, TypeVar, dataclass_transform
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar, dataclass_transform
 
 import rfc8785
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from attest.errors import DocumentError
 
-__all__ = ["JSON", "MAX_DEPTH", "adapter", "canonical", "decimal", "dump", "load", "parse", "record"]
+__all__ = [
+    "JSON",
+    "MAX_DEPTH",
+    "Count",
+    "Timestamp",
+    "adapter",
+    "canonical",
+    "decimal",
+    "dump",
+    "load",
+    "parse",
+    "record",
+]
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 T = TypeVar("T")
+
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""An integer from 0 that every JSON reader keeps exactly."""
+
+Timestamp = Annotated[str, Field(pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ$")]
+"""RFC 3339 in UTC, to the second."""
 
 MAX_DEPTH = 64
 _MAX_FAULTS = 1000

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from attest.document import record
+from attest.document import Count, Timestamp, record
 from attest.finding import Finding
 from attest.statement import Sha256
 
@@ -59,7 +59,7 @@ class Detail:
 
     name: str
     media_type: str
-    size: int
+    size: Count
     sha256: Sha256
 
 
@@ -68,7 +68,7 @@ class File:
     """One file of the checkpoint: POSIX path, size in bytes, SHA-256 of the whole."""
 
     path: str
-    size: int
+    size: Count
     sha256: Sha256
 
 
@@ -83,8 +83,8 @@ class CheckpointSummary:
     name: str
     format: str
     files: tuple[File, ...]
-    file_count: int
-    bytes: int
+    file_count: Count
+    bytes: Count
     tree_digest: Sha256
     ignored: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -97,12 +97,12 @@ class TensorSummary:
     ``unmapped`` names up to 100 tensors that have no role; ``non_finite`` counts NaN and infinities.
     """
 
-    count: int
-    parameters: int
+    count: Count
+    parameters: Count
     dtypes: Mapping[str, int]
-    unmapped_count: int
+    unmapped_count: Count
     unmapped: tuple[str, ...]
-    non_finite: int
+    non_finite: Count
 
 
 @record
@@ -114,7 +114,7 @@ class Architecture:
     """
 
     family: str | None
-    layers: int
+    layers: Count
     d_model: int | None
     d_ff: int | None
     heads: int | None
@@ -137,9 +137,9 @@ class FingerprintSummary:
 class LicenseSummary:
     """What the scan of a repository found; all findings are in ``detail/licenses.json``."""
 
-    files_scanned: int
-    files_skipped: int
-    finding_count: int
+    files_scanned: Count
+    files_skipped: Count
+    finding_count: Count
     findings: tuple[Finding, ...]
     detail: str
 
@@ -154,13 +154,13 @@ class ActivationSummary:
     id: str
     prompt_set: str
     prompt_set_sha256: Sha256
-    sequences: int
-    tokens: int
+    sequences: Count
+    tokens: Count
     token_ids_sha256: Sha256
     dtype: str
     device: str
-    threads: int
-    seed: int
+    threads: Count
+    seed: Count
     versions: Mapping[str, str]
     tolerance: str
     table: Table
@@ -193,7 +193,7 @@ class Evidence:
     ``measured_at`` is the measuring machine's own clock, so a claim, not a trusted time.
     """
 
-    measured_at: str
+    measured_at: Timestamp
     command: tuple[str, ...]
     tool: Tool
     environment: Environment
@@ -212,8 +212,8 @@ class Evidence:
 class Chunk:
     """A run of a file's bytes. ``tensor`` names the tensor it belongs to, if any."""
 
-    begin: int
-    size: int
+    begin: Count
+    size: Count
     sha256: Sha256
     tensor: str | None
 
@@ -242,16 +242,16 @@ class Moments:
     32-bit dtypes; skewness and kurtosis also for a constant tensor.
     """
 
-    n: int
+    n: Count
     mean: str
     std: str
     skewness: str | None
     excess_kurtosis: str | None
     minimum: str | None
     maximum: str | None
-    zeros: int
-    nans: int
-    infinities: int
+    zeros: Count
+    nans: Count
+    infinities: Count
     quantiles: tuple[str, ...] | None
     distinct: int | None
 
@@ -262,8 +262,8 @@ class TensorRow:
 
     name: str
     file: str
-    begin: int
-    end: int
+    begin: Count
+    end: Count
     dtype: str
     shape: tuple[int, ...]
     digest: Sha256

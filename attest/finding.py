@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from attest.document import record
 
 __all__ = ["Finding"]
@@ -26,4 +30,4 @@ class Finding:
     code: str
     path: str
     line: int | None
-    text: str
+    text: Annotated[str, Field(max_length=500)]

@@ -358,7 +358,7 @@ def environment(*packages: str) -> Environment:
             versions[package] = "not installed"
     return Environment(
         python=platform.python_version(),
-        system=f"{platform.system()} {platform.release()}",
+        system=platform.system(),
         machine=platform.machine(),
         packages=versions,
     )

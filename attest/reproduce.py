@@ -6,6 +6,7 @@ bit; an activation profile must agree within its tolerance. No signature is chec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -271,9 +272,16 @@ def _activations(evidence: Evidence, again: Measurement, details: Mapping[str, D
     if signed is None or fresh is None or signed.detail not in details:
         return Value(name="activations", outcome="not-measured", message="the model was not run again")
     try:
-        before = Activations(summary=signed, detail=read_detail(directory, details[signed.detail]))
-        compared = compare_activations(before, Activations(summary=fresh, detail=again.details[fresh.detail]))
+        detail = read_detail(directory, details[signed.detail])
+    except AttestError as error:
+        message = f"the signed detail file is not at hand ({error.message})"
+        return Value(name="activations", outcome="not-measured", message=message)
+    try:
+        compared = compare_activations(
+            Activations(summary=signed, detail=detail), Activations(summary=fresh, detail=again.details[fresh.detail])
+        )
     except AttestError as error:
         return Value(name="activations", outcome="differs", message=error.message)
-    message = f"largest relative difference {decimal(compared.largest, 3)}, tolerance {decimal(compared.tolerance, 3)}"
+    largest = decimal(compared.largest, 3) if math.isfinite(compared.largest) else "infinite"
+    message = f"largest relative difference {largest}, tolerance {decimal(compared.tolerance, 3)}"
     return Value(name="activations", outcome=compared.outcome(), message=message)

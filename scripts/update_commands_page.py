@@ -19,15 +19,14 @@ def commands_page() -> str:
         "The help of every command, as `attest COMMAND --help` prints it (a test compares them).",
         "",
     ]
-    with click.Context(main, info_name="attest", terminal_width=WIDTH, max_content_width=WIDTH) as root:
+    settings = {**main.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    with click.Context(main, info_name="attest", **settings) as root:
         parts += ["```console", main.get_help(root), "```"]
         for name in COMMANDS:
             command = main.get_command(root, name)
             if command is None:
                 raise SystemExit(f"no command {name}")
-            with click.Context(
-                command, info_name=name, parent=root, terminal_width=WIDTH, max_content_width=WIDTH
-            ) as context:
+            with click.Context(command, info_name=name, parent=root, **settings) as context:
                 parts += ["", f"## {name}", "```console", command.get_help(context), "```"]
     return "\n".join(line.rstrip() for line in "\n".join(parts).splitlines()) + "\n"
 

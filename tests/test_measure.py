@@ -2,10 +2,12 @@
 
 import getpass
 import json
+import os
 import platform
 import shutil
 import socket
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -218,7 +220,8 @@ def test_the_most_layers_and_the_longest_names_make_a_statement(tmp_path: Path):
             ("post_attention_layernorm.weight", ones[0]),
         )
     }  # fmt: skip
-    unknown = {f"{number:03}{'𝕏' * 1000}": ones for number in range(120)}
+    wide = "\U0001d54f" * 1000
+    unknown = {f"{number:03}{wide}": ones for number in range(120)}
     write_tensors(tmp_path / "model.safetensors", layers | unknown)
     folder = tmp_path.joinpath(*["d" * 200] * 4)
     folder.mkdir(parents=True)
@@ -237,6 +240,39 @@ def test_licenses_are_scanned_where_a_repository_is_given(tmp_path: Path):
     assert measurement.evidence.licenses == summary
     assert measurement.details[summary.detail] == data
     assert measured("seed-1").evidence.licenses is None
+
+
+def test_a_name_may_be_given():
+    measurement = measure(FAMILY / "seed-1", name="Somebody's 模型")
+    assert measurement.evidence.checkpoint.name == "Somebody's 模型"
+
+
+@pytest.mark.parametrize("name", ["", "a" * 201, "a\nb", "\x1b[2J", "\u202e", "\u3164", "\ud800"])
+def test_a_name_that_cannot_be_shown_is_refused(name: str):
+    with pytest.raises(InputError) as caught:
+        measure(FAMILY / "seed-1", name=name)
+    assert caught.value.code == "unsafe-name"
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "touch"])
+def test_a_folder_that_changes_while_it_is_measured_is_noticed(tmp_path: Path, change: str):
+    """Though each file that was read stayed as it was while it was read."""
+    folder = Path(shutil.copytree(FAMILY / "seed-1", tmp_path / "copy"))
+    changes = {
+        "add": (folder / "new").touch,
+        "remove": (folder / "config.json").unlink,
+        "touch": partial(os.utime, folder / "config.json", ns=(1, 1)),
+    }
+    left = iter([changes[change]])
+
+    def meddle(done: int, _all: int) -> None:
+        if done > 100_000:
+            for act in left:
+                act()
+
+    with pytest.raises(CheckpointError) as caught:
+        measure(folder, progress=meddle)
+    assert caught.value.code == "file-changed"
 
 
 def test_what_is_wrong_besides_the_checkpoint_is_told_before_the_long_read(tmp_path: Path):

@@ -70,19 +70,18 @@ def test_file_names_that_no_checkpoint_has_fail(tiny: TinyEvidence, names: list[
         pytest.param({"file_count": 2}, id="fewer files than listed"),
         pytest.param({"file_count": 4}, id="more files than listed"),
         pytest.param({"file_count": 1000}, id="1,000 files of which 3 are listed"),
-        pytest.param({"file_count": -1}, id="negative count"),
     ],
 )
 def test_a_summary_that_contradicts_itself_fails(tiny: TinyEvidence, change: dict[str, Any]):
     assert failed(lying(tiny, **change)) == ["subjects"]
 
 
-def test_a_negative_size_fails(tiny: TinyEvidence):
+def test_a_negative_size_is_not_of_the_schema(tiny: TinyEvidence):
     files = tiny.measure().checkpoint.files
     changed = (replace(files[0], size=-1), *files[1:])
     total = sum(file.size for file in changed)
     digest = tree_digest((file.path, file.size, file.sha256) for file in changed)
-    assert failed(lying(tiny, files=changed, bytes=total, tree_digest=digest)) == ["subjects"]
+    assert "statement" in failed(lying(tiny, files=changed, bytes=total, tree_digest=digest))
 
 
 def drop_first(subjects: list[Any]) -> list[Any]:

@@ -267,7 +267,7 @@ def _compare_with_index(tensors: tuple[Tensor, ...], index: Mapping[str, str] | 
                 "missing-tensor", f"does not hold {name!r}, which the index promises", fix="download it", where=file
             )
     return [
-        Finding(code="not-in-index", path=file, line=None, text=name)
+        Finding(code="not-in-index", path=file, line=None, text=name[:500])
         for name, file in held.items()
         if name not in index
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from attest.statement import Statement
 from attest.terminal import visible
 
 __all__ = ["command"]
+
+_WIDTH = 80
+"""Widest column of names: one long name does not widen every line."""
 
 
 @click.command("inspect")
@@ -43,7 +47,7 @@ def _inspect_statement(path: Path) -> tuple[str, Any]:
         f"statement   {statement.digest}",
         f"predicate   {visible(statement.predicate_type)}",
         f"signed by   {signer or 'nobody: not signed'}",
-        f"verified    nothing; run: attest verify {visible(str(path))} --key PUBLIC_KEY",
+        f"verified    nothing; run: attest verify {shlex.quote(visible(str(path)))} --key PUBLIC_KEY",
         *_subjects(statement),
     ]
     value = {
@@ -70,7 +74,7 @@ def _subjects(statement: Statement) -> list[str]:
 def _inspect_checkpoint(model: Model) -> tuple[str, Any]:
     checkpoint = model.checkpoint
     unmapped = sum(1 for one in model.tensors if one.role is None)
-    width = max((len(visible(one.tensor.name)) for one in model.tensors), default=0)
+    width = min(_WIDTH, max((len(visible(one.tensor.name)) for one in model.tensors), default=0))
     lines = [
         f"checkpoint  {visible(checkpoint.name)}  {len(checkpoint.tree.files)} files, format {checkpoint.format}",
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -119,7 +120,8 @@ def _describe(evidence: Evidence, output: Path) -> str:
         found = evidence.licenses
         lines.append(f"licenses    {found.finding_count} findings in {found.files_scanned} files")
     lines += [f"finding     {one.code}: {visible(one.path)}: {visible(one.text)}" for one in checkpoint.findings]
-    lines += [f"evidence    {visible(str(output))}", f"next        attest sign {visible(str(output))} --key key.pem"]
+    place = visible(str(output))
+    lines += [f"evidence    {place}", f"next        attest sign {shlex.quote(place)} --key key.pem"]
     return "\n".join(lines)
 
 

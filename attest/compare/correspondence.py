@@ -128,16 +128,17 @@ def head_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     )
 
 
-_SINGLED_OUT = "how one of the two knows positions is not known, so {units} may be singled out by index"
+_SINGLED_OUT = "how either of the two knows positions is not known, so {units} may be singled out by index in both"
 
 
 def _positions_known(a: Fingerprints, b: Fingerprints) -> bool:
-    """Whether neither has positions that could single out residual dimensions or heads.
+    """Whether at least one of the two has positions that single out neither residual dimensions nor heads.
 
     Absolute sinusoids give every residual dimension a frequency of its own, and ALiBi every head a slope: two
-    networks trained apart would then agree by index without having anything in common.
+    networks with such would agree by index without having anything in common. One exchangeable side suffices for the
+    null distribution, so what the other claims of itself cannot switch a test off.
     """
-    return "unknown" not in {a.architecture.positions, b.architecture.positions}
+    return {a.architecture.positions, b.architecture.positions} != {"unknown"}
 
 
 def _on_residual_axis(
@@ -172,6 +173,7 @@ def _paired(layer: int, mine: Arrays, theirs: Arrays, names: Sequence[str]) -> l
     both = [name for name in names if _same_size(mine, theirs, name)]
     if not both:
         return []
+    both = [name for name in both if mine[name].size == mine[both[0]].size]
     x, y = (np.stack([normal_scores(side[name]) for name in both], axis=1) for side in (mine, theirs))
     return [Pairing(layer=layer, x=x, y=y)]
 

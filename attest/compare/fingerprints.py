@@ -13,13 +13,21 @@ from attest.bundle import BUNDLE_NAME
 from attest.checkpoint.arrays import unpack_arrays
 from attest.comparison import Side
 from attest.document import load, parse
-from attest.errors import InputError
+from attest.errors import DocumentError, InputError
 from attest.evidence import EVIDENCE_TYPE, TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow
 from attest.evidence_directory import MAX_DETAIL, STATEMENT_NAME, read_detail, read_statement
 
 __all__ = ["Fingerprints", "holds_evidence", "read_fingerprints"]
 
 _ARRAYS = ".safetensors"
+_FORMS = {
+    "attention-std/v1": (1, "float64"),
+    "norm-gain/v1": (1, "float32"),
+    "qkv-bias/v1": (1, "float32"),
+    "unit-norms/v1": (1, "float32"),
+    "neuron-sketch/v1": (2, "int8"),
+}
+"""Dimensions and dtype of the arrays that the tests take, by fingerprint."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,8 +104,23 @@ def read_fingerprints(path: Path) -> Fingerprints:
         raise InputError("no-detail", f"names no {TENSORS_NAME}", fix="measure again", where=str(path))
     rows = parse(read_detail(directory, held[TENSORS_NAME]), where=TENSORS_NAME, max_bytes=MAX_DETAIL)
     arrays = {
-        summary.id: unpack_arrays(read_detail(directory, held[summary.detail]), where=summary.detail)
+        summary.id: _checked(
+            summary.id, unpack_arrays(read_detail(directory, held[summary.detail]), where=summary.detail)
+        )
         for summary in evidence.fingerprints
         if summary.detail and summary.detail.endswith(_ARRAYS) and summary.detail in held
     }
     return Fingerprints.of(evidence, load(TensorList, rows, where=TENSORS_NAME), arrays, statement.digest)
+
+
+def _checked(fingerprint: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Arrays of a fingerprint, refused where they have another form than that fingerprint's."""
+    for name, array in arrays.items():
+        if fingerprint in _FORMS and (array.ndim, str(array.dtype)) != _FORMS[fingerprint]:
+            raise DocumentError(
+                "bad-fingerprint",
+                f"the array {name!r} has {array.ndim} dimensions of {array.dtype}",
+                fix="ask for an intact copy",
+                where=fingerprint,
+            )
+    return arrays

@@ -31,6 +31,7 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     total = sum(math.prod(row.shape) for row in (*a.tensors, *b.tensors))
     shared = [row for row in a.tensors if row.digest in theirs]
     found = sum(math.prod(row.shape) for row in (*shared, *(row for row in b.tensors if row.digest in mine)))
+    telling_digests = {row.digest for row in (*a.tensors, *b.tensors) if row.digest in mine & theirs and telling(row)}
     names = {row.digest: row.name for row in b.tensors}
     renamed = sum(1 for row in shared if names[row.digest] != row.name)
     test = Test(
@@ -41,7 +42,7 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
         pvalue=None,
         smallest_pvalue=None,
         normal_pvalue=None,
-        n=sum(1 for row in shared if telling(row)),
+        n=len(telling_digests),
         layers=(),
         null_distribution=None,
         note=f"{len(shared)} of {len(a.tensors)} and {len(b.tensors)} tensors have equal digests, {renamed} of them"

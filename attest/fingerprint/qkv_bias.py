@@ -16,7 +16,7 @@ def _collect(_: Model, placed: PlacedTensor) -> Makers:
 
 
 def _profile(model: Model, results: Results) -> Profile:
-    """Arrays ``layers.<layer>.<q|k|v>.bias`` of shape (n_heads * d_head,), float32."""
+    """Arrays ``layers.<layer>.<q|k|v>.bias`` of shape (n_heads * d_head,) for q and (n_kv_heads * d_head,) for k and v, float32."""
     vectors = kept_vectors(model, results, _ROLES)
     if not vectors:
         return Profile(arrays={}, table=None, not_measured="the query, key and value projections have no biases")

@@ -63,10 +63,10 @@ def test_llama(tmp_path: Path):
     assert roles(model, None) == {
         "model.embed_tokens.weight": "embed", "model.norm.weight": "final_norm", "lm_head.weight": "lm_head",
     }  # fmt: skip
-    found = model.find("q", 1)
+    found = model.index.get(("q", 1))
     assert found
     assert found.tensor.name == "model.layers.1.self_attn.q_proj.weight"
-    assert (model.find("q", 2), model.find("router", 0)) == (None, None)
+    assert (model.index.get(("q", 2)), model.index.get(("router", 0))) == (None, None)
 
 
 def test_qwen2_has_biases(tmp_path: Path):
@@ -146,7 +146,7 @@ def test_experts(tmp_path: Path, names: tuple[str, str, str, str]):
     assert {(1, expert, role) for expert in range(3) for role in ("gate", "up", "down")} <= placed
     assert (1, None, "router") in placed
     assert all(one.role for one in model.tensors)
-    assert (model.find("gate", 1), model.d_ff) == (None, None)
+    assert (model.index.get(("gate", 1)), model.d_ff) == (None, None)
 
 
 def test_a_shared_expert_is_the_dense_mlp_beside_the_experts(tmp_path: Path):
@@ -194,8 +194,8 @@ def test_two_tensors_with_one_place_both_lose_it(tmp_path: Path):
     assert {one.tensor.name for one in model.tensors if one.role is None} == {
         *twice, "model.layers.1.self_attn.q_proj.weight", "model.layers.1.mlp.up_proj.weight",
     }  # fmt: skip
-    assert (model.find("q", 1), model.find("up", 1)) == (None, None)
-    assert model.find("q", 0)
+    assert (model.index.get(("q", 1)), model.index.get(("up", 1))) == (None, None)
+    assert model.index.get(("q", 0))
 
 
 def test_buffers_may_share_a_place(tmp_path: Path):
@@ -287,6 +287,26 @@ def test_heads_that_the_shapes_contradict_are_not_taken(tmp_path: Path, config: 
     model = model_of(tmp_path, layers(LLAMA), config)
     assert (model.n_heads, model.n_kv_heads, model.d_head) == (None, None, None)
     assert model.d_model == D
+
+
+POSITIONS = {
+    "gated decoder": (LLAMA, {}, "{}", "rotary"),
+    "its claim agrees": (LLAMA, {}, '{"position_embedding_type": "rotary", "alibi": false}', "rotary"),
+    "gated decoder with ALiBi": (LLAMA, {}, '{"alibi": true}', "unknown"),
+    "ALiBi by another name": (LLAMA, {}, '{"position_embedding_type": "alibi"}', "unknown"),
+    "sinusoids": (LLAMA, {}, '{"position_embedding_type": "sinusoidal"}', "unknown"),
+    "claim of any kind": (LLAMA, {}, '{"alibi": {"deep": [true]}}', "unknown"),
+    "BERT": (BERT, {"embeddings.position_embeddings.weight": (9, D)}, "{}", "learned"),
+    "BERT without a table": (BERT, {}, "{}", "unknown"),
+    "nothing known": ({}, {"a": (3,)}, "{}", "unknown"),
+}
+
+
+@pytest.mark.parametrize(("shapes", "outside", "config", "expected"), POSITIONS.values(), ids=POSITIONS)
+def test_how_the_order_of_tokens_is_known(
+    tmp_path: Path, shapes: dict[str, tuple[int, ...]], outside: dict[str, tuple[int, ...]], config: str, expected: str
+):  # fmt: skip
+    assert model_of(tmp_path, layers(shapes) | outside, config).positions == expected
 
 
 def test_without_any_known_name_there_is_nothing(tmp_path: Path):

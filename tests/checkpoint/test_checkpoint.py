@@ -54,11 +54,21 @@ def refused(folder: Path) -> AttestError:
 
 
 def test_one_file(folder: Path):
-    write_tensors(folder / "model.safetensors", ONE | TWO, {"format": "pt"})
+    write_tensors(folder / "model.safetensors", ONE | TWO)
     checkpoint = open_checkpoint(folder)
     assert (checkpoint.name, checkpoint.format, checkpoint.findings) == ("checkpoint", "safetensors", ())
     assert names(checkpoint) == {"a": "model.safetensors", "b": "model.safetensors"}
-    assert checkpoint.headers["model.safetensors"].metadata == {"format": "pt"}
+
+
+def test_what_a_file_claims_of_itself_is_a_finding(folder: Path):
+    claims = {"format": "pt", "license": "MIT\n" + "x" * 1000} | {f"key {number:02}": "" for number in range(30)}
+    write_tensors(folder / "model.safetensors", ONE, claims)
+    checkpoint = open_checkpoint(folder)
+    assert checkpoint.headers["model.safetensors"].metadata == claims
+    assert codes(checkpoint) == [("file-metadata", "model.safetensors")] * MAX_FINDINGS + [("findings-cut", ".")]
+    assert checkpoint.findings[0].text == "format: pt"
+    assert max(len(finding.text) for finding in checkpoint.findings) <= 500
+    assert checkpoint.findings[-1].text == "12 more of file-metadata"
 
 
 def test_a_file_given_by_itself(folder: Path):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -123,10 +124,13 @@ def test_heads_are_exchanged_only_as_whole_groups_and_enough_of_them() -> None:
     assert "only 2 groups" in reasons["qkv-bias-correspondence/v1"]
 
 
-def test_positions_that_may_single_units_out_leave_only_what_is_safe() -> None:
-    one = measured("seed-1-continued")
-    unknown = dataclasses.replace(one, architecture=dataclasses.replace(one.architecture, positions="unknown"))
-    comparison = compared(measured("seed-1"), unknown)
+def with_positions(name: str, positions: Literal["rotary", "unknown"]) -> Fingerprints:
+    one = measured(name)
+    return dataclasses.replace(one, architecture=dataclasses.replace(one.architecture, positions=positions))
+
+
+def test_positions_that_may_single_units_out_in_both_leave_only_what_is_safe() -> None:
+    comparison = compared(with_positions("seed-1", "unknown"), with_positions("seed-1-continued", "unknown"))
     left_out = {item.id for item in comparison.not_compared if "positions" in item.reason}
     assert left_out == {
         "residual-norm-correspondence/v1",
@@ -135,6 +139,18 @@ def test_positions_that_may_single_units_out_leave_only_what_is_safe() -> None:
         "head-norm-correspondence/v1",
     }
     assert (by_id(comparison)["neuron-alignment/v1"].z or 0) > 100
+
+
+def test_what_one_side_claims_of_its_positions_switches_no_test_off() -> None:
+    comparison = compared(measured("seed-1"), with_positions("seed-1-continued", "unknown"))
+    assert (by_id(comparison)["norm-gain-correspondence/v1"].z or 0) > 15
+
+
+def test_vectors_of_unequal_sizes_are_left_out() -> None:
+    norms = {name: array[:100] if name.endswith(".up") else array
+             for name, array in measured("seed-1").arrays["unit-norms/v1"].items()}  # fmt: skip
+    one = dataclasses.replace(measured("seed-1"), arrays={**measured("seed-1").arrays, "unit-norms/v1": norms})
+    assert by_id(compared(one, one))["neuron-norm-correspondence/v1"].n == 1024
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test.__name__)

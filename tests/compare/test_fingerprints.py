@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from compare.pairs import compared, measured
 
+from attest.checkpoint.arrays import pack_arrays
 from attest.compare import comparison_statement
 from attest.compare.fingerprints import holds_evidence, read_fingerprints
 from attest.demo.weights import family
-from attest.errors import AttestError, DigestMismatchError, InputError
-from attest.evidence_directory import write_evidence
+from attest.errors import AttestError, DigestMismatchError, DocumentError, InputError
+from attest.evidence_directory import describe_detail, write_evidence
 from attest.measure import measure
 
 
@@ -63,3 +66,17 @@ def test_a_statement_that_is_no_evidence_is_refused(evidence: Path) -> None:
         read_fingerprints(evidence)
     assert caught.value.code == "not-of-schema"
     assert "/tensors/count" in caught.value.where
+
+
+def test_arrays_of_another_form_are_refused(tmp_path: Path) -> None:
+    measurement = measure(family() / "seed-1")
+    name = "detail/attention-std.v1.safetensors"
+    details = {**measurement.details, name: pack_arrays({"q": np.zeros((2, 2))}, {})}
+    described = tuple(
+        describe_detail(one.name, one.media_type, details[one.name]) for one in measurement.evidence.details
+    )
+    changed = dataclasses.replace(measurement, evidence=dataclasses.replace(measurement.evidence, details=described))
+    write_evidence(tmp_path / "evidence", changed.statement(), details)
+    with pytest.raises(DocumentError) as caught:
+        read_fingerprints(tmp_path / "evidence")
+    assert caught.value.code == "bad-fingerprint"

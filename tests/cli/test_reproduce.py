@@ -1,0 +1,119 @@
+"""attest reproduce as its users call it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from measured import measured
+
+from attest.cli import main
+from attest.document import dump
+from attest.evidence import EVIDENCE_TYPE, Evidence, FingerprintSummary
+from attest.evidence_directory import write_evidence
+from attest.statement import DigestSet, Statement, Subject
+
+
+def attest(*arguments: Any) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Path:
+    write_evidence(tmp_path / "evidence", measured("seed-1").statement(), measured("seed-1").details)
+    return tmp_path / "evidence"
+
+
+def write_false(folder: Path, evidence: Evidence) -> Path:
+    statement = Statement.build(
+        subjects=(Subject(name=".", digest=DigestSet(sha256=evidence.checkpoint.tree_digest)),),
+        predicate_type=EVIDENCE_TYPE,
+        predicate=dump(evidence),
+    )
+    write_evidence(folder, statement, measured("seed-1").details)
+    return folder
+
+
+def test_the_same_numbers_are_0(evidence: Path, family: Path):
+    result = attest("reproduce", evidence, "--checkpoint", family / "seed-1")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert (lines[0], lines[-1]) == ("evidence about seed-1", "reproduced: the same numbers again")
+    assert all(" identical " in f"{line} " for line in lines[2:-2])
+
+
+def test_other_numbers_are_1(evidence: Path, family: Path):
+    result = attest("reproduce", evidence, "--checkpoint", family / "seed-2")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert "checkpoint files                     differs           differ: model.safetensors" in result.stdout
+    assert result.stdout.endswith("\nnot reproduced\n")
+
+
+@pytest.mark.parametrize(("name", "reproduced"), [("seed-1", True), ("seed-3", False)])
+def test_the_object_for_programs(evidence: Path, family: Path, name: str, *, reproduced: bool):
+    result = attest("reproduce", evidence, "--checkpoint", family / name, "--format", "json", "--threads", "1")
+    value = json.loads(result.stdout)
+    assert result.exit_code == (0 if reproduced else 1)
+    assert value["reproduced"] is reproduced
+    assert value["statement_sha256"] == measured("seed-1").statement().digest
+    assert {one["outcome"] for one in value["values"]} == ({"identical"} if reproduced else {"identical", "differs"})
+
+
+def test_what_could_not_be_decided_is_3(evidence: Path, family: Path, tmp_path: Path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model.safetensors").write_bytes(b"")
+    for arguments, code in (
+        (["missing", "--checkpoint", family / "seed-1"], "no-bundle"),
+        ([evidence, "--checkpoint", tmp_path / "missing"], "no-checkpoint"),
+        ([evidence, "--checkpoint", tmp_path / "broken"], "truncated-file"),
+        ([evidence, "--checkpoint", family / "seed-1", "--repo", tmp_path / "missing"], "no-repository"),
+        ([tmp_path, "--checkpoint", family / "seed-1"], "no-statement"),
+    ):
+        result = attest("reproduce", *arguments)
+        assert (result.exit_code, result.stdout) == (3, ""), code
+        assert result.stderr.startswith(f"error[{code}]: ")
+        assert result.stderr.count("\n") == 1
+
+
+def test_what_a_hostile_author_wrote_cannot_move_the_cursor_or_fill_the_screen(tmp_path: Path, family: Path):
+    signed = measured("seed-1").evidence
+    hostile = FingerprintSummary(
+        id="\x1b[2J\u202e" + "x" * 1_000_000, detail="\x07", not_measured=None, table=None
+    )  # fmt: skip
+    evidence = replace(
+        signed,
+        checkpoint=replace(signed.checkpoint, name="\x1b]0;verified\x07"),
+        fingerprints=(*signed.fingerprints, hostile),
+    )
+    result = attest("reproduce", write_false(tmp_path / "evidence", evidence), "--checkpoint", family / "seed-1")
+    assert result.stdout.replace("\n", "").isprintable()
+    assert len(result.stdout) < 10_000
+    assert "evidence about \\x1b]0;verified\\x07" in result.stdout
+
+
+def test_a_file_of_a_hostile_name_is_told_visibly(evidence: Path, family: Path, tmp_path: Path):
+    copy = Path(shutil.copytree(family / "seed-1", tmp_path / "copy"))
+    (copy / "\u3164").touch()
+    result = attest("reproduce", evidence, "--checkpoint", copy)
+    assert result.exit_code == 1
+    assert "not in the evidence: \\u3164" in result.stdout
+
+
+def test_output_to_a_file_keeps_the_exit_code(evidence: Path, family: Path, tmp_path: Path):
+    result = attest("reproduce", evidence, "--checkpoint", family / "seed-2", "-o", tmp_path / "out.txt")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (tmp_path / "out.txt").read_text().endswith("not reproduced\n")
+
+
+def test_as_a_program(evidence: Path, family: Path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "attest", "reproduce", evidence, "--checkpoint", family / "seed-2"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.endswith("not reproduced\n")
