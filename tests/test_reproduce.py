@@ -358,6 +358,7 @@ def test_the_network_is_run_again(ran: Measurement, tmp_path: Path):
     result = reproduce(write(tmp_path / "evidence", ran), checkpoint=WEIGHTS)
     assert outcomes(result)["activations"] in {"identical", "within-tolerance"}
     assert result.reproduced
+    assert summary_of(ran).detail in ran.details
     without = reproduce(tmp_path / "evidence", checkpoint=WEIGHTS, run_model=False)
     assert [value.name for value in without.values if value.outcome == "not-measured"] == ["activations"]
     assert without.reproduced

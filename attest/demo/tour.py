@@ -163,6 +163,7 @@ class Tour:
             self._say(f"\nreport   {visible(str(self._folder / report))}")
         self._say(f"bundle   {visible(str(self._folder / name / 'statement.sigstore.json'))}")
         self._say("\nSomebody else checks them with these files, your public key, their own copy of the model, and:")
+        self._say(f"(attest is {Path(sys.executable).parent / 'attest'} here)")
         folder, copy = shlex.quote(str(self._folder)), shlex.quote(str(checkpoint))
         for report in self._reports:
             self._say(f"  attest verify-report {folder}/{report}")

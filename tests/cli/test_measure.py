@@ -98,16 +98,6 @@ def test_a_name_and_a_prompt_set_are_recorded(family: Path, tmp_path: Path):
     assert "general-en" in refused(result, "unknown-prompt-set")
 
 
-@pytest.mark.torch
-def test_activations(family: Path, tmp_path: Path):
-    result = attest("measure", family / "seed-1", "--activations", "random-tokens", "-o", tmp_path / "evidence")
-    assert result.exit_code == 0
-    assert "activations activation-profile/v1 on random-tokens: 8 sequences, 1024 tokens" in result.stdout
-    predicate = read_statement(tmp_path / "evidence").predicate
-    assert predicate["command"] == ["attest", "measure", "seed-1", "--activations", "random-tokens"]
-    assert predicate["activations"]["detail"] in contents(tmp_path / "evidence")
-
-
 def test_a_repository_whose_name_is_no_text(family: Path, tmp_path: Path):
     repository = tmp_path / os.fsdecode(b"repo\xff")
     repository.mkdir()
