@@ -13,7 +13,7 @@ from attest.digest import sha256
 from attest.document import load
 from attest.envelope import Envelope, pre_authentication_encoding
 from attest.errors import CheckpointError, DigestMismatchError, DocumentError, InputError
-from attest.evidence import Detail
+from attest.evidence import EVIDENCE_TYPE, Detail, Evidence
 from attest.signer import Signer
 from attest.statement import MAX_STATEMENT, PAYLOAD_TYPE, Statement
 
@@ -24,6 +24,7 @@ __all__ = [
     "describe_detail",
     "named_details",
     "read_detail",
+    "read_evidence",
     "read_statement",
     "read_unsigned_statement",
     "refuse_place",
@@ -75,6 +76,27 @@ def read_statement(path: Path) -> Statement:
         bundle, _ = read_bundle(path)
         return bundle.statement(where=path.name)
     return read_unsigned_statement(path)
+
+
+def read_evidence(path: Path) -> tuple[Statement, Evidence]:
+    """Statement and predicate of evidence about one checkpoint, signed or not; no signature is checked.
+
+    Raises
+    ------
+    InputError
+        There is no statement, or it is about something else.
+    DocumentError
+        It is malformed.
+    """
+    statement = read_statement(path)
+    if statement.predicate_type != EVIDENCE_TYPE:
+        raise InputError(
+            "not-evidence",
+            "is not evidence about one checkpoint",
+            fix="give what attest measure wrote",
+            where=str(path),
+        )
+    return statement, load(Evidence, statement.predicate, where=f"{path.name}#/predicate")
 
 
 def read_unsigned_statement(directory: Path) -> Statement:

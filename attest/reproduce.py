@@ -18,9 +18,9 @@ from attest.activation import PROMPT_SETS, RUN_FINDINGS, Activations, compare_ac
 from attest.checkpoint.arrays import unpack_arrays
 from attest.digest import sha256
 from attest.document import decimal, dump, load, parse
-from attest.errors import AttestError, InputError
-from attest.evidence import CHUNKS_NAME, EVIDENCE_TYPE, TENSORS_NAME, CheckpointSummary, Detail, Evidence, TensorList
-from attest.evidence_directory import MAX_DETAIL, read_detail, read_statement
+from attest.errors import AttestError
+from attest.evidence import CHUNKS_NAME, TENSORS_NAME, CheckpointSummary, Detail, Evidence, TensorList
+from attest.evidence_directory import MAX_DETAIL, read_detail, read_evidence
 from attest.measure import Measurement, measure
 
 __all__ = ["Outcome", "Reproduction", "Value", "reproduce"]
@@ -101,15 +101,7 @@ def reproduce(
     CheckpointError
         The checkpoint cannot be measured.
     """
-    statement = read_statement(path)
-    if statement.predicate_type != EVIDENCE_TYPE:
-        raise InputError(
-            "not-evidence",
-            "is not evidence about one checkpoint",
-            fix="give what attest measure wrote",
-            where=str(path),
-        )
-    evidence = load(Evidence, statement.predicate, where=f"{path.name}#/predicate")
+    statement, evidence = read_evidence(path)
     prompt_set = evidence.activations.prompt_set if evidence.activations and run_model else None
     if prompt_set not in PROMPT_SETS:  # of another version of attest
         prompt_set = None

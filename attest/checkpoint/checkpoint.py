@@ -26,7 +26,7 @@ MAX_FINDINGS = 20
 _CONFIG = "config.json"
 _ONE_FILE = "model.safetensors"
 _CONFIG_BYTES = 4 * 1024 * 1024
-_INDEX_BYTES = 100 * 1024 * 1024
+_INDEX_BYTES = 32 * 1024 * 1024
 _INDEX_SUFFIX = ".safetensors.index.json"
 _CAN_RUN_CODE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".mar", ".nemo", ".keras", ".h5")
 

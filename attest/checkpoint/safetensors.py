@@ -28,6 +28,9 @@ MAX_HEADER = 100_000_000
 
 MAX_NAME = 1024
 
+_MAX_COMMAS = 8_000_000
+"""Enough for a million tensors; a header of small values takes many times its size in memory when it is parsed."""
+
 _SIZE_LIMIT = 2**53
 """Sizes and offsets stay below it, and so does the product of a shape's sizes other than 0: JSON keeps them exactly."""
 
@@ -144,6 +147,8 @@ def read_header(stream: BinaryIO, *, file: str, size: int) -> Header:
     raw = _read_exactly(stream, length, file)
     if not raw.startswith(b"{"):
         _refuse("not-safetensors", "its header is not a JSON object", file)
+    if raw.count(b",") > _MAX_COMMAS:
+        _refuse("header-too-long", f"its header holds more than {_MAX_COMMAS} values", file)
     try:
         entries = parse(raw, where=file, max_bytes=MAX_HEADER)
     except DocumentError as error:

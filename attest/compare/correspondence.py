@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,23 +31,15 @@ Arrays = Mapping[str, NDArray[Any]]
 
 def neuron_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``neuron-norm-correspondence/v1``: norms of gate rows, up rows and down columns, each layer by itself."""
-    test_id = "neuron-norm-correspondence/v1"
     mine, theirs = a.arrays.get(_NORMS, {}), b.arrays.get(_NORMS, {})
-    layers, reasons = shared_layers(a, b)
-    pairings = []
-    for layer in layers:
-        names = [f"layers.{layer}.neuron.{part}" for part in ("gate", "up", "down")]
-        pairings += _paired(layer, mine, theirs, names)
-    if not pairings:
-        return Outcome(not_compared=left_out(test_id, "no layer has neuron norms of one size in both"))
-    return exact_outcome(
-        test_id,
+    parts = ("neuron.gate", "neuron.up", "neuron.down")
+    return _by_layer(
+        "neuron-norm-correspondence/v1",
         a,
         b,
-        pairings,
-        method="the neurons of every layer, each layer by itself",
+        lambda layer: _paired(layer, mine, theirs, [f"layers.{layer}.{part}" for part in parts]),
+        units="the neurons",
         note="z of the normal scores of neuron norms, index by index; a permutation of hidden neurons defeats it",
-        reasons=reasons,
     )
 
 
@@ -72,60 +64,62 @@ def qkv_bias_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     inside. So few units mean little power; ``smallest_pvalue`` says how little. Each head counts by its direction.
     """
     test_id = "qkv-bias-correspondence/v1"
-    mine, theirs = a.arrays.get(_BIASES, {}), b.arrays.get(_BIASES, {})
-    if not mine or not theirs:
+    if not a.arrays.get(_BIASES) or not b.arrays.get(_BIASES):
         return Outcome(not_compared=left_out(test_id, "one of the two has no query, key or value biases"))
-    groups, problem = _groups(a, b)
-    if groups is None:
-        return Outcome(not_compared=left_out(test_id, problem))
-    layers, reasons = shared_layers(a, b)
-    pairings = []
-    for layer in layers:
-        names = [f"layers.{layer}.{role}.bias" for role in ("q", "k", "v")]
-        both = [name for name in names if _same_size(mine, theirs, name) and mine[name].size % groups == 0]
-        if both:
-            x, y = (np.hstack([unit_rows(side[name].reshape(groups, -1)) for name in both]) for side in (mine, theirs))
-            pairings.append(Pairing(layer=layer, x=x, y=y))
-    if not pairings:
-        return Outcome(not_compared=left_out(test_id, "no layer has biases of one size in both"))
-    return exact_outcome(
-        test_id,
-        a,
-        b,
-        pairings,
-        method="the heads (groups of heads that share keys) of every layer, each layer by itself",
-        note="z of the inner products of the heads' bias directions, index by index",
-        reasons=reasons,
-    )
+    note = "z of the inner products of the heads' bias directions, index by index"
+    return _on_heads(test_id, _BIASES, a, b, ("q.bias", "k.bias", "v.bias"), unit_rows, note)
 
 
 def head_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``head-norm-correspondence/v1``: norms of whole attention heads, each layer by itself."""
-    test_id = "head-norm-correspondence/v1"
-    mine, theirs = a.arrays.get(_NORMS, {}), b.arrays.get(_NORMS, {})
-    groups, problem = _groups(a, b)
-    if groups is None:
-        return Outcome(not_compared=left_out(test_id, problem))
+    parts = ("head.q", "head.k", "head.v", "head.o")
+    note = "z of the normal scores of head norms, index by index"
+    return _on_heads("head-norm-correspondence/v1", _NORMS, a, b, parts, _scored_columns, note)
+
+
+def _by_layer(
+    test_id: str, a: Fingerprints, b: Fingerprints, pair: Callable[[int], list[Pairing]], *, units: str, note: str
+) -> Outcome:
+    """Test units that may be exchanged in every layer by itself; ``pair`` gives a layer's pairing, if it has one."""
     layers, reasons = shared_layers(a, b)
-    pairings = []
-    for layer in layers:
-        names = [f"layers.{layer}.head.{role}" for role in ("q", "k", "v", "o")]
-        both = [name for name in names if _same_size(mine, theirs, name) and mine[name].size % groups == 0]
-        if both:
-            x, y = (np.hstack([_scored_columns(side[name].reshape(groups, -1)) for name in both])
-                    for side in (mine, theirs))  # fmt: skip
-            pairings.append(Pairing(layer=layer, x=x, y=y))
+    pairings = [pairing for layer in layers for pairing in pair(layer)]
     if not pairings:
-        return Outcome(not_compared=left_out(test_id, "no layer has head norms of one size in both"))
+        return Outcome(not_compared=left_out(test_id, f"in no layer have {units} arrays of one size in both"))
     return exact_outcome(
         test_id,
         a,
         b,
         pairings,
-        method="the heads (groups of heads that share keys) of every layer, each layer by itself",
-        note="z of the normal scores of head norms, index by index",
+        method=f"{units} of every layer, each layer by itself",
+        note=note,
         reasons=reasons,
     )
+
+
+def _on_heads(
+    test_id: str,
+    fingerprint: str,
+    a: Fingerprints,
+    b: Fingerprints,
+    parts: Sequence[str],
+    features: Callable[[NDArray[Any]], NDArray[np.float64]],
+    note: str,
+) -> Outcome:
+    """Test heads, or groups of heads that share keys; ``features`` turns a group's values into its features."""
+    groups, problem = _groups(a, b)
+    if groups is None:
+        return Outcome(not_compared=left_out(test_id, problem))
+    mine, theirs = a.arrays.get(fingerprint, {}), b.arrays.get(fingerprint, {})
+
+    def pair(layer: int) -> list[Pairing]:
+        names = [f"layers.{layer}.{part}" for part in parts]
+        both = [name for name in names if _same_size(mine, theirs, name) and mine[name].size % groups == 0]
+        if not both:
+            return []
+        x, y = (np.hstack([features(side[name].reshape(groups, -1)) for name in both]) for side in (mine, theirs))
+        return [Pairing(layer=layer, x=x, y=y)]
+
+    return _by_layer(test_id, a, b, pair, units="the heads (groups of heads that share keys)", note=note)
 
 
 _SINGLED_OUT = "how either of the two knows positions is not known, so {units} may be singled out by index in both"

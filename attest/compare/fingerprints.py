@@ -14,8 +14,8 @@ from attest.checkpoint.arrays import unpack_arrays
 from attest.comparison import Side
 from attest.document import load, parse
 from attest.errors import DocumentError, InputError
-from attest.evidence import EVIDENCE_TYPE, TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow
-from attest.evidence_directory import MAX_DETAIL, STATEMENT_NAME, read_detail, read_statement
+from attest.evidence import TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow
+from attest.evidence_directory import MAX_DETAIL, STATEMENT_NAME, read_detail, read_evidence
 
 __all__ = ["Fingerprints", "holds_evidence", "read_fingerprints"]
 
@@ -90,15 +90,7 @@ def read_fingerprints(path: Path) -> Fingerprints:
     No signature is checked here: ``attest verify`` does that.
     """
     directory = path if path.is_dir() else path.parent
-    statement = read_statement(path)
-    if statement.predicate_type != EVIDENCE_TYPE:
-        raise InputError(
-            "not-evidence",
-            "is not evidence about one checkpoint",
-            fix="give what attest measure wrote",
-            where=str(path),
-        )
-    evidence = load(Evidence, statement.predicate, where=f"{path.name}#/predicate")
+    statement, evidence = read_evidence(path)
     held = {detail.name: detail for detail in evidence.details}
     if TENSORS_NAME not in held:
         raise InputError("no-detail", f"names no {TENSORS_NAME}", fix="measure again", where=str(path))

@@ -168,6 +168,7 @@ BAD_INDEXES = {
     "tensor twice": (b'{"weight_map": {"a": "x.safetensors", "a": "y"}}', DocumentError, "duplicate-key"),
     "not JSON": (b"{", DocumentError, "not-json"),
     "deep": (b"[" * 100_000, DocumentError, "too-deep"),
+    "too large": (b'{"weight_map": {"a": "' + b"x" * 32 * 1024 * 1024 + b'"}}', DocumentError, "document-too-large"),
 }
 
 

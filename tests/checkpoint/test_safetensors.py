@@ -257,6 +257,13 @@ def test_a_header_of_megabytes_does_not_hang(header: bytes):
         assert read(raw(header)).tensors == ()
 
 
+def test_a_header_of_very_many_small_values_is_refused_before_it_is_parsed():
+    """Parsed, 24 MB of empty lists take a gigabyte."""
+    with no_longer_than(100), pytest.raises(CheckpointError) as caught:
+        read(raw(b'{"a":[' + b"[]," * 8_000_001 + b"[]]}"))
+    assert caught.value.code == "header-too-long"
+
+
 SIZES = st.lists(st.integers(0, 4), max_size=3)
 DTYPES = st.sampled_from(sorted(set(DTYPE_BITS) - {"F4", "F6_E2M3", "F6_E3M2"}))
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).filter(
