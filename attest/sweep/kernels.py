@@ -42,11 +42,14 @@ def count_codes(codes: NDArray[Any], counts: NDArray[np.int64]) -> None:
     flat = codes.reshape(-1)
     even = np.zeros(65536, np.uint32)
     odd = np.zeros(65536, np.uint32)
-    for position in range(0, flat.size - 1, 2):
+    whole = flat.size - flat.size % 4
+    for word in flat[:whole].view(np.uint64):
+        even[word & np.uint64(0xFFFF)] += np.uint32(1)
+        odd[(word >> np.uint64(16)) & np.uint64(0xFFFF)] += np.uint32(1)
+        even[(word >> np.uint64(32)) & np.uint64(0xFFFF)] += np.uint32(1)
+        odd[word >> np.uint64(48)] += np.uint32(1)
+    for position in range(whole, flat.size):
         even[flat[position]] += np.uint32(1)
-        odd[flat[position + 1]] += np.uint32(1)
-    if flat.size % 2:
-        even[flat[flat.size - 1]] += np.uint32(1)
     for code in range(65536):
         counts[code] += np.int64(even[code]) + np.int64(odd[code])
 
