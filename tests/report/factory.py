@@ -332,7 +332,9 @@ def trio(*, z: float = 357.214568123, pvalue: float = 1e-4) -> tuple[bytes, byte
     return one, two, sign(comparison(side(first, one), side(second, two), z=z, pvalue=pvalue))
 
 
-_FIXED = re.compile(r"[0-9a-f]{64}|self-attested|exact|empirical|descriptive|learned|rotary|unknown|\d{4}-\d\d-\d\dT.*Z")
+_FIXED = re.compile(
+    r"[0-9a-f]{64}|self-attested|exact|empirical|descriptive|learned|rotary|unknown|\d{4}-\d\d-\d\dT.*Z"
+)
 
 
 def spoiled(predicate: Evidence | Comparison, hostile: str, *, keep_charts: bool) -> Evidence | Comparison:
