@@ -26,9 +26,9 @@ class Family:
     ----------
     id : str
     marker : str
-        Pattern that at least one tensor name must hold.
+        Pattern that a name in the layer must hold.
     absent : str
-        Pattern that no tensor name may hold; empty for none.
+        Pattern that no name in the layer may hold; empty for none.
     in_layer, outside : tuple of (pattern, role)
         Matched against the whole rest of the name, in order.
 
@@ -46,10 +46,10 @@ class Family:
     in_layer: tuple[tuple[str, str], ...]
     outside: tuple[tuple[str, str], ...]
 
-    def fits(self, names: Sequence[str]) -> bool:
-        """Whether a checkpoint with these tensor names is of this family."""
-        found = any(re.search(self.marker, name) for name in names)
-        return found and not (self.absent and any(re.search(self.absent, name) for name in names))
+    def count_layers(self, names: Sequence[str]) -> int:
+        """Layers that are named in this way: with the marker, and without what must be absent."""
+        marked = _layers_holding(self.marker, names)
+        return len(marked - _layers_holding(self.absent, names) if self.absent else marked)
 
     def place(self, name: str) -> tuple[int | None, int | None, str | None]:
         """Layer, expert and role of a tensor; the role is None where no row knows the name."""
@@ -61,6 +61,10 @@ class Family:
         if expert is None:
             return layer, None, _first(self.in_layer, rest)
         return layer, int(expert[1]), _first(self.in_layer, rest[: expert.start()] + rest[expert.end() :])
+
+
+def _layers_holding(pattern: str, names: Sequence[str]) -> set[str]:
+    return {found[1] for name in names if (found := _LAYER.search(name)) and re.search(pattern, name)}
 
 
 def _first(rows: tuple[tuple[str, str], ...], rest: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -70,7 +70,7 @@ def place_tensors(checkpoint: Checkpoint) -> Model:
     else it is left without one and reported as unmapped. Two tensors with one place both lose it.
     """
     names = [tensor.name for tensor in checkpoint.tensors]
-    family = next((one for one in FAMILIES if one.fits(names)), None)
+    family = _family(names)
     placed = [_place(tensor, family) for tensor in checkpoint.tensors]
     counts = Counter((one.role, one.layer, one.expert) for one in placed)
     placed = [
@@ -96,6 +96,12 @@ def place_tensors(checkpoint: Checkpoint) -> Model:
         d_head=d_head,
         positions=_positions(checkpoint.config, {one.role for one in placed}),
     )
+
+
+def _family(names: Sequence[str]) -> Family | None:
+    """The family of most layers, so that a few odd tensors change nothing; None where no layer is of any."""
+    best = max(FAMILIES, key=lambda family: family.count_layers(names))
+    return best if best.count_layers(names) else None
 
 
 def _place(tensor: Tensor, family: Family | None) -> PlacedTensor:

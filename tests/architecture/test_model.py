@@ -83,6 +83,14 @@ def test_qwen3_has_norms_of_queries_and_keys(tmp_path: Path):
     }  # fmt: skip
 
 
+def test_a_few_odd_tensors_change_no_family(tmp_path: Path):
+    odd = {"model.layers.0.pre_feedforward_layernorm.weight": (D,), "model.layers.700.self_attn.odd.weight": (D,)}
+    model = model_of(tmp_path, layers(LLAMA, n=3) | odd)
+    assert model.family == "llama-like"
+    assert model.index["mlp_norm", 0].tensor.name == "model.layers.0.post_attention_layernorm.weight"
+    assert {one.tensor.name for one in model.tensors if one.role is None} == set(odd)
+
+
 def test_gemma2_norms(tmp_path: Path):
     norms = {"pre_feedforward_layernorm.weight": (D,), "post_feedforward_layernorm.weight": (D,)}
     model = model_of(tmp_path, layers(LLAMA | norms))
@@ -258,7 +266,7 @@ def test_names_made_to_hold_up_patterns_do_not(family, name: str):  # noqa: ANN0
     try:
         for number in range(500):
             assert family.place(f"{name}{number}")[2] is None
-            assert not family.fits([f"{name}{number}"])
+            assert not family.count_layers([f"{name}{number}"])
     finally:
         faulthandler.cancel_dump_traceback_later()
 
