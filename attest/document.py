@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar, dataclass_transform
 
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "parse",
     "record",
+    "timestamp",
 ]
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
@@ -155,6 +157,11 @@ def decimal(value: float, digits: int = 9) -> str:
     if not math.isfinite(value):
         raise DocumentError("not-finite", f"{value} is not a number that can be signed", fix="report this")
     return format(value + 0.0, f".{digits}g")
+
+
+def timestamp(now: datetime | None) -> str:
+    """A time as it is signed, ``Timestamp``; this machine's clock without one."""
+    return (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)

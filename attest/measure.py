@@ -6,7 +6,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from attest.checkpoint import Checkpoint, Tensor, open_checkpoint
 from attest.checkpoint.arrays import pack_arrays
 from attest.checkpoint.tree import read_tree
 from attest.digest import sha256, tree_digest
-from attest.document import canonical, dump
+from attest.document import canonical, dump, timestamp
 from attest.errors import CheckpointError, InputError
 from attest.evidence import (
     CHUNKS_NAME,
@@ -146,9 +146,8 @@ def measure(
     tensors = _tensor_list(model, read)
     details |= _details(read, tensors, profiles)
     _check_unchanged(checkpoint, path)
-    moment = (now or datetime.now(UTC)).astimezone(UTC)
     evidence = Evidence(
-        measured_at=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        measured_at=timestamp(now),
         command=command,
         tool=this_tool(),
         environment=environment("numba", "numpy"),

@@ -100,8 +100,8 @@ def place_tensors(checkpoint: Checkpoint) -> Model:
 
 def _family(names: Sequence[str]) -> Family | None:
     """The family of most layers, so that a few odd tensors change nothing; None where no layer is of any."""
-    best = max(FAMILIES, key=lambda family: family.count_layers(names))
-    return best if best.count_layers(names) else None
+    counts = [family.count_layers(names) for family in FAMILIES]
+    return FAMILIES[counts.index(max(counts))] if any(counts) else None
 
 
 def _place(tensor: Tensor, family: Family | None) -> PlacedTensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
@@ -70,11 +71,8 @@ def _fingerprints(path: Path, threads: int | None) -> Fingerprints:
     """Fingerprints from evidence, or measured now from a checkpoint."""
     if holds_evidence(path):
         return read_fingerprints(path)
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         measurement = measure(path, threads=threads, progress=progress)
-    finally:
-        progress.close()
     return Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -41,8 +42,7 @@ def command(
     """
     _refuse_overlap(output, checkpoint, repo)
     refuse_place(output, force=force)
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         measurement = measure(
             checkpoint,
             name=name,
@@ -52,8 +52,6 @@ def command(
             command=_recorded_command(checkpoint, name, repo, activations),
             progress=progress,
         )
-    finally:
-        progress.close()
     statement = measurement.statement()
     write_evidence(output, statement, measurement.details, force=force)
     value = {"directory": str(output), "statementSha256": statement.digest, "evidence": dump(measurement.evidence)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,8 +36,7 @@ def command(
     Exits 0 where every value came out the same (activations: within their tolerance), 1 where one differs. Checks no
     signature: run attest verify for that.
     """
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         result = reproduce(
             bundle,
             checkpoint=checkpoint,
@@ -45,8 +45,6 @@ def command(
             threads=threads,
             progress=progress,
         )
-    finally:
-        progress.close()
     value = {**asdict(result), "reproduced": result.reproduced}
     emit(_describe(result), value, style=style, output=output, force=force)
     if not result.reproduced:

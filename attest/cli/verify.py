@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,8 @@ def command(
     if (key is None) != any_signer:
         raise click.UsageError("Say whom you expect to have signed: either --key PUBLIC_KEY or --any-signer.")
     expectation = Expectation(key=None if key is None else PublicKey.read(key))
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         verification = verify(bundle, expectation=expectation, checkpoint=checkpoint, progress=progress)
-    finally:
-        progress.close()
     emit(_text(verification), _value(verification), style=style, output=output, force=force)
     click.get_current_context().exit(verification.exit_code)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from attest.compare.attention_std import attention_std_correlation
 from attest.compare.correspondence import (
@@ -17,7 +17,7 @@ from attest.compare.neuron_alignment import neuron_alignment
 from attest.compare.outcome import PairTest
 from attest.compare.tensor_identity import tensor_identity
 from attest.comparison import COMPARISON_TYPE, Comparison, Side
-from attest.document import dump
+from attest.document import dump, timestamp
 from attest.evidence import Environment, Tool
 from attest.statement import DigestSet, Statement, Subject
 
@@ -63,9 +63,8 @@ def compare(
         All tests, also the null ones; exchanging a and b changes no statistic.
     """
     outcomes = [test(a, b) for test in TESTS]
-    moment = (now or datetime.now(UTC)).astimezone(UTC)
     return Comparison(
-        measured_at=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        measured_at=timestamp(now),
         tool=tool,
         environment=environment,
         a=a.side,
