@@ -282,7 +282,7 @@ def _summarize_checkpoint(
 ) -> CheckpointSummary:
     files = read.files
     if len(files) > MAX_LISTED_FILES:
-        files = tuple(file for file in files if file.path in checkpoint.headers)[:MAX_LISTED_FILES]
+        files = tuple(file for file in files if file.path in checkpoint.layouts)[:MAX_LISTED_FILES]
     return CheckpointSummary(
         name=name or checkpoint.name,
         format=checkpoint.format,

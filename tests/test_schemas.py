@@ -14,7 +14,7 @@ from hypothesis import given, strategies
 from jsonschema import Draft202012Validator
 
 from attest import coverage, digest, document, evidence_directory, measure
-from attest.checkpoint import checkpoint, safetensors, tree
+from attest.checkpoint import checkpoint, tensor, tree
 from attest.compare import permutation
 from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.errors import DocumentError
@@ -301,9 +301,9 @@ LIMITS_OF_THE_CODE = {
     ("evidence", "DetailName", "", "pattern"): f"^{evidence_directory._DETAIL_NAME.pattern}$",
     ("evidence", "Path", "", "maxLength"): tree.MAX_PATH,
     ("evidence", "CheckpointSummary", "name", "maxLength"): tree.MAX_PATH,
-    ("evidence", "TensorName", "", "maxLength"): safetensors.MAX_NAME,
+    ("evidence", "TensorName", "", "maxLength"): tensor.MAX_NAME,
     ("detail", "Chunk", "size", "maximum"): digest.CHUNK_SIZE,
-    ("detail", "TensorRow", "dtype", "pattern"): f"^({'|'.join(safetensors.DTYPE_BITS)})$",
+    ("detail", "TensorRow", "dtype", "pattern"): f"^({'|'.join(tensor.DTYPE_BITS)})$",
     ("detail", "LicenseDetail", "filesScanned", "maximum"): walk.MAX_ENTRIES,
     ("detail", "ScannedFile", "path", "maxLength"): walk._MAX_PATH,
     ("comparison", "NullDistribution", "resamples", "minimum"): permutation.MIN_RESAMPLES,

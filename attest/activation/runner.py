@@ -20,7 +20,6 @@ from attest.activation.job import JOB_NAME, MEAN_ABS_NAME, REFUSAL_NAME, RUN_NAM
 from attest.activation.prompts import PromptSet
 from attest.activation.staging import floating_values, stage, stage_tokenizer
 from attest.checkpoint import Checkpoint, open_checkpoint
-from attest.checkpoint.tree import open_file
 from attest.document import canonical, dump, load, parse
 from attest.errors import CheckpointError, InputError
 from attest.finding import Finding
@@ -80,8 +79,8 @@ def run_checkpoint(path: Path, prompt_set: PromptSet, *, threads: int) -> Outcom
     )
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="attest-")))
-        for file in checkpoint.headers:
-            stack.enter_context(open_file(checkpoint.tree.root, file))
+        for file in checkpoint.layouts:
+            stack.enter_context(checkpoint.tree.open(file))
         findings = stage(checkpoint, folder)
         if prompt_set.texts is not None:
             stage_tokenizer(checkpoint, folder)

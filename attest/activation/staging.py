@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from attest.checkpoint import Checkpoint
-from attest.checkpoint.tree import open_file
 from attest.document import JSON
 from attest.errors import CheckpointError
 from attest.finding import Finding
@@ -107,7 +106,7 @@ def stage_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
             fix="use the prompt set random-tokens",
             where=TOKENIZER_NAME,
         )
-    with open_file(checkpoint.tree.root, TOKENIZER_NAME) as stream, (folder / TOKENIZER_NAME).open("wb") as copy:
+    with checkpoint.tree.open(TOKENIZER_NAME) as stream, (folder / TOKENIZER_NAME).open("wb") as copy:
         while block := stream.read(_MAX_TOKENIZER):
             copy.write(block)
 

@@ -1,6 +1,6 @@
 """Checkpoints: found, opened and scanned; nothing in them is ever executed."""
 
-from attest.checkpoint.checkpoint import BITS, Checkpoint, open_checkpoint
-from attest.checkpoint.safetensors import Tensor
+from attest.checkpoint.checkpoint import FORMATS, Checkpoint, open_checkpoint
+from attest.checkpoint.tensor import BITS, Tensor
 
-__all__ = ["BITS", "Checkpoint", "Tensor", "open_checkpoint"]
+__all__ = ["BITS", "FORMATS", "Checkpoint", "Tensor", "open_checkpoint"]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint.checkpoint import BITS
 from attest.checkpoint.safetensors import read_header
 from attest.checkpoint.safetensors_writer import PendingTensor, write_stream
+from attest.checkpoint.tensor import BITS
 from attest.errors import DocumentError
 
 __all__ = ["pack_arrays", "unpack_arrays"]
@@ -53,9 +53,9 @@ def unpack_arrays(data: bytes, *, where: str) -> dict[str, NDArray[Any]]:
     DocumentError
         An array has a dtype that no fingerprint uses.
     """
-    header = read_header(io.BytesIO(data), file=where, size=len(data))
+    found = read_header(io.BytesIO(data), file=where, size=len(data))
     arrays = {}
-    for tensor in header.tensors:
+    for tensor in found.tensors:
         if tensor.dtype not in _DTYPES.values():
             raise DocumentError(
                 "unknown-dtype", f"{tensor.name!r} is {tensor.dtype}", fix="ask for an intact copy", where=where

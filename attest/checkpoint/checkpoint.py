@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint.safetensors import Header, Tensor, read_header
-from attest.checkpoint.tree import Tree, open_file, read_tree
-from attest.digest import sha256
-from attest.document import parse
-from attest.errors import CheckpointError, DocumentError, UnknownFormatError, UnsafeFormatError
+from attest.checkpoint.format import Contents, Format
+from attest.checkpoint.safetensors import SAFETENSORS
+from attest.checkpoint.shards import Beside, choose_weights, compare_with_index, read_config, read_index
+from attest.checkpoint.tensor import BITS, Tensor
+from attest.checkpoint.tree import Tree, read_tree
+from attest.errors import CheckpointError, UnknownFormatError, UnsafeFormatError
 from attest.finding import Finding
 
-__all__ = ["BITS", "MAX_FINDINGS", "Checkpoint", "open_checkpoint"]
+__all__ = ["FORMATS", "MAX_FINDINGS", "Checkpoint", "Layout", "open_checkpoint"]
+
+FORMATS: tuple[Format, ...] = (SAFETENSORS,)
+"""All formats, the preferred first. A new one is a file beside these and a word here."""
 
 MAX_FINDINGS = 20
 """Findings of one code that are listed; the others are counted."""
 
-_CONFIG = "config.json"
-_ONE_FILE = "model.safetensors"
-_CONFIG_BYTES = 4 * 1024 * 1024
-_INDEX_BYTES = 32 * 1024 * 1024
-_INDEX_SUFFIX = ".safetensors.index.json"
 _CAN_RUN_CODE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".mar", ".nemo", ".keras", ".h5")
 
-BITS: Mapping[str, str] = {
-    "BOOL": "u1", "U8": "u1", "I8": "i1", "I16": "<i2", "U16": "<u2", "F16": "<f2", "BF16": "<u2", "I32": "<i4",
-    "U32": "<u4", "F32": "<f4", "C64": "<c8", "I64": "<i8", "U64": "<u8", "F64": "<f8", "F8_E4M3": "u1",
-    "F8_E5M2": "u1", "F8_E8M0": "u1", "F8_E4M3FNUZ": "u1", "F8_E5M2FNUZ": "u1",
-}  # fmt: skip
-"""NumPy dtype that holds a value's bits; BF16 and the 8-bit floats have none of their own and come as codes."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Where tensors lie in one file.
+
+    Parameters
+    ----------
+    tensors : tuple of Tensor
+        In order of ``begin``. Two share no bytes, or all, and then dtype and shape too.
+    parsed : mapping of int to tuple of bytes
+        SHA-256 of the chunks that were parsed when the checkpoint was opened, by their offset.
+    """
+
+    tensors: tuple[Tensor, ...]
+    parsed: Mapping[int, tuple[bytes, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,9 +57,11 @@ class Checkpoint:
     tree : Tree
         All files.
     format : str
-        ``safetensors``.
-    headers : mapping of str to Header
-        The weight files' headers, by path.
+        Id of a format.
+    layouts : mapping of str to Layout
+        The files that hold weights or were parsed for them, by path.
+    metadata : mapping of str to mapping
+        What each of these files claims about itself, by path.
     tensors : tuple of Tensor
         All tensors, in order of name.
     config : dict
@@ -65,7 +75,8 @@ class Checkpoint:
     name: str
     tree: Tree
     format: str
-    headers: Mapping[str, Header]
+    layouts: Mapping[str, Layout]
+    metadata: Mapping[str, Mapping[str, str]]
     tensors: tuple[Tensor, ...]
     config: Mapping[str, Any]
     documents: Mapping[str, str]
@@ -83,7 +94,7 @@ class Checkpoint:
             raise CheckpointError(
                 "unknown-dtype", f"values of dtype {tensor.dtype} are not read", fix="convert it", where=tensor.file
             )
-        with open_file(self.tree.root, tensor.file) as stream:
+        with self.tree.open(tensor.file) as stream:
             stream.seek(tensor.begin)
             data = bytearray(tensor.end - tensor.begin)
             view, done = memoryview(data), 0
@@ -98,7 +109,7 @@ class Checkpoint:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """Checkpoint in a folder or a single safetensors file.
+    """Checkpoint in a folder or a single file.
 
     Raises
     ------
@@ -111,39 +122,112 @@ def open_checkpoint(path: Path) -> Checkpoint:
         There are no weights that are known.
     """
     tree = read_tree(path)
-    sizes = {file.path: file.size for file in tree.files}
-    findings: list[Finding] = []
-    documents: dict[str, str] = {}
-    config = _read_config(tree, sizes, documents, findings)
-    index = _read_index(tree, sizes, documents)
-    weights = _choose_weights(sizes, index, where=str(path))
-    headers = {}
-    for file in weights:
-        with open_file(tree.root, file) as stream:
-            headers[file] = read_header(stream, file=file, size=sizes[file])
-    tensors = _collect(headers)
-    findings += _compare_with_index(tensors, index)
-    findings += [
-        Finding(code="file-metadata", path=file, line=None, text=f"{key}: {value}"[:500])
-        for file, header in headers.items()
-        for key, value in header.metadata.items()
-    ]
-    findings += [
-        Finding(code=code, path=file, line=None, text=text)
-        for file in sizes
-        if file not in headers
-        for code, text in _judge_other_file(file)
+    beside = Beside(tree)
+    config = read_config(beside)
+    kind, weights, index = _find_weights(beside, where=str(path))
+    contents = {file: kind.read(tree, file) for file in weights}
+    tensors = _collect(contents.values())
+    layouts = _lay_out(tree, contents.values())
+    findings = [
+        *beside.findings,
+        *compare_with_index(tensors, index),
+        *_describe_contents(contents),
+        *_judge_other_files(file for file in tree.sizes if file not in layouts),
     ]
     return Checkpoint(
         name=path.resolve().name,
         tree=tree,
-        format="safetensors",
-        headers=headers,
+        format=kind.id,
+        layouts=layouts,
+        metadata={file: found.metadata for file, found in contents.items()},
         tensors=tensors,
         config=config,
-        documents=documents,
+        documents=beside.digests,
         findings=_cut(findings),
     )
+
+
+def _find_weights(beside: Beside, *, where: str) -> tuple[Format, list[str], Mapping[str, str] | None]:
+    """The first format that has files here, these files, and their index."""
+    for kind in FORMATS:
+        index = read_index(beside, kind)
+        weights = choose_weights(beside.tree, kind, index)
+        if weights:
+            return kind, weights, index
+    unsafe = [file for file in beside.tree.sizes if file.lower().endswith(_CAN_RUN_CODE)]
+    if unsafe:
+        raise UnsafeFormatError(
+            "unsafe-format",
+            "its readers can run code; it was not opened",
+            fix="convert it to safetensors in a sandbox, or ask its author to",
+            where=unsafe[0],
+        )
+    raise UnknownFormatError(
+        "unknown-format", "holds no weights in a format that attest reads", fix="give safetensors files", where=where
+    )
+
+
+def _collect(contents: Iterable[Contents]) -> tuple[Tensor, ...]:
+    found: dict[str, Tensor] = {}
+    for tensor in (tensor for one in contents for tensor in one.tensors):
+        if tensor.name in found:
+            raise CheckpointError(
+                "duplicate-tensor",
+                f"holds {tensor.name!r}, which {found[tensor.name].file} holds too",
+                fix="keep one of them",
+                where=tensor.file,
+            )
+        found[tensor.name] = tensor
+    return tuple(found[name] for name in sorted(found))
+
+
+def _lay_out(tree: Tree, contents: Iterable[Contents]) -> dict[str, Layout]:
+    """Tensors and parsed ranges by file; no two tensors share a part of their bytes."""
+    tensors: dict[str, list[Tensor]] = defaultdict(list)
+    parsed: dict[str, dict[int, tuple[bytes, ...]]] = defaultdict(dict)
+    for one in contents:
+        for tensor in one.tensors:
+            tensors[tensor.file].append(tensor)
+        for piece in one.parsed:
+            parsed[piece.file][piece.begin] = piece.chunks
+    for file, held in tensors.items():
+        held.sort(key=lambda tensor: (tensor.begin, tensor.end, tensor.name))
+        _check_places(held, file=file, size=tree.sizes[file])
+    return {file: Layout(tensors=tuple(tensors[file]), parsed=parsed[file]) for file in sorted({*tensors, *parsed})}
+
+
+def _check_places(tensors: Sequence[Tensor], *, file: str, size: int) -> None:
+    before: Tensor | None = None
+    for tensor in tensors:
+        if tensor.end > size:
+            problem = ("truncated-file", f"{tensor.name!r} ends at byte {tensor.end}, the file has only {size}")
+        elif before and tensor.begin < before.end and not _is_same(tensor, before):
+            problem = ("overlapping-tensors", f"{tensor.name!r} begins at byte {tensor.begin}, inside of another")
+        else:
+            before = tensor
+            continue
+        raise CheckpointError(*problem, fix="download the file again, or ask its author", where=file)
+
+
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    return (one.begin, one.end, one.dtype, one.shape) == (other.begin, other.end, other.dtype, other.shape)
+
+
+def _describe_contents(contents: Mapping[str, Contents]) -> Iterator[Finding]:
+    for file, found in contents.items():
+        yield from found.findings
+        for key, value in found.metadata.items():
+            yield Finding(code="file-metadata", path=file, line=None, text=f"{key}: {value}"[:500])
+
+
+def _judge_other_files(files: Iterator[str]) -> Iterator[Finding]:
+    for file in files:
+        if file.lower().endswith(_CAN_RUN_CODE):
+            text = "its readers can run code; it was hashed and not opened"
+            yield Finding(code="unsafe-file", path=file, line=None, text=text)
+        elif file.lower().endswith((".safetensors", ".gguf", ".onnx")):
+            text = "was hashed; its tensors were not measured beside the main weights"
+            yield Finding(code="weights-not-measured", path=file, line=None, text=text)
 
 
 def _cut(findings: list[Finding]) -> tuple[Finding, ...]:
@@ -159,115 +243,3 @@ def _cut(findings: list[Finding]) -> tuple[Finding, ...]:
             text = f"{count - MAX_FINDINGS} more of {code}"
             kept.append(Finding(code="findings-cut", path=".", line=None, text=text))
     return tuple(kept)
-
-
-def _judge_other_file(file: str) -> list[tuple[str, str]]:
-    if file.lower().endswith(_CAN_RUN_CODE):
-        return [("unsafe-file", "its readers can run code; it was hashed and not opened")]
-    if file.lower().endswith((".safetensors", ".gguf", ".onnx")):
-        return [("weights-not-measured", "was hashed; its tensors were not measured beside the main weights")]
-    return []
-
-
-def _read_document(tree: Tree, file: str, max_bytes: int, documents: dict[str, str]) -> Any:
-    """Value of a JSON file of the checkpoint, whose digest is noted in ``documents``."""
-    with open_file(tree.root, file) as stream:
-        data = stream.read(max_bytes + 1)
-    documents[file] = sha256(data)
-    return parse(data, where=file, max_bytes=max_bytes)
-
-
-def _read_config(
-    tree: Tree, sizes: Mapping[str, int], documents: dict[str, str], findings: list[Finding]
-) -> Mapping[str, Any]:
-    if _CONFIG not in sizes:
-        return {}
-    problem = "not a JSON object"
-    try:
-        value = _read_document(tree, _CONFIG, _CONFIG_BYTES, documents)
-    except DocumentError as error:
-        del documents[_CONFIG]
-        value, problem = None, error.message[:500]
-    if isinstance(value, dict):
-        return value
-    findings.append(Finding(code="config-unreadable", path=_CONFIG, line=None, text=problem))
-    return {}
-
-
-def _read_index(tree: Tree, sizes: Mapping[str, int], documents: dict[str, str]) -> Mapping[str, str] | None:
-    """Tensor name to file, from the index beside the shards; None where no index counts.
-
-    Beside a ``model.safetensors`` none does, since what loads checkpoints takes that file.
-    """
-    indexes = [file for file in sizes if file.endswith(_INDEX_SUFFIX) and "/" not in file]
-    if not indexes or _ONE_FILE in sizes:
-        return None
-    file = f"model{_INDEX_SUFFIX}" if f"model{_INDEX_SUFFIX}" in indexes else indexes[0]
-    value = _read_document(tree, file, _INDEX_BYTES, documents)
-    weight_map = value.get("weight_map") if isinstance(value, dict) else None
-    if (
-        not isinstance(weight_map, dict)
-        or not weight_map
-        or not all(isinstance(shard, str) for shard in weight_map.values())
-    ):
-        raise CheckpointError("bad-index", "holds no weight_map of file names", fix="ask its author", where=file)
-    for shard in sorted(set(weight_map.values())):
-        if shard not in sizes:
-            raise CheckpointError(
-                "missing-shard", f"names the shard {shard!r}, which is not there", fix="download it", where=file
-            )
-    return weight_map
-
-
-def _choose_weights(sizes: Mapping[str, int], index: Mapping[str, str] | None, *, where: str) -> list[str]:
-    """Weight files, by this order: ``model.safetensors``, those of the index, those in the folder, those below."""
-    every = [file for file in sizes if PurePosixPath(file).suffix == ".safetensors"]
-    top = [file for file in every if "/" not in file]
-    if _ONE_FILE in sizes:
-        return [_ONE_FILE]
-    if index is not None:
-        return sorted(set(index.values()))
-    if top or every:
-        return top or every
-    unsafe = [file for file in sizes if file.lower().endswith(_CAN_RUN_CODE)]
-    if unsafe:
-        raise UnsafeFormatError(
-            "unsafe-format",
-            "its readers can run code; it was not opened",
-            fix="convert it to safetensors in a sandbox, or ask its author to",
-            where=unsafe[0],
-        )
-    raise UnknownFormatError(
-        "unknown-format", "holds no weights in a format that attest reads", fix="give safetensors files", where=where
-    )
-
-
-def _collect(headers: Mapping[str, Header]) -> tuple[Tensor, ...]:
-    found: dict[str, Tensor] = {}
-    for header in headers.values():
-        for tensor in header.tensors:
-            if tensor.name in found:
-                raise CheckpointError(
-                    "duplicate-tensor",
-                    f"holds {tensor.name!r}, which {found[tensor.name].file} holds too",
-                    fix="keep one of them",
-                    where=tensor.file,
-                )
-            found[tensor.name] = tensor
-    return tuple(found[name] for name in sorted(found))
-
-
-def _compare_with_index(tensors: tuple[Tensor, ...], index: Mapping[str, str] | None) -> list[Finding]:
-    if index is None:
-        return []
-    held = {tensor.name: tensor.file for tensor in tensors}
-    for name, file in index.items():
-        if held.get(name) != file:
-            raise CheckpointError(
-                "missing-tensor", f"does not hold {name!r}, which the index promises", fix="download it", where=file
-            )
-    return [
-        Finding(code="not-in-index", path=file, line=None, text=name[:500])
-        for name, file in held.items()
-        if name not in index
-    ]

@@ -10,23 +10,20 @@ safetensors format description, https://github.com/huggingface/safetensors (READ
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
 
-from attest.digest import CHUNK_SIZE
+from attest.checkpoint.format import Contents, Format, ParsedRange
+from attest.checkpoint.tensor import DTYPE_BITS, Tensor, check_tensor_name
+from attest.checkpoint.tree import Tree
 from attest.document import parse
 from attest.errors import CheckpointError, DocumentError
-from attest.terminal import visible
 
-__all__ = ["DTYPE_BITS", "MAX_HEADER", "Header", "Tensor", "read_header"]
+__all__ = ["MAX_HEADER", "SAFETENSORS", "read_header"]
 
 MAX_HEADER = 100_000_000
 """Largest header in bytes, as in the reference reader."""
-
-MAX_NAME = 1024
 
 _MAX_COMMAS = 8_000_000
 """Enough for a million tensors; a header of small values takes many times its size in memory when it is parsed."""
@@ -34,92 +31,13 @@ _MAX_COMMAS = 8_000_000
 _SIZE_LIMIT = 2**53
 """Sizes and offsets stay below it, and so does the product of a shape's sizes other than 0: JSON keeps them exactly."""
 
-DTYPE_BITS = {
-    "F4": 4,
-    "F6_E2M3": 6,
-    "F6_E3M2": 6,
-    "BOOL": 8,
-    "U8": 8,
-    "I8": 8,
-    "F8_E4M3": 8,
-    "F8_E5M2": 8,
-    "F8_E8M0": 8,
-    "F8_E4M3FNUZ": 8,
-    "F8_E5M2FNUZ": 8,
-    "I16": 16,
-    "U16": 16,
-    "F16": 16,
-    "BF16": 16,
-    "I32": 32,
-    "U32": 32,
-    "F32": 32,
-    "C64": 64,
-    "I64": 64,
-    "U64": 64,
-    "F64": 64,
-}
-"""Bits of one value, by dtype as safetensors spells it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tensor:
-    """One tensor's place in a file.
-
-    Parameters
-    ----------
-    name : str
-        As in the file; printable, not empty, at most 1,024 characters.
-    dtype : str
-        Spelled as in safetensors.
-    shape : tuple of int
-        Row-major; empty for a scalar.
-    file : str
-        POSIX path relative to the checkpoint.
-    begin, end : int
-        Byte range from the start of the file.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    file: str
-    begin: int
-    end: int
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return math.prod(self.shape)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Header:
-    """What a file's header says, checked: the tensors cover the data without hole or overlap.
-
-    Parameters
-    ----------
-    end : int
-        Bytes before the data.
-    chunks : tuple of bytes
-        SHA-256 of those bytes, cut every ``CHUNK_SIZE``: later reads must see the same header.
-    tensors : tuple of Tensor
-        In order of ``begin``.
-    metadata : mapping of str to str
-        As the file claims.
-    """
-
-    end: int
-    chunks: tuple[bytes, ...]
-    tensors: tuple[Tensor, ...]
-    metadata: Mapping[str, str]
-
 
 def _refuse(code: str, message: str, file: str, fix: str = "download the file again, or ask its author") -> NoReturn:
     raise CheckpointError(code, message, fix=fix, where=file)
 
 
-def read_header(stream: BinaryIO, *, file: str, size: int) -> Header:
-    """Header of an open safetensors file.
+def read_header(stream: BinaryIO, *, file: str, size: int) -> Contents:
+    """Tensors and metadata of an open safetensors file.
 
     Parameters
     ----------
@@ -157,11 +75,8 @@ def read_header(stream: BinaryIO, *, file: str, size: int) -> Header:
     tensors = [_read_entry(name, entry, file=file, base=8 + length) for name, entry in entries.items()]
     tensors.sort(key=lambda tensor: (tensor.begin, tensor.end))
     _check_coverage(tensors, file=file, base=8 + length, size=size)
-    return Header(end=8 + length, chunks=_chunk_digests(length_bytes + raw), tensors=tuple(tensors), metadata=metadata)
-
-
-def _chunk_digests(data: bytes) -> tuple[bytes, ...]:
-    return tuple(hashlib.sha256(data[begin : begin + CHUNK_SIZE]).digest() for begin in range(0, len(data), CHUNK_SIZE))
+    parsed = ParsedRange.of(file, 0, length_bytes + raw)
+    return Contents(tensors=tuple(tensors), metadata=metadata, parsed=(parsed,))
 
 
 def _read_exactly(stream: BinaryIO, length: int, file: str) -> bytes:
@@ -182,8 +97,7 @@ def _read_metadata(value: Any, file: str) -> Mapping[str, str]:
 
 def _read_entry(name: str, entry: Any, *, file: str, base: int) -> Tensor:
     """One tensor of the header, with absolute offsets."""
-    if not name or len(name) > MAX_NAME or not name.isprintable() or visible(name) != name:
-        _refuse("unsafe-name", f"the tensor name {name[:100]!r} is empty, too long, or not printable", file)
+    check_tensor_name(name, file=file)
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         _refuse("bad-entry", f"the entry of {name!r} does not hold exactly dtype, shape and data_offsets", file)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -222,3 +136,17 @@ def _check_coverage(tensors: list[Tensor], *, file: str, base: int, size: int) -
         position = tensor.end
     if position != size:
         _refuse("trailing-bytes", f"{size - position} bytes follow the last tensor", file)
+
+
+def _read(tree: Tree, file: str) -> Contents:
+    with tree.open(file) as stream:
+        return read_header(stream, file=file, size=tree.sizes[file])
+
+
+SAFETENSORS = Format(
+    id="safetensors",
+    suffixes=(".safetensors",),
+    one_file="model.safetensors",
+    index=".safetensors.index.json",
+    read=_read,
+)

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint.checkpoint import BITS
 from attest.checkpoint.safetensors import MAX_HEADER
+from attest.checkpoint.tensor import BITS
 from attest.errors import CheckpointError
 
 __all__ = ["PendingTensor", "write_safetensors", "write_stream"]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -44,7 +45,7 @@ class TreeFile:
         return cls(path=path, size=status.st_size, modified=status.st_mtime_ns)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Tree:
     """All files under a root, sorted by the UTF-8 bytes of their paths.
 
@@ -54,6 +55,15 @@ class Tree:
     root: Path
     files: tuple[TreeFile, ...]
     ignored: tuple[str, ...]
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """Size in bytes of every file, as it was found."""
+        return {file.path: file.size for file in self.files}
+
+    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """Open one of the files, as ``open_file`` does."""
+        return open_file(self.root, path)
 
 
 def read_tree(path: Path) -> Tree:

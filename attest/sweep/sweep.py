@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from threading import Lock
 from typing import Any, BinaryIO
 
@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint import BITS, Checkpoint, Tensor
-from attest.checkpoint.safetensors import DTYPE_BITS
-from attest.checkpoint.tree import TreeFile, open_file
+from attest.checkpoint.checkpoint import Layout
+from attest.checkpoint.tensor import DTYPE_BITS
+from attest.checkpoint.tree import Tree, TreeFile
 from attest.digest import CHUNK_SIZE, tensor_digest
 from attest.errors import CheckpointError
 from attest.sweep.accumulator import Accumulator
@@ -183,23 +184,23 @@ class _Block:
 
 
 class _Segment:
-    """A run of a file: its header, a tensor, or the whole of a file that holds none."""
+    """A run of a file: the bytes of a tensor, which another may share, or those between two."""
 
-    def __init__(self, begin: int, end: int, tensor: Tensor | None, accumulators: Accumulators) -> None:
+    def __init__(self, begin: int, end: int, tensors: Sequence[Tensor], accumulators: Accumulators) -> None:
         self.begin = begin
         self.size = end - begin
-        self.tensor = tensor
+        self.tensors = tensors
         self.chunks: list[ChunkDigest] = []
-        self.collected: dict[str, Any] = {}
+        self._collected: dict[str, Mapping[str, Any]] = {}
         self._accumulators = accumulators
-        self._active: Mapping[str, Accumulator] = {}
+        self._active: list[tuple[Tensor, Mapping[str, Accumulator]]] = []
         self._chunk = hashlib.sha256()
 
     def cuts(self, block_size: int) -> Iterator[tuple[int, int]]:
         """Offset and size of the blocks: whole rows, as many as fit."""
         step = block_size
-        if self.tensor is not None and self.tensor.dtype in BITS and self.size:
-            row_bytes = row_shape(self.tensor)[1] * DTYPE_BITS[self.tensor.dtype] // 8
+        if self.tensors and self.tensors[0].dtype in BITS:
+            row_bytes = row_shape(self.tensors[0])[1] * DTYPE_BITS[self.tensors[0].dtype] // 8
             step = max(1, block_size // row_bytes) * row_bytes
         for offset in range(0, self.size, step):
             yield offset, min(step, self.size - offset)
@@ -217,7 +218,7 @@ class _Segment:
         block.seen()
 
     def _end_chunk(self, size: int, end: int) -> None:
-        name = self.tensor.name if self.tensor else None
+        name = self.tensors[0].name if self.tensors else None
         self.chunks.append(
             ChunkDigest(begin=self.begin + end - size, size=size, digest=self._chunk.digest(), tensor=name)
         )
@@ -225,30 +226,42 @@ class _Segment:
 
     def collect(self, block: _Block, offset: int) -> None:
         """Show a block's values to the accumulators, and take their results after the last."""
-        if self.tensor is not None:
-            if offset == 0:
-                self._active = self._accumulators(self.tensor)
-            self._update(block.data, offset)
-            if offset + len(block.data) == self.size:
-                self.collected = {name: one.result() for name, one in self._active.items()}
-                self._active = {}
+        if offset == 0:
+            self._active = [(tensor, self._accumulators(tensor)) for tensor in self.tensors]
+        for tensor, accumulators in self._active:
+            if accumulators:
+                _update(tensor, accumulators, block.data, offset)
+        if offset + len(block.data) == self.size:
+            for tensor, accumulators in self._active:
+                self._collected[tensor.name] = {name: one.result() for name, one in accumulators.items()}
+            self._active = []
         block.seen()
 
-    def _update(self, data: memoryview, offset: int) -> None:
-        if self.tensor is None or not self._active:
-            return
-        columns = row_shape(self.tensor)[1]
-        rows: NDArray[Any] = np.frombuffer(data, dtype=BITS[self.tensor.dtype]).reshape(-1, columns)
-        first_row = offset // (rows.itemsize * columns)
-        for accumulator in self._active.values():
-            accumulator.update(rows, first_row)
+    def results(self) -> Iterator[tuple[str, TensorResult]]:
+        """What is known of the tensors after all blocks are done, by name."""
+        for tensor in self.tensors:
+            digest = tensor_digest(tensor.dtype, tensor.shape, (chunk.digest for chunk in self.chunks))
+            yield tensor.name, TensorResult(digest=digest, collected=self._collected.get(tensor.name, {}))
 
-    def result(self) -> TensorResult | None:
-        """What is known of the tensor after all blocks are done."""
-        if self.tensor is None:
-            return None
-        digest = tensor_digest(self.tensor.dtype, self.tensor.shape, (chunk.digest for chunk in self.chunks))
-        return TensorResult(digest=digest, collected=self.collected)
+
+def _update(tensor: Tensor, accumulators: Mapping[str, Accumulator], data: memoryview, offset: int) -> None:
+    columns = row_shape(tensor)[1]
+    rows: NDArray[Any] = np.frombuffer(data, dtype=BITS[tensor.dtype]).reshape(-1, columns)
+    first_row = offset // (rows.itemsize * columns)
+    for accumulator in accumulators.values():
+        accumulator.update(rows, first_row)
+
+
+def _segments(layout: Layout | None, size: int, accumulators: Accumulators) -> Iterator[_Segment]:
+    """Runs of a file without a gap: each tensor's bytes, and what lies before, between and behind them."""
+    position = 0
+    for (begin, end), shared in groupby(layout.tensors if layout else (), key=lambda one: (one.begin, one.end)):
+        if begin > position:
+            yield _Segment(position, begin, (), accumulators)
+        yield _Segment(begin, end, tuple(shared), accumulators)
+        position = end
+    if position < size or not size:
+        yield _Segment(position, size, (), accumulators)
 
 
 class _FileReader:
@@ -262,22 +275,20 @@ class _FileReader:
         block_size: int,
         spare: deque[bytearray],
     ) -> None:
-        self._root = checkpoint.tree.root
-        self._parsed = checkpoint.documents.get(file.path)
+        self._tree: Tree = checkpoint.tree
+        self._document = checkpoint.documents.get(file.path)
         self._file = file
         self._block_size = block_size
         self._whole = hashlib.sha256()
         self._spare = spare
-        self._header = header = checkpoint.headers.get(file.path)
-        self._segments = [_Segment(0, header.end if header else file.size, None, accumulators)]
-        self._segments += [
-            _Segment(tensor.begin, tensor.end, tensor, accumulators) for tensor in (header.tensors if header else ())
-        ]
+        layout = checkpoint.layouts.get(file.path)
+        self._parsed = layout.parsed if layout else {}
+        self._segments = list(_segments(layout, file.size, accumulators))
 
     def blocks(self, crew: Crew) -> Iterator[int]:
         """Read block after block; yields each one's size in bytes when it was handed out."""
         whole = Strand(crew)
-        with open_file(self._root, self._file.path) as stream:
+        with self._tree.open(self._file.path) as stream:
             for segment in self._segments:
                 hashing, collecting = Strand(crew), Strand(crew)
                 for offset, size in segment.cuts(self._block_size):
@@ -316,9 +327,12 @@ class _FileReader:
 
     def result(self) -> FileDigest:
         """Digests of the file, after all blocks are done."""
-        if self._header and self._header.chunks != tuple(chunk.digest for chunk in self._segments[0].chunks):
+        seen = {
+            segment.begin: tuple(chunk.digest for chunk in segment.chunks) for segment in self._segments if segment.size
+        }
+        if any(seen.get(begin) != chunks for begin, chunks in self._parsed.items()):
             raise self._changed("its header changed")
-        if self._parsed not in {None, self._whole.hexdigest()}:
+        if self._document not in {None, self._whole.hexdigest()}:
             raise self._changed("changed")
         chunks = tuple(chunk for segment in self._segments for chunk in segment.chunks)
         return FileDigest(path=self._file.path, size=self._file.size, sha256=self._whole.hexdigest(), chunks=chunks)
@@ -326,6 +340,4 @@ class _FileReader:
     def tensors(self) -> Iterator[tuple[str, TensorResult]]:
         """Results of the file's tensors, by name, after all blocks are done."""
         for segment in self._segments:
-            result = segment.result()
-            if segment.tensor is not None and result is not None:
-                yield segment.tensor.name, result
+            yield from segment.results()

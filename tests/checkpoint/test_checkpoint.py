@@ -13,7 +13,7 @@ from small_checkpoint import entry, raw, read_tensors, write_shards, write_tenso
 
 from attest.checkpoint import BITS, Checkpoint, open_checkpoint
 from attest.checkpoint.checkpoint import MAX_FINDINGS
-from attest.checkpoint.safetensors import DTYPE_BITS
+from attest.checkpoint.tensor import DTYPE_BITS
 from attest.errors import AttestError, CheckpointError, DocumentError, UnknownFormatError, UnsafeFormatError
 
 ONE = {"a": np.arange(4, dtype=np.float32)}
@@ -64,7 +64,7 @@ def test_what_a_file_claims_of_itself_is_a_finding(folder: Path):
     claims = {"format": "pt", "license": "MIT\n" + "x" * 1000} | {f"key {number:02}": "" for number in range(30)}
     write_tensors(folder / "model.safetensors", ONE, claims)
     checkpoint = open_checkpoint(folder)
-    assert checkpoint.headers["model.safetensors"].metadata == claims
+    assert checkpoint.metadata["model.safetensors"] == claims
     assert codes(checkpoint) == [("file-metadata", "model.safetensors")] * MAX_FINDINGS + [("findings-cut", ".")]
     assert checkpoint.findings[0].text == "format: pt"
     assert max(len(finding.text) for finding in checkpoint.findings) <= 500

@@ -1,6 +1,7 @@
 """The strict scanner of headers: what contradicts itself is refused with its own code, and nothing else happens."""
 
 import faulthandler
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from small_checkpoint import entry, raw
 
-from attest.checkpoint import safetensors as scanner
-from attest.checkpoint.safetensors import DTYPE_BITS, MAX_HEADER, Header, read_header
+from attest.checkpoint import format as container_format
+from attest.checkpoint.format import Contents
+from attest.checkpoint.safetensors import MAX_HEADER, read_header
+from attest.checkpoint.tensor import DTYPE_BITS
 from attest.errors import CheckpointError
 from attest.terminal import visible
 
@@ -23,7 +26,7 @@ VALID = raw({"a": entry(), "b": entry("BF16", [2, 3], 4, 16)}, b"\0" * 16)
 HEADER_END = len(VALID) - 16
 
 
-def read(data: bytes, *, size: int | None = None) -> Header:
+def read(data: bytes, *, size: int | None = None) -> Contents:
     return read_header(io.BytesIO(data), file="f.safetensors", size=len(data) if size is None else size)
 
 
@@ -182,7 +185,6 @@ def test_a_file_that_shrinks_under_the_reader():
 
 def test_a_valid_file():
     header = read(VALID)
-    assert header.end == HEADER_END
     assert header.metadata == {}
     second = header.tensors[1]
     assert (second.name, second.dtype, second.shape, second.file) == ("b", "BF16", (2, 3), "f.safetensors")
@@ -223,11 +225,11 @@ def test_tensors_come_in_the_order_of_their_bytes():
 
 
 def test_the_header_is_digested_in_chunks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scanner, "CHUNK_SIZE", 50)
-    chunks = read(VALID).chunks
+    monkeypatch.setattr(container_format, "CHUNK_SIZE", 50)
+    chunks = read(VALID).parsed[0].chunks
     pieces = [VALID[:HEADER_END][begin : begin + 50] for begin in range(0, HEADER_END, 50)]
     assert len(chunks) == len(pieces) > 1
-    assert chunks == tuple(scanner.hashlib.sha256(piece).digest() for piece in pieces)
+    assert chunks == tuple(hashlib.sha256(piece).digest() for piece in pieces)
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from attest.checkpoint import BITS
-from attest.checkpoint.safetensors import DTYPE_BITS, read_header
+from attest.checkpoint.safetensors import read_header
 from attest.checkpoint.safetensors_writer import PendingTensor, write_safetensors, write_stream
+from attest.checkpoint.tensor import DTYPE_BITS
 from attest.errors import CheckpointError
 
 REFERENCE_NAMES = {

@@ -32,7 +32,7 @@ def test_neurons_are_permuted_alike_and_the_smallest_weights_are_zero(family: Pa
     zeros = sum(int(np.sum(as_float32(array, "BF16") == 0)) for name, array in after.items() if array.ndim == 2)
     assert zeros >= report.n_pruned > 0.29 * report.n_matrix_values
     assert "made by" in (tmp_path / "out" / "README.md").read_text().lower()
-    assert open_checkpoint(tmp_path / "out").headers["model.safetensors"].metadata["made_by"] == "attest demo"
+    assert open_checkpoint(tmp_path / "out").metadata["model.safetensors"]["made_by"] == "attest demo"
 
 
 def test_the_seed_decides_every_byte(family: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from small_checkpoint import bfloat16, entry, raw, write_shards, write_tensors
 
 from attest import digest
-from attest.checkpoint import Checkpoint, Tensor, open_checkpoint, safetensors
+from attest.checkpoint import Checkpoint, Tensor, open_checkpoint
+from attest.checkpoint import format as container_format
 from attest.digest import tensor_digest
 from attest.errors import CheckpointError
 from attest.sweep import (
@@ -164,7 +165,7 @@ def test_the_order_of_offsets_in_a_file_does_not_matter(tmp_path: Path, referenc
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> int:
     """Chunks of 1,000 bytes, so that small tensors are longer than one."""
-    for module in (sweep_module, safetensors, digest):
+    for module in (sweep_module, container_format, digest):
         monkeypatch.setattr(module, "CHUNK_SIZE", 1000)
     return 1000
 
@@ -187,8 +188,9 @@ def test_chunks_cover_files_and_start_at_tensors(one_file: Path, small_chunks: i
 
 def check_tensors(checkpoint: Checkpoint, found: Sweep, chunk_size: int) -> None:
     chunks = next(file.chunks for file in found.files if file.path == "model.safetensors")
-    header = checkpoint.headers["model.safetensors"]
-    assert [chunk.tensor for chunk in chunks if chunk.begin < header.end] == [None] * len(header.chunks)
+    layout = checkpoint.layouts["model.safetensors"]
+    first = layout.tensors[0].begin
+    assert [chunk.tensor for chunk in chunks if chunk.begin < first] == [None] * len(layout.parsed[0])
     for tensor in checkpoint.tensors:
         own = [chunk for chunk in chunks if chunk.tensor == tensor.name]
         assert [chunk.begin for chunk in own] == list(range(tensor.begin, tensor.end, chunk_size))

@@ -1,0 +1,89 @@
+"""What a checkpoint format is: which files hold its weights, and where in them the tensors lie.
+
+A format is one file, and one line in ``FORMATS``. Its reader finds tensors and reads none of their values: those pass
+by once, in the sweep, whatever the format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from attest.checkpoint.tensor import Tensor
+from attest.checkpoint.tree import Tree
+from attest.digest import CHUNK_SIZE
+from attest.finding import Finding
+
+__all__ = ["Contents", "Format", "ParsedRange"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParsedRange:
+    """Bytes that a reader took the places of tensors from: the sweep must see the same.
+
+    Parameters
+    ----------
+    file : str
+        POSIX path relative to the checkpoint.
+    begin : int
+        Offset of the first byte: 0, or the end of a tensor.
+    chunks : tuple of bytes
+        SHA-256 of all bytes up to the next tensor or the end of the file, cut every ``CHUNK_SIZE``.
+    """
+
+    file: str
+    begin: int
+    chunks: tuple[bytes, ...]
+
+    @staticmethod
+    def of(file: str, begin: int, data: bytes) -> ParsedRange:
+        """Range that holds ``data``."""
+        chunks = (data[start : start + CHUNK_SIZE] for start in range(0, len(data), CHUNK_SIZE))
+        return ParsedRange(file=file, begin=begin, chunks=tuple(hashlib.sha256(chunk).digest() for chunk in chunks))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """What a reader found in one file of weights, and in the files that it refers to.
+
+    Parameters
+    ----------
+    tensors : tuple of Tensor
+        Two share no bytes, or all, and then dtype and shape too.
+    metadata : mapping of str to str
+        As the file claims.
+    parsed : tuple of ParsedRange
+    findings : tuple of Finding
+        What a reader of the evidence should know.
+    """
+
+    tensors: tuple[Tensor, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    parsed: tuple[ParsedRange, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Format:
+    """One way to keep tensors in files.
+
+    Parameters
+    ----------
+    id : str
+        Name in the evidence.
+    suffixes : tuple of str
+        Lower-case ends of the names of its files.
+    one_file : str or None
+        Name of the file that programs take alone where it is there.
+    index : str or None
+        End of the name of the index of a sharded checkpoint, a JSON object with ``weight_map``.
+    read : callable
+        Contents of one file, given the tree and the file's path.
+    """
+
+    id: str
+    suffixes: tuple[str, ...]
+    one_file: str | None
+    index: str | None
+    read: Callable[[Tree, str], Contents]

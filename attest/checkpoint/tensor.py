@@ -1,0 +1,97 @@
+"""A tensor's place in a file, and how its values are written there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from attest.errors import CheckpointError
+from attest.terminal import visible
+
+__all__ = ["BITS", "DTYPE_BITS", "MAX_NAME", "Tensor", "check_tensor_name"]
+
+MAX_NAME = 1024
+"""Longest name of a tensor in characters."""
+
+DTYPE_BITS = {
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "BOOL": 8,
+    "U8": 8,
+    "I8": 8,
+    "F8_E4M3": 8,
+    "F8_E5M2": 8,
+    "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "C64": 64,
+    "I64": 64,
+    "U64": 64,
+    "F64": 64,
+}
+"""Bits of one value, by dtype as safetensors spells it."""
+
+
+BITS: Mapping[str, str] = {
+    "BOOL": "u1", "U8": "u1", "I8": "i1", "I16": "<i2", "U16": "<u2", "F16": "<f2", "BF16": "<u2", "I32": "<i4",
+    "U32": "<u4", "F32": "<f4", "C64": "<c8", "I64": "<i8", "U64": "<u8", "F64": "<f8", "F8_E4M3": "u1",
+    "F8_E5M2": "u1", "F8_E8M0": "u1", "F8_E4M3FNUZ": "u1", "F8_E5M2FNUZ": "u1",
+}  # fmt: skip
+"""NumPy dtype that holds a value's bits; BF16 and the 8-bit floats have none of their own and come as codes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tensor:
+    """One tensor's place in a file.
+
+    Parameters
+    ----------
+    name : str
+        As in the file; printable, not empty, at most 1,024 characters.
+    dtype : str
+        Spelled as in safetensors.
+    shape : tuple of int
+        Row-major; empty for a scalar.
+    file : str
+        POSIX path relative to the checkpoint.
+    begin, end : int
+        Byte range from the start of the file.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: str
+    begin: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+def check_tensor_name(name: str, *, file: str) -> None:
+    """Refuse a name that cannot be signed or shown as it is.
+
+    Raises
+    ------
+    CheckpointError
+        It is empty, longer than ``MAX_NAME``, or not printable.
+    """
+    if not name or len(name) > MAX_NAME or not name.isprintable() or visible(name) != name:
+        raise CheckpointError(
+            "unsafe-name",
+            f"the tensor name {name[:100]!r} is empty, too long, or not printable",
+            fix="download the file again, or ask its author",
+            where=file,
+        )
