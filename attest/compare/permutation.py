@@ -17,13 +17,14 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from attest.comparison import LayerStatistic, NullDistribution
 from attest.document import decimal
+from attest.native import Kernel
 
 __all__ = ["Pairing", "PermutationTest", "layer_statistics", "normal_pvalue", "permutation_test", "signed_digits"]
 
@@ -163,29 +164,28 @@ def _resample(x: NDArray[np.float64], y: NDArray[np.float64], resamples: int, se
     for begin in range(0, resamples, _BATCH):
         here = sums[begin : begin + _BATCH]
         draws = source.random_raw(here.size * order.size) >> np.uint64(32)
-        _shuffle_and_sum(x, y, draws.reshape(here.size, order.size), order, here)
+        _SHUFFLE_AND_SUM(x, y, order.size, x.shape[1], draws, order, here, here.size)
     return sums
 
 
-@njit(nogil=True, cache=True)
-def _shuffle_and_sum(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    draws: NDArray[np.uint64],
-    order: NDArray[np.int64],
-    sums: NDArray[np.float64],
+def _shuffle_and_sum(  # noqa: PLR0913, PLR0917 - a kernel gets every size by itself
+    x: Any, y: Any, n: int, width: int, draws: Any, order: Any, sums: Any, resamples: int
 ) -> None:
-    n, width = x.shape
-    for resample in range(sums.size):
+    for resample in range(resamples):
         for position in range(n - 1, 0, -1):
-            other = np.int64((draws[resample, position] * np.uint64(position + 1)) >> np.uint64(32))
+            other = np.int64((draws[resample * n + position] * np.uint64(position + 1)) >> np.uint64(32))
             order[position], order[other] = order[other], order[position]
         total = 0.0
         for unit in range(n):
             partner = order[unit]
             for feature in range(width):
-                total += x[unit, feature] * y[partner, feature]
+                total += x[unit * width + feature] * y[partner * width + feature]
         sums[resample] = total
+
+
+_SHUFFLE_AND_SUM = Kernel(
+    _shuffle_and_sum, "float64*", "float64*", "int64", "int64", "uint64*", "int64*", "float64*", "int64"
+)
 
 
 def _describe(null: NDArray[np.float64], method: str, seed: str) -> NullDistribution:

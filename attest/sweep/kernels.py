@@ -1,35 +1,27 @@
 """Loops over values: integers that add exactly, and sums in one fixed order.
 
-Compiled by numba without fast-math, so that no sum is reordered and no result depends on the machine, the number of
-threads, or where blocks are cut. The lock on the interpreter is released while they run.
+No sum is reordered by the compiler, and so no result depends on the machine, the number of threads, or where blocks
+are cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["LANES", "count_codes", "sum_exponents", "sum_rows"]
+from attest.native import Kernel
 
-Kernel = Callable[..., None]
+__all__ = ["LANES", "count_codes", "sum_exponents", "sum_rows"]
 
 LANES = 64
 """Interleaved partial sums of one row: column j goes to lane j mod 64, and lanes are added in order."""
 
-
-def _compiled(function: Kernel) -> Kernel:
-    """The function as machine code, kept on disk for the next run where there is a folder for it."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # neither this package's folder nor the user's can be written
-        return njit(nogil=True)(function)
+_TILE = 1024
+"""Columns that are worked on at once, so that their values stay in the nearest cache; a multiple of ``LANES``."""
 
 
-@_compiled
 def count_codes(codes: NDArray[Any], counts: NDArray[np.int64]) -> None:
     """Add the number of occurrences of every 16-bit code.
 
@@ -39,22 +31,10 @@ def count_codes(codes: NDArray[Any], counts: NDArray[np.int64]) -> None:
     counts : ndarray of shape (65536,), int64
         Changed in place.
     """
-    flat = codes.reshape(-1)
-    even = np.zeros(65536, np.uint32)
-    odd = np.zeros(65536, np.uint32)
-    whole = flat.size - flat.size % 4
-    for word in flat[:whole].view(np.uint64):
-        even[word & np.uint64(0xFFFF)] += np.uint32(1)
-        odd[(word >> np.uint64(16)) & np.uint64(0xFFFF)] += np.uint32(1)
-        even[(word >> np.uint64(32)) & np.uint64(0xFFFF)] += np.uint32(1)
-        odd[word >> np.uint64(48)] += np.uint32(1)
-    for position in range(whole, flat.size):
-        even[flat[position]] += np.uint32(1)
-    for code in range(65536):
-        counts[code] += np.int64(even[code]) + np.int64(odd[code])
+    _expect(counts, (65536,))
+    _COUNT_CODES(codes, codes.size, counts)
 
 
-@_compiled
 def sum_exponents(
     bits: NDArray[Any],
     signed: NDArray[np.int64],
@@ -77,30 +57,12 @@ def sum_exponents(
     extremes : ndarray of shape (2,), int64
         Least and greatest finite value, as integers in the order of the values.
     """
-    flat = bits.reshape(-1)
-    for position in range(flat.size):
-        value = np.int64(flat[position])
-        magnitude = value & 0x7FFFFFFF
-        exponent = magnitude >> 23
-        if exponent == 255:
-            counts[1 if magnitude & 0x7FFFFF else 2] += 1
-            continue
-        if magnitude == 0:
-            counts[0] += 1
-        significand = magnitude & 0x7FFFFF
-        if exponent:
-            significand |= 0x800000
-        ordered = magnitude if value < 0x80000000 else -magnitude
-        signed[exponent] += significand if value < 0x80000000 else -significand
-        square = np.uint64(significand) * np.uint64(significand)
-        squares[exponent, 0] += square & np.uint64(0xFFFFFF)
-        squares[exponent, 1] += square >> np.uint64(24)
-        extremes[0] = min(extremes[0], ordered)
-        extremes[1] = max(extremes[1], ordered)
+    for array, shape in ((signed, (256,)), (squares, (256, 2)), (counts, (3,)), (extremes, (2,))):
+        _expect(array, shape)
+    _SUM_EXPONENTS(bits, bits.size, signed, squares, counts, extremes)
 
 
-@_compiled
-def sum_rows(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one pass over hot bytes fills all of them
+def sum_rows(  # noqa: PLR0913, PLR0917 - one pass over hot bytes fills all of them
     bits: NDArray[Any],
     shift: int,
     weights: NDArray[np.float64],
@@ -135,53 +97,120 @@ def sum_rows(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one pass over hot bytes
         Signed sums of rows, added to, row after row.
     """
     n_rows, n_columns = bits.shape
-    widened = np.empty(n_columns, np.uint32)
-    singles = widened.view(np.float32)
-    values = np.zeros(((n_columns + LANES - 1) // LANES) * LANES, np.float64)
-    padded_weights = np.zeros(values.size, np.float64)
-    padded_weights[: weights.size] = weights
-    lanes = np.empty(LANES, np.float64)
-    sketch_lanes = np.empty(LANES, np.float64)
-    weighted_lanes = np.empty(LANES, np.float64)
+    if not n_rows:
+        return
     n_buckets = row_sketch.shape[1]
+    n_weighted = n_rows if weights.size else 0
+    for array, shape in (
+        (weights, (n_columns if weights.size else 0,)),
+        (signs, (n_rows if signs.size else 0,)),
+        (buckets, signs.shape),
+        (row_squares, (n_rows,)),
+        (weighted_squares, (n_weighted,)),
+        (row_sketch, (n_weighted, n_buckets)),
+        (column_squares, (n_columns,)),
+        (column_sketch, (n_buckets, n_columns if signs.size else 0)),
+    ):
+        _expect(array, shape)
+    if LANES % n_buckets or (buckets.size and not 0 <= int(buckets.min()) <= int(buckets.max()) < n_buckets):
+        raise ValueError(f"{n_buckets} buckets")
+    padded = np.zeros(-(-n_columns // LANES) * LANES if weights.size else 0)
+    padded[: weights.size] = weights
+    widened = np.zeros(_TILE, np.uint32)
+    (_SUM_ROWS_16 if bits.dtype == np.uint16 else _SUM_ROWS_32)(
+        bits, n_rows, n_columns, shift, padded, padded.size, signs, buckets, signs.size, n_buckets, row_squares,
+        weighted_squares, row_sketch, column_squares, column_sketch, widened, widened.view(np.float32),
+        np.zeros(_TILE), np.zeros(3 * LANES),
+    )  # fmt: skip
+
+
+def _expect(array: NDArray[Any], shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"shape {array.shape}, expected {shape}")
+
+
+def _count(codes: Any, n: int, counts: Any) -> None:
+    for position in range(n):
+        counts[codes[position]] += 1
+
+
+def _sum(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any) -> None:
+    for position in range(n):
+        value = np.int64(bits[position])
+        magnitude = value & 0x7FFFFFFF
+        exponent = magnitude >> 23
+        if exponent == 255:
+            counts[1 if magnitude & 0x7FFFFF else 2] += 1
+            continue
+        if magnitude == 0:
+            counts[0] += 1
+        significand = magnitude & 0x7FFFFF
+        if exponent:
+            significand |= 0x800000
+        ordered = magnitude if value < 0x80000000 else -magnitude
+        signed[exponent] += significand if value < 0x80000000 else -significand
+        square = np.uint64(significand) * np.uint64(significand)
+        squares[2 * exponent] += square & np.uint64(0xFFFFFF)
+        squares[2 * exponent + 1] += square >> np.uint64(24)
+        extremes[0] = min(extremes[0], ordered)
+        extremes[1] = max(extremes[1], ordered)
+
+
+def _sum_along(  # noqa: C901, PLR0912, PLR0913, PLR0914, PLR0917 - one pass over hot bytes fills all of them
+    bits: Any, n_rows: int, n_columns: int, shift: int, weights: Any, n_weights: int, signs: Any, buckets: Any,
+    n_signs: int, n_buckets: int, row_squares: Any, weighted_squares: Any, row_sketch: Any, column_squares: Any,
+    column_sketch: Any, widened: Any, singles: Any, values: Any, lanes: Any,
+) -> None:  # fmt: skip
     for row in range(n_rows):
-        line = bits[row]
-        for column in range(n_columns):
-            widened[column] = np.uint32(line[column]) << np.uint32(shift)
-        for column in range(n_columns):
-            values[column] = np.float64(singles[column])
-        for column in range(n_columns):
-            column_squares[column] += values[column] * values[column]
-        if signs.size:
-            sums = column_sketch[buckets[row]]
-            sign = signs[row]
-            for column in range(n_columns):
-                sums[column] += sign * values[column]
-        lanes[:] = 0.0
-        for start in range(0, values.size, LANES):
-            part = values[start : start + LANES]
-            for lane in range(LANES):
-                lanes[lane] += part[lane] * part[lane]
+        for lane in range(3 * LANES):
+            lanes[lane] = 0.0
+        for begin in range(0, n_columns, _TILE):
+            here = row * n_columns + begin
+            width = min(_TILE, n_columns - begin)
+            padded_width = (width + LANES - 1) // LANES * LANES
+            for column in range(width):
+                widened[column] = np.uint32(bits[here + column]) << np.uint32(shift)
+            for column in range(width):
+                values[column] = np.float64(singles[column])
+            for column in range(width, padded_width):
+                values[column] = 0.0
+            for column in range(width):
+                column_squares[begin + column] += values[column] * values[column]
+            if n_signs:
+                sign = signs[row]
+                sums = buckets[row] * n_columns + begin
+                for column in range(width):
+                    column_sketch[sums + column] += sign * values[column]
+            for start in range(0, padded_width, LANES):
+                for lane in range(LANES):
+                    lanes[lane] += values[start + lane] * values[start + lane]
+            if n_weights:
+                for start in range(0, padded_width, LANES):
+                    for lane in range(LANES):
+                        product = values[start + lane] * weights[begin + start + lane]
+                        lanes[LANES + lane] += product
+                        lanes[2 * LANES + lane] += product * product
         total = 0.0
         for lane in range(LANES):
             total += lanes[lane]
         row_squares[row] = total
-        if weights.size:
-            sketch_lanes[:] = 0.0
-            weighted_lanes[:] = 0.0
-            for start in range(0, values.size, LANES):
-                part = values[start : start + LANES]
-                factors = padded_weights[start : start + LANES]
-                for lane in range(LANES):
-                    product = part[lane] * factors[lane]
-                    sketch_lanes[lane] += product
-                    weighted_lanes[lane] += product * product
+        if n_weights:
             total = 0.0
             for lane in range(LANES):
-                total += weighted_lanes[lane]
+                total += lanes[2 * LANES + lane]
             weighted_squares[row] = total
             for bucket in range(n_buckets):
                 total = 0.0
                 for lane in range(bucket, LANES, n_buckets):
-                    total += sketch_lanes[lane]
-                row_sketch[row, bucket] = total
+                    total += lanes[LANES + lane]
+                row_sketch[row * n_buckets + bucket] = total
+
+
+_COUNT_CODES = Kernel(_count, "uint16*", "int64", "int64*")
+_SUM_EXPONENTS = Kernel(_sum, "uint32*", "int64", "int64*", "uint64*", "int64*", "int64*")
+_AFTER_BITS = (
+    *("int64",) * 3, "float64*", "int64", "float64*", "int64*", "int64", "int64", *("float64*",) * 5, "uint32*",
+    "float32*", "float64*", "float64*",
+)  # fmt: skip
+_SUM_ROWS_16 = Kernel(_sum_along, "uint16*", *_AFTER_BITS)
+_SUM_ROWS_32 = Kernel(_sum_along, "uint32*", *_AFTER_BITS)

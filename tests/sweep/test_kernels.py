@@ -1,9 +1,6 @@
 """The compiled loops against plain Python that follows the documented order, to the last bit."""
 
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -165,16 +162,3 @@ def test_significands_are_added_by_exponent():
         expected[exponent + 126] += int(mantissa * 2**24)
     assert signed_sums.tolist() == expected
     assert counts.tolist() == [0, 0, 0]
-
-
-def test_without_a_folder_for_machine_code_it_is_compiled_anew():
-    """As where the program is installed read-only and the user has no home."""
-    program = (
-        "import numpy as np; from attest.sweep import kernels; counts = np.zeros(65536, np.int64);"
-        "kernels.count_codes(np.ones(3, np.uint16), counts); print(counts[1])"
-    )
-    environment = os.environ | {"NUMBA_CACHE_LOCATOR_CLASSES": "IPythonCacheLocator"}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], env=environment, capture_output=True, text=True, check=False
-    )
-    assert (done.stdout, done.stderr) == ("3\n", "")
