@@ -130,11 +130,11 @@ def _folders(source: Path) -> Iterator[Path]:
 def _compile(function: Callable[..., None], types: Sequence[str]) -> tuple[str, bytes]:
     import numba  # noqa: PLC0415 - takes a second, and is not needed again on this machine
 
-    arguments = [
-        numba.types.CPointer(getattr(numba.types, one[:-1])) if one.endswith("*") else getattr(numba.types, one)
-        for one in types
-    ]
-    bare = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
-    bare.compile(tuple(arguments))
+    known: Any = numba.types
+    arguments = tuple(
+        known.CPointer(getattr(known, one[:-1])) if one.endswith("*") else getattr(known, one) for one in types
+    )
+    bare = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload]
+    bare.compile(arguments)
     (made,) = bare.overloads.values()
     return made.fndesc.llvm_func_name, made.library._get_compiled_object()  # noqa: SLF001 - numba has no other way

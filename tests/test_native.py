@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ print(numbers.tolist(), "numba" in sys.modules)
 '''
 
 
-def _fail(values, n):
+def _fail(values: Any, n: int) -> None:
     for position in range(n):
         values[position] = 1 // (values[position] - 1)
 

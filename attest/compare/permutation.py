@@ -168,9 +168,7 @@ def _resample(x: NDArray[np.float64], y: NDArray[np.float64], resamples: int, se
     return sums
 
 
-def _shuffle_and_sum(  # noqa: PLR0913, PLR0917 - a kernel gets every size by itself
-    x: Any, y: Any, n: int, width: int, draws: Any, order: Any, sums: Any, resamples: int
-) -> None:
+def _shuffle_and_sum(x: Any, y: Any, n: int, width: int, draws: Any, order: Any, sums: Any, resamples: int) -> None:
     for resample in range(resamples):
         for position in range(n - 1, 0, -1):
             other = np.int64((draws[resample * n + position] * np.uint64(position + 1)) >> np.uint64(32))

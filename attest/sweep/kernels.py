@@ -156,7 +156,7 @@ def _sum(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: An
         extremes[1] = max(extremes[1], ordered)
 
 
-def _sum_along(  # noqa: C901, PLR0912, PLR0913, PLR0914, PLR0917 - one pass over hot bytes fills all of them
+def _sum_along(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one pass over hot bytes fills all of them
     bits: Any, n_rows: int, n_columns: int, shift: int, weights: Any, n_weights: int, signs: Any, buckets: Any,
     n_signs: int, n_buckets: int, row_squares: Any, weighted_squares: Any, row_sketch: Any, column_squares: Any,
     column_sketch: Any, widened: Any, singles: Any, values: Any, lanes: Any,
