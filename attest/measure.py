@@ -14,7 +14,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from attest import __version__
-from attest.activation import load_prompt_set, measure_activations
 from attest.architecture import Model, place_tensors
 from attest.checkpoint import Checkpoint, Tensor, open_checkpoint
 from attest.checkpoint.arrays import pack_arrays
@@ -45,7 +44,6 @@ from attest.evidence import (
 from attest.evidence_directory import describe_detail
 from attest.finding import Finding
 from attest.fingerprint import FINGERPRINTS, MOMENTS_ID, Profile, collect_exact, describe
-from attest.licenses import scan, summarize
 from attest.statement import DigestSet, Statement, Subject
 from attest.sweep import Accumulator, ExactSums, Sweep, sweep
 from attest.terminal import visible
@@ -135,6 +133,8 @@ def measure(
     """
     _check_name(name)
     if prompt_set is not None:
+        from attest.activation import load_prompt_set  # noqa: PLC0415 - imported only where it is asked for
+
         load_prompt_set(prompt_set)
     checkpoint = open_checkpoint(path)
     model = place_tensors(checkpoint)
@@ -251,6 +251,8 @@ def _detail_name(fingerprint: str) -> str:
 def _scan(repository: Path | None, details: dict[str, bytes]) -> LicenseSummary | None:
     if repository is None:
         return None
+    from attest.licenses import scan, summarize  # noqa: PLC0415 - imported only where it is asked for
+
     summary, data = summarize(scan(repository))
     details[summary.detail] = data
     return summary
@@ -261,6 +263,8 @@ def _run(
 ) -> tuple[ActivationSummary | None, tuple[Finding, ...]]:
     if prompt_set is None:
         return None, ()
+    from attest.activation import measure_activations  # noqa: PLC0415 - imported only where it is asked for
+
     activations = measure_activations(path, prompt_set)
     details[activations.detail_name] = activations.detail
     return activations.summary, activations.findings

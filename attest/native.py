@@ -108,16 +108,19 @@ def _compiled(function: Callable[..., None], types: Sequence[str]) -> tuple[str,
         with contextlib.suppress(OSError):
             kept = place.read_bytes()
             if hashlib.sha256(kept[_DIGEST:]).digest() == kept[:_DIGEST]:
-                name, _, machine_code = kept[_DIGEST:].partition(b"\0")
-                return name.decode(), machine_code
-    name, machine_code = _compile(function, types)
-    made = name.encode() + b"\0" + machine_code
+                return _unpack(kept[_DIGEST:])
+    made = _compile(function, types)
     for place in places:
         with contextlib.suppress(InputError, OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(place, hashlib.sha256(made).digest() + made, force=True)
             break
-    return name, machine_code
+    return _unpack(made)
+
+
+def _unpack(made: bytes) -> tuple[str, bytes]:
+    name, _, machine_code = made.partition(b"\0")
+    return name.decode(), machine_code
 
 
 def _folders(source: Path) -> Iterator[Path]:
@@ -127,7 +130,8 @@ def _folders(source: Path) -> Iterator[Path]:
         yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attest"
 
 
-def _compile(function: Callable[..., None], types: Sequence[str]) -> tuple[str, bytes]:
+def _compile(function: Callable[..., None], types: Sequence[str]) -> bytes:
+    """Name of the function in the machine code, a zero byte, and the machine code."""
     import numba  # noqa: PLC0415 - takes a second, and is not needed again on this machine
 
     known: Any = numba.types
@@ -137,4 +141,5 @@ def _compile(function: Callable[..., None], types: Sequence[str]) -> tuple[str, 
     bare = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload]
     bare.compile(arguments)
     (made,) = bare.overloads.values()
-    return made.fndesc.llvm_func_name, made.library._get_compiled_object()  # noqa: SLF001 - numba has no other way
+    machine_code: bytes = made.library._get_compiled_object()  # noqa: SLF001 - numba has no other way
+    return made.fndesc.llvm_func_name.encode() + b"\0" + machine_code

@@ -113,54 +113,55 @@ def sums_of_codes(counts: NDArray[np.int64], *, significand_bits: int) -> ExactS
         With powers up to the fourth, quantiles and distinct values.
     """
     exponents = 1 << (15 - significand_bits)
-    table = counts.reshape(2, exponents, 1 << significand_bits)
-    finite = table[:, : exponents - 1, :]
-    significands = np.arange(1 << significand_bits, dtype=np.int64) + np.zeros((exponents - 1, 1), np.int64)
-    significands[1:] += 1 << significand_bits
-    values = np.ldexp(
-        significands.astype(np.float64), _shifts(exponents)[:, None] - _scale(exponents, significand_bits)
-    )
-    ordered = np.concatenate([-values[::-1, ::-1].ravel(), values.ravel()])
-    tally = np.concatenate([finite[1, ::-1, ::-1].ravel(), finite[0].ravel()])
-    seen = np.flatnonzero(tally)
+    scale = exponents // 2 - 2 + significand_bits
+    signs = counts.reshape(2, 32768)
+    infinity = (exponents - 1) << significand_bits
+    seen = np.flatnonzero(signs[:, :infinity].any(axis=0))
+    positive, negative = signs[:, seen]
+    significands = seen & ((1 << significand_bits) - 1)
+    significands[seen >= 1 << significand_bits] += 1 << significand_bits
+    shifts = np.maximum(seen >> significand_bits, 1) - 1
+    magnitudes = np.ldexp(significands.astype(np.float64), shifts - scale)
+    ordered = np.concatenate([-magnitudes[::-1], magnitudes])
+    tally = np.concatenate([negative[::-1], positive])
+    ordered, tally = ordered[tally > 0], tally[tally > 0]
     n = int(tally.sum())
-    zeros = int(table[:, 0, 0].sum())
     return ExactSums(
         n=n,
-        powers=tuple(_power_sum(finite, significands, power) for power in (1, 2, 3, 4)),
-        scale=_scale(exponents, significand_bits),
-        zeros=zeros,
-        nans=int(table[:, exponents - 1, 1:].sum()),
-        infinities=int(table[:, exponents - 1, 0].sum()),
-        minimum=float(ordered[seen[0]]) + 0.0 if n else None,
-        maximum=float(ordered[seen[-1]]) + 0.0 if n else None,
+        powers=tuple(_power_sum(positive, negative, significands, shifts, power) for power in (1, 2, 3, 4)),
+        scale=scale,
+        zeros=int(signs[:, 0].sum()),
+        nans=int(signs[:, infinity + 1 :].sum()),
+        infinities=int(signs[:, infinity].sum()),
+        minimum=float(ordered[0]) + 0.0 if n else None,
+        maximum=float(ordered[-1]) + 0.0 if n else None,
         quantiles=_quantiles(ordered, tally, n) if n else None,
-        distinct=len(seen) - int(bool(table[0, 0, 0]) and bool(table[1, 0, 0])),
+        distinct=len(ordered) - int(bool(signs[0, 0]) and bool(signs[1, 0])),
     )
 
 
-def _scale(exponents: int, significand_bits: int) -> int:
-    """Exponent of the unit: the least positive value is 2**-scale."""
-    return exponents // 2 - 2 + significand_bits
+def _power_sum(
+    positive: NDArray[np.int64],
+    negative: NDArray[np.int64],
+    significands: NDArray[np.int64],
+    shifts: NDArray[np.int64],
+    power: int,
+) -> int:
+    """Sum of the values' powers as an integer; products are split so that 64 bits hold every partial sum.
 
-
-def _shifts(exponents: int) -> NDArray[np.int64]:
-    """Left shift of the significand for every finite exponent field."""
-    return np.maximum(np.arange(exponents - 1), 1) - 1
-
-
-def _power_sum(finite: NDArray[np.int64], significands: NDArray[np.int64], power: int) -> int:
-    """Sum of the values' powers as an integer; products are split so that 64 bits hold every partial sum."""
-    positive, negative = finite
+    ``shifts`` ascend: what has one shift is added in 64 bits, and the sums as integers of any length.
+    """
+    if not shifts.size:
+        return 0
     counts = positive - negative if power % 2 else positive + negative
     powers = significands**power
+    firsts = np.flatnonzero(np.diff(shifts, prepend=-1))
     total = 0
     for half, bits in ((powers & 0x3FFFFF, 0), (powers >> 22, 22)):
-        low = (half * (counts & 0xFFFFF)).sum(axis=1)
-        high = (half * (counts >> 20)).sum(axis=1)
-        for exponent in np.flatnonzero(low | high):
-            part = int(low[exponent]) + (int(high[exponent]) << 20)
-            total += part << (bits + power * max(int(exponent) - 1, 0))
+        low = np.add.reduceat(half * (counts & 0xFFFFF), firsts).tolist()
+        high = np.add.reduceat(half * (counts >> 20), firsts).tolist()
+        for shift, lower, upper in zip(shifts[firsts].tolist(), low, high, strict=True):
+            total += (lower + (upper << 20)) << (bits + power * shift)
     return total
 
 
