@@ -258,7 +258,7 @@ class Moments:
 
 @record
 class TensorRow:
-    """One tensor. ``moments`` is null for dtypes that are digested only."""
+    """One tensor. ``moments`` is null for dtypes that are digested only, ``multiset`` where they were not counted."""
 
     name: str
     file: str
@@ -270,6 +270,7 @@ class TensorRow:
     role: str | None
     layer: int | None
     expert: int | None
+    multiset: Sha256 | None
     moments: Moments | None
 
 

@@ -217,6 +217,7 @@ def _tensor_list(model: Model, read: Sweep) -> TensorList:
                 role=placed.role,
                 layer=placed.layer,
                 expert=placed.expert,
+                multiset=sums.multiset if isinstance(sums, ExactSums) else None,
                 moments=describe(sums) if isinstance(sums, ExactSums) else None,
             )
         )

@@ -142,4 +142,5 @@ def _compile(function: Callable[..., None], types: Sequence[str]) -> bytes:
     bare.compile(arguments)
     (made,) = bare.overloads.values()
     machine_code: bytes = made.library._get_compiled_object()  # noqa: SLF001 - numba has no other way
-    return made.fndesc.llvm_func_name.encode() + b"\0" + machine_code
+    name: str = made.fndesc.llvm_func_name
+    return name.encode() + b"\0" + machine_code

@@ -3,6 +3,7 @@
 from attest.sweep.accumulator import (
     Accumulator,
     ExactAccumulator,
+    RowDigestAccumulator,
     RowSums,
     RowSumsAccumulator,
     ValuesAccumulator,
@@ -17,6 +18,7 @@ __all__ = [
     "ExactAccumulator",
     "ExactSums",
     "FileDigest",
+    "RowDigestAccumulator",
     "RowSums",
     "RowSumsAccumulator",
     "Sweep",

@@ -12,10 +12,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.sweep.codes import NARROW, codes_of
 from attest.sweep.exact import ExactSums, sums_of_codes, sums_of_exponents
-from attest.sweep.kernels import count_codes, sum_exponents, sum_rows
+from attest.sweep.kernels import count_codes, digest_rows, sum_exponents, sum_rows
 
-__all__ = ["Accumulator", "ExactAccumulator", "RowSums", "RowSumsAccumulator", "ValuesAccumulator", "as_float32"]
+__all__ = [
+    "Accumulator",
+    "ExactAccumulator",
+    "RowDigestAccumulator",
+    "RowSums",
+    "RowSumsAccumulator",
+    "ValuesAccumulator",
+    "as_float32",
+]
 
 
 class Accumulator(Protocol):
@@ -29,34 +38,55 @@ class Accumulator(Protocol):
 
 
 class ExactAccumulator:
-    """Exact sums of all values: from counts of codes for 16-bit dtypes, from sums by exponent for F32."""
+    """Exact sums of all values: from counts of codes for narrow dtypes, from sums by exponent for F32 and F64."""
 
-    DTYPES = frozenset({"BF16", "F16", "F32"})
+    DTYPES = NARROW | {"F32", "F64"}
 
     def __init__(self, dtype: str) -> None:
         self._dtype = dtype
         self._n = 0
-        if dtype == "F32":
-            self._signed = np.zeros(256, np.int64)
-            self._squares = np.zeros((256, 2), np.uint64)
-            self._special = np.zeros(3, np.int64)
-            self._extremes = np.array([2**31, -(2**31)], np.int64)
-        else:
-            self._counts = np.zeros(65536, np.int64)
+        if dtype in NARROW:
+            self._counts = np.zeros(codes_of(dtype).values.size, np.int64)
+            return
+        exponents, digits = (2048, 2) if dtype == "F64" else (256, 1)
+        self._signed = np.zeros((exponents, digits), np.int64)
+        self._squares = np.zeros((exponents, 2 * digits), np.uint64)
+        self._special = np.zeros(3, np.int64)
+        self._extremes = np.array([2**63 - 1, -(2**63) + 1], np.int64)
 
     def update(self, rows: NDArray[Any], first_row: int) -> None:  # noqa: ARG002 - order does not matter here
         """Count a block."""
         self._n += rows.size
-        if self._dtype == "F32":
-            sum_exponents(rows.view(np.uint32), self._signed, self._squares, self._special, self._extremes)
+        bits = rows.view(f"u{rows.itemsize}")
+        if self._dtype in NARROW:
+            count_codes(bits, self._counts)
         else:
-            count_codes(rows.view(np.uint16), self._counts)
+            sum_exponents(bits, self._signed, self._squares, self._special, self._extremes)
 
     def result(self) -> ExactSums:
         """Exact sums of the tensor."""
-        if self._dtype == "F32":
-            return sums_of_exponents(self._n, self._signed, self._squares, self._special, self._extremes)
-        return sums_of_codes(self._counts, significand_bits=7 if self._dtype == "BF16" else 10)
+        if self._dtype in NARROW:
+            return sums_of_codes(self._counts, self._dtype)
+        return sums_of_exponents(self._n, self._signed, self._squares, self._special, self._extremes)
+
+
+class RowDigestAccumulator:
+    """A 64-bit digest of every row, rounded to BF16: see ``digest_rows``."""
+
+    DTYPES = frozenset({"BF16", "F16", "F32"})
+
+    def __init__(self, n_rows: int, dtype: str) -> None:
+        self._dtype = dtype
+        self._digests = np.zeros(n_rows, np.uint64)
+
+    def update(self, rows: NDArray[Any], first_row: int) -> None:
+        """Digest a block of rows."""
+        bits = rows.view(np.uint16) if self._dtype == "BF16" else as_float32(rows, self._dtype).view(np.uint32)
+        digest_rows(bits, self._digests[first_row : first_row + rows.shape[0]])
+
+    def result(self) -> NDArray[np.uint64]:
+        """Digests in the order of the rows."""
+        return self._digests
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

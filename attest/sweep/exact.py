@@ -9,11 +9,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.digest import sha256
+from attest.sweep.codes import Codes, codes_of
+
 __all__ = ["ExactSums", "sqrt_fraction", "sums_of_codes", "sums_of_exponents"]
+
+_MULTISET = b"attest multiset v1\n"
 
 _QUANTILES = (Fraction(1, 1000), Fraction(1, 100), Fraction(1, 4), Fraction(1, 2), Fraction(3, 4), Fraction(99, 100),
               Fraction(999, 1000))  # fmt: skip
@@ -21,7 +27,7 @@ _QUANTILES = (Fraction(1, 1000), Fraction(1, 100), Fraction(1, 4), Fraction(1, 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExactSums:
-    """What is known exactly of a tensor's finite values.
+    r"""What is known exactly of a tensor's finite values.
 
     Parameters
     ----------
@@ -39,6 +45,11 @@ class ExactSums:
         not exceed. None where values were not counted one by one.
     distinct : int or None
         Distinct finite values, -0 and 0 being one.
+    multiset : str or None
+        SHA-256 over ``"attest multiset v1\n"`` and, for every value that occurs, its 8 bytes as binary64 and its
+        number of occurrences as 8 bytes, both little-endian, values ascending, -0 counted as 0 and NaN last, as
+        0x7FF8000000000000. Equal for the same numbers in another order, shape or wider dtype. None where values
+        were not counted one by one.
     """
 
     n: int
@@ -51,6 +62,7 @@ class ExactSums:
     maximum: float | None
     quantiles: tuple[float, ...] | None
     distinct: int | None
+    multiset: str | None
 
     def mean(self) -> Fraction:
         """Arithmetic mean; 0 without values."""
@@ -97,64 +109,61 @@ def sqrt_fraction(value: Fraction) -> float:
     return float(Fraction(root, 1 << shift))
 
 
-def sums_of_codes(counts: NDArray[np.int64], *, significand_bits: int) -> ExactSums:
-    """Sums from the number of occurrences of every 16-bit code.
+def sums_of_codes(counts: NDArray[np.int64], dtype: str) -> ExactSums:
+    """Sums from the number of occurrences of every code.
 
     Parameters
     ----------
-    counts : ndarray of shape (65536,), int64
+    counts : ndarray of shape (n_codes,), int64
         At most 2**40 in all.
-    significand_bits : int
-        Explicit bits: 7 for BF16, 10 for F16.
+    dtype : str
+        One of ``NARROW``.
 
     Returns
     -------
     ExactSums
         With powers up to the fourth, quantiles and distinct values.
     """
-    exponents = 1 << (15 - significand_bits)
-    scale = exponents // 2 - 2 + significand_bits
-    signs = counts.reshape(2, 32768)
-    infinity = (exponents - 1) << significand_bits
-    seen = np.flatnonzero(signs[:, :infinity].any(axis=0))
-    positive, negative = signs[:, seen]
-    significands = seen & ((1 << significand_bits) - 1)
-    significands[seen >= 1 << significand_bits] += 1 << significand_bits
-    shifts = np.maximum(seen >> significand_bits, 1) - 1
-    magnitudes = np.ldexp(significands.astype(np.float64), shifts - scale)
-    ordered = np.concatenate([-magnitudes[::-1], magnitudes])
-    tally = np.concatenate([negative[::-1], positive])
-    ordered, tally = ordered[tally > 0], tally[tally > 0]
+    table = codes_of(dtype)
+    seen = np.flatnonzero(counts)
+    finite = seen[np.isfinite(table.values[seen])]
+    values, which = np.unique(table.values[seen] + 0.0, return_inverse=True)
+    tally = np.zeros(values.size, np.int64)
+    np.add.at(tally, which, counts[seen])
+    multiset = _multiset(values, tally)
+    nans = int(tally[np.isnan(values)].sum())
+    infinities = int(tally[np.isinf(values)].sum())
+    values, tally = values[np.isfinite(values)], tally[np.isfinite(values)]
     n = int(tally.sum())
     return ExactSums(
         n=n,
-        powers=tuple(_power_sum(positive, negative, significands, shifts, power) for power in (1, 2, 3, 4)),
-        scale=scale,
-        zeros=int(signs[:, 0].sum()),
-        nans=int(signs[:, infinity + 1 :].sum()),
-        infinities=int(signs[:, infinity].sum()),
-        minimum=float(ordered[0]) + 0.0 if n else None,
-        maximum=float(ordered[-1]) + 0.0 if n else None,
-        quantiles=_quantiles(ordered, tally, n) if n else None,
-        distinct=len(ordered) - int(bool(signs[0, 0]) and bool(signs[1, 0])),
+        powers=tuple(_power_sum(table, finite, counts[finite], power) for power in (1, 2, 3, 4)),
+        scale=table.scale,
+        zeros=int(tally[values == 0].sum()),
+        nans=nans,
+        infinities=infinities,
+        minimum=float(values[0]) if n else None,
+        maximum=float(values[-1]) if n else None,
+        quantiles=_quantiles(values, tally, n) if n else None,
+        distinct=len(values),
+        multiset=multiset,
     )
 
 
-def _power_sum(
-    positive: NDArray[np.int64],
-    negative: NDArray[np.int64],
-    significands: NDArray[np.int64],
-    shifts: NDArray[np.int64],
-    power: int,
-) -> int:
-    """Sum of the values' powers as an integer; products are split so that 64 bits hold every partial sum.
+def _multiset(values: NDArray[np.float64], tally: NDArray[np.int64]) -> str:
+    entries = np.empty((values.size, 2), "<u8")
+    entries[:, 0] = np.where(np.isnan(values), np.nan, values).view(np.uint64)
+    entries[:, 1] = tally
+    return sha256(_MULTISET + entries.tobytes())
 
-    ``shifts`` ascend: what has one shift is added in 64 bits, and the sums as integers of any length.
-    """
+
+def _power_sum(table: Codes, codes: NDArray[np.int64], counts: NDArray[np.int64], power: int) -> int:
+    """Sum of the values' powers as an integer; products are split so that 64 bits hold every partial sum."""
+    order = np.argsort(table.shifts[codes], kind="stable")
+    shifts, counts = table.shifts[codes][order], counts[order]
     if not shifts.size:
         return 0
-    counts = positive - negative if power % 2 else positive + negative
-    powers = significands**power
+    powers = table.significands[codes][order] ** power
     firsts = np.flatnonzero(np.diff(shifts, prepend=-1))
     total = 0
     for half, bits in ((powers & 0x3FFFFF, 0), (powers >> 22, 22)):
@@ -168,7 +177,7 @@ def _power_sum(
 def _quantiles(ordered: NDArray[np.float64], tally: NDArray[np.int64], n: int) -> tuple[float, ...]:
     cumulative = np.cumsum(tally)
     ranks = [math.ceil(share * n) for share in _QUANTILES]
-    return tuple(float(ordered[np.searchsorted(cumulative, max(rank, 1))]) + 0.0 for rank in ranks)
+    return tuple(float(ordered[np.searchsorted(cumulative, max(rank, 1))]) for rank in ranks)
 
 
 def sums_of_exponents(
@@ -178,29 +187,38 @@ def sums_of_exponents(
     counts: NDArray[np.int64],
     extremes: NDArray[np.int64],
 ) -> ExactSums:
-    """Sums from what ``sum_exponents`` collected over ``n`` binary32 values."""
+    """Sums from what ``sum_exponents`` collected over ``n`` values, binary32 or binary64 by the number of exponents."""
+    wide = len(signed) == 2048
+    digit = 27 if wide else 24
     zeros, nans, infinities = (int(count) for count in counts)
     first = second = 0
-    for exponent in range(255):
+    for exponent in np.flatnonzero(squares.any(axis=1)).tolist():
         shift = max(exponent - 1, 0)
-        first += int(signed[exponent]) << shift
-        second += (int(squares[exponent, 0]) + (int(squares[exponent, 1]) << 24)) << (2 * shift)
+        first += _digits(signed[exponent], digit) << shift
+        second += _digits(squares[exponent], digit) << (2 * shift)
     finite = n - nans - infinities
     return ExactSums(
         n=finite,
         powers=(first, second),
-        scale=149,
+        scale=1074 if wide else 149,
         zeros=zeros,
         nans=nans,
         infinities=infinities,
-        minimum=_binary32(int(extremes[0])) if finite else None,
-        maximum=_binary32(int(extremes[1])) if finite else None,
+        minimum=_ordered(int(extremes[0]), wide=wide) if finite else None,
+        maximum=_ordered(int(extremes[1]), wide=wide) if finite else None,
         quantiles=None,
         distinct=None,
+        multiset=None,
     )
 
 
-def _binary32(ordered: int) -> float:
-    """Value of a binary32 given as an integer in the order of the values."""
-    magnitude = float(np.array(abs(ordered), np.uint32).view(np.float32))
+def _digits(sums: NDArray[Any], digit: int) -> int:
+    """Integer from sums of its digits, the least significant first, of so many bits."""
+    return sum(int(one) << (digit * position) for position, one in enumerate(sums.tolist()))
+
+
+def _ordered(ordered: int, *, wide: bool) -> float:
+    """Value of a float given as an integer in the order of the values."""
+    kinds = (np.uint64, np.float64) if wide else (np.uint32, np.float32)
+    magnitude = float(np.array([abs(ordered)], kinds[0]).view(kinds[1])[0])
     return -magnitude if ordered < 0 else magnitude

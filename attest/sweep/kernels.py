@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from attest.native import Kernel
 
-__all__ = ["LANES", "count_codes", "sum_exponents", "sum_rows"]
+__all__ = ["LANES", "count_codes", "digest_rows", "sum_exponents", "sum_rows"]
 
 LANES = 64
 """Interleaved partial sums of one row: column j goes to lane j mod 64, and lanes are added in order."""
@@ -23,16 +23,16 @@ _TILE = 1024
 
 
 def count_codes(codes: NDArray[Any], counts: NDArray[np.int64]) -> None:
-    """Add the number of occurrences of every 16-bit code.
+    """Add the number of occurrences of every code.
 
     Parameters
     ----------
-    codes : ndarray of uint16, any shape, contiguous
-    counts : ndarray of shape (65536,), int64
+    codes : ndarray of uint8 or uint16, any shape, contiguous
+    counts : ndarray of shape (256,) or (65536,), int64
         Changed in place.
     """
-    _expect(counts, (65536,))
-    _COUNT_CODES(codes, codes.size, counts)
+    _expect(counts, (1 << (8 * codes.itemsize),))
+    (_COUNT_8 if codes.itemsize == 1 else _COUNT_16)(codes, codes.size, counts)
 
 
 def sum_exponents(
@@ -42,24 +42,59 @@ def sum_exponents(
     counts: NDArray[np.int64],
     extremes: NDArray[np.int64],
 ) -> None:
-    """Add significands and their squares, apart for every exponent; exact for up to 2**39 values.
+    """Add significands and their squares, apart for every exponent; exact for up to 2**35 values.
 
     Parameters
     ----------
-    bits : ndarray of uint32, any shape, contiguous
-        Binary32 values.
-    signed : ndarray of shape (256,), int64
-        Sums of signed 24-bit significands.
-    squares : ndarray of shape (256, 2), uint64
-        Sums of the low 24 bits and of the high 24 bits of squared significands.
+    bits : ndarray of uint32 or uint64, any shape, contiguous
+        Binary32 or binary64 values.
+    signed : ndarray of shape (256, 1) or (2048, 2), int64
+        Sums of signed significands: of 24 bits, or of the low 27 and the high 26 of 53 bits.
+    squares : ndarray of shape (256, 2) or (2048, 4), uint64
+        Sums of the digits of squared significands, the least significant first, of 24 or 27 bits.
     counts : ndarray of shape (3,), int64
         Zeros, NaNs, infinities.
     extremes : ndarray of shape (2,), int64
         Least and greatest finite value, as integers in the order of the values.
     """
-    for array, shape in ((signed, (256,)), (squares, (256, 2)), (counts, (3,)), (extremes, (2,))):
+    wide = bits.itemsize == 8
+    n_exponents = 2048 if wide else 256
+    for array, shape in (
+        (signed, (n_exponents, 2 if wide else 1)),
+        (squares, (n_exponents, 4 if wide else 2)),
+        (counts, (3,)),
+        (extremes, (2,)),
+    ):
         _expect(array, shape)
-    _SUM_EXPONENTS(bits, bits.size, signed, squares, counts, extremes)
+    (_SUM_EXPONENTS_64 if wide else _SUM_EXPONENTS_32)(bits, bits.size, signed, squares, counts, extremes)
+
+
+def digest_rows(bits: NDArray[Any], digests: NDArray[np.uint64]) -> None:
+    """XXH64 with seed 0 of every row, as BF16.
+
+    Parameters
+    ----------
+    bits : ndarray of shape (n_rows, n_columns), uint16 or uint32
+        BF16, or binary32, which is rounded to the nearest BF16 value, ties to even; NaN becomes 0x7FC0.
+    digests : ndarray of shape (n_rows,), uint64
+        Becomes the digests of the rows' little-endian bytes.
+
+    Notes
+    -----
+    64 bits, and no cryptographic digest: rows can be made that share one.
+
+    References
+    ----------
+    xxHash fast digest algorithm, v0.2.0, section "XXH64 algorithm description".
+    """
+    n_rows, n_columns = bits.shape
+    _expect(digests, (n_rows,))
+    if bits.dtype == np.uint32:
+        narrow = np.empty(bits.shape, np.uint16)
+        _ROUND(bits, bits.size, narrow)
+        bits = narrow
+    words = np.zeros((n_columns + 3) // 4, np.uint64)
+    _DIGEST_ROWS(bits, n_rows, n_columns, words, words.view(np.uint16), digests)
 
 
 def sum_rows(  # noqa: PLR0913, PLR0917 - one pass over hot bytes fills all of them
@@ -134,7 +169,7 @@ def _count(codes: Any, n: int, counts: Any) -> None:
         counts[codes[position]] += 1
 
 
-def _sum(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any) -> None:
+def _sum_32(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any) -> None:
     for position in range(n):
         value = np.int64(bits[position])
         magnitude = value & 0x7FFFFFFF
@@ -154,6 +189,95 @@ def _sum(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: An
         squares[2 * exponent + 1] += square >> np.uint64(24)
         extremes[0] = min(extremes[0], ordered)
         extremes[1] = max(extremes[1], ordered)
+
+
+def _sum_64(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any) -> None:
+    for position in range(n):
+        value = np.int64(bits[position])
+        magnitude = value & 0x7FFFFFFFFFFFFFFF
+        exponent = magnitude >> 52
+        if exponent == 2047:
+            counts[1 if magnitude & 0xFFFFFFFFFFFFF else 2] += 1
+            continue
+        if magnitude == 0:
+            counts[0] += 1
+        significand = magnitude & 0xFFFFFFFFFFFFF
+        if exponent:
+            significand |= 0x10000000000000
+        low, high = significand & 0x7FFFFFF, significand >> 27
+        ordered = magnitude if value >= 0 else -magnitude
+        signed[2 * exponent] += low if value >= 0 else -low
+        signed[2 * exponent + 1] += high if value >= 0 else -high
+        squares[4 * exponent] += np.uint64((low * low) & 0x7FFFFFF)
+        squares[4 * exponent + 1] += np.uint64(((low * low) >> 27) + ((2 * low * high) & 0x7FFFFFF))
+        squares[4 * exponent + 2] += np.uint64(((2 * low * high) >> 27) + ((high * high) & 0x7FFFFFF))
+        squares[4 * exponent + 3] += np.uint64((high * high) >> 27)
+        extremes[0] = min(extremes[0], ordered)
+        extremes[1] = max(extremes[1], ordered)
+
+
+def _round(bits: Any, n: int, rounded: Any) -> None:
+    for position in range(n):
+        value = np.int64(bits[position])
+        if (value & 0x7FFFFFFF) > 0x7F800000:
+            rounded[position] = np.uint16(0x7FC0)
+        else:
+            rounded[position] = np.uint16((value + 0x7FFF + ((value >> 16) & 1)) >> 16)
+
+
+_P1, _P2, _P3, _P4, _P5 = (np.uint64(prime) for prime in (
+    0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
+))  # fmt: skip
+_STARTS = (np.uint64((int(_P1) + int(_P2)) % 2**64), _P2, np.uint64(0), np.uint64(2**64 - int(_P1)))
+_S1, _S7, _S11, _S12, _S18, _S23, _S27, _S29, _S31, _S32, _S33 = (
+    np.uint64(bits) for bits in (1, 7, 11, 12, 18, 23, 27, 29, 31, 32, 33)
+)
+
+
+def _digest(bits: Any, n_rows: int, n_columns: int, words: Any, codes: Any, digests: Any) -> None:
+    """XXH64; ``words`` and ``codes`` are the same memory, long enough for a row."""
+    n_words = n_columns // 4
+    n_stripes = n_words // 4
+    for row in range(n_rows):
+        for column in range(n_columns):
+            codes[column] = bits[row * n_columns + column]
+        one, two, three, four = _STARTS
+        for stripe in range(0, 4 * n_stripes, 4):
+            one += words[stripe] * _P2
+            two += words[stripe + 1] * _P2
+            three += words[stripe + 2] * _P2
+            four += words[stripe + 3] * _P2
+            one = ((one << _S31) | (one >> _S33)) * _P1
+            two = ((two << _S31) | (two >> _S33)) * _P1
+            three = ((three << _S31) | (three >> _S33)) * _P1
+            four = ((four << _S31) | (four >> _S33)) * _P1
+        digest = _P5
+        if n_stripes:
+            digest = (one << _S1) | (one >> np.uint64(63))
+            digest += (two << _S7) | (two >> np.uint64(57))
+            digest += (three << _S12) | (three >> np.uint64(52))
+            digest += (four << _S18) | (four >> np.uint64(46))
+            for lane in (one, two, three, four):
+                mixed = lane * _P2
+                digest = (digest ^ (((mixed << _S31) | (mixed >> _S33)) * _P1)) * _P1 + _P4
+        digest += np.uint64(2 * n_columns)
+        for word in range(4 * n_stripes, n_words):
+            mixed = words[word] * _P2
+            digest ^= ((mixed << _S31) | (mixed >> _S33)) * _P1
+            digest = ((digest << _S27) | (digest >> np.uint64(37))) * _P1 + _P4
+        column = 4 * n_words
+        if n_columns - column >= 2:
+            pair = np.uint64(codes[column]) | (np.uint64(codes[column + 1]) << np.uint64(16))
+            digest ^= pair * _P1
+            digest = ((digest << _S23) | (digest >> np.uint64(41))) * _P2 + _P3
+            column += 2
+        if column < n_columns:
+            for byte in (np.uint64(codes[column]) & np.uint64(255), np.uint64(codes[column]) >> np.uint64(8)):
+                digest ^= byte * _P5
+                digest = ((digest << _S11) | (digest >> np.uint64(53))) * _P1
+        digest = (digest ^ (digest >> _S33)) * _P2
+        digest = (digest ^ (digest >> _S29)) * _P3
+        digests[row] = digest ^ (digest >> _S32)
 
 
 def _sum_along(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one pass over hot bytes fills all of them
@@ -206,8 +330,12 @@ def _sum_along(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one pass over hot byt
                 row_sketch[row * n_buckets + bucket] = total
 
 
-_COUNT_CODES = Kernel(_count, "uint16*", "int64", "int64*")
-_SUM_EXPONENTS = Kernel(_sum, "uint32*", "int64", "int64*", "uint64*", "int64*", "int64*")
+_COUNT_8 = Kernel(_count, "uint8*", "int64", "int64*")
+_COUNT_16 = Kernel(_count, "uint16*", "int64", "int64*")
+_SUM_EXPONENTS_32 = Kernel(_sum_32, "uint32*", "int64", "int64*", "uint64*", "int64*", "int64*")
+_SUM_EXPONENTS_64 = Kernel(_sum_64, "uint64*", "int64", "int64*", "uint64*", "int64*", "int64*")
+_ROUND = Kernel(_round, "uint32*", "int64", "uint16*")
+_DIGEST_ROWS = Kernel(_digest, "uint16*", "int64", "int64", "uint64*", "uint16*", "uint64*")
 _AFTER_BITS = (
     *("int64",) * 3, "float64*", "int64", "float64*", "int64*", "int64", "int64", *("float64*",) * 5, "uint32*",
     "float32*", "float64*", "float64*",

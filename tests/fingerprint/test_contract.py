@@ -63,7 +63,7 @@ def test_ids_are_names_with_versions_and_differ():
 def test_arrays_can_be_kept(fingerprint: Fingerprint, seed_1: dict[str, Profile]):
     arrays = seed_1[fingerprint.id].arrays
     assert arrays
-    assert {array.dtype.str for array in arrays.values()} <= {"|i1", "<f4", "<f8"}
+    assert {array.dtype.str for array in arrays.values()} <= {"|i1", "<u8", "<f4", "<f8"}
     found = unpack_arrays(pack_arrays(arrays, {"fingerprint": fingerprint.id}), where="x")
     assert {name: array.tobytes() for name, array in found.items()} == {
         name: array.tobytes() for name, array in arrays.items()

@@ -5,38 +5,55 @@ import struct
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
+from itertools import groupby
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from small_checkpoint import bfloat16
 
+from attest.checkpoint import BITS
+from attest.checkpoint.tensor import DTYPE_BITS
+from attest.digest import sha256
 from attest.sweep import ExactAccumulator, ExactSums
 from attest.sweep.exact import sqrt_fraction
 
 QUANTILES = ("0.001", "0.01", "0.25", "0.5", "0.75", "0.99", "0.999")
 PRECISE = Context(prec=80)
 
-WIDTHS = {"BF16": 16, "F16": 16, "F32": 32}
+BYTES = {
+    "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2, "F8_E4M3FNUZ": ml_dtypes.float8_e4m3fnuz,
+    "F8_E5M2FNUZ": ml_dtypes.float8_e5m2fnuz, "F8_E8M0": ml_dtypes.float8_e8m0fnu, "I8": np.int8, "U8": np.uint8,
+    "BOOL": np.uint8,
+}  # fmt: skip
+WIDTHS = {"BF16": 16, "F16": 16, "F32": 32, "F64": 64}
+UNCOUNTED = {"F32", "F64"}
 SPECIALS = {
     "BF16": [0x0000, 0x8000, 0x0001, 0x8001, 0x007F, 0x0080, 0x3F80, 0x7F7F, 0xFF7F, 0x7F80, 0xFF80, 0x7F81, 0xFFFF],
     "F16": [0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x0400, 0x3C00, 0x7BFF, 0xFBFF, 0x7C00, 0xFC00, 0x7C01, 0xFFFF],
     "F32": [0, 1 << 31, 1, (1 << 31) + 1, 0x7FFFFF, 0x800000, 0x3F800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000,
             0xFF800000, 0x7F800001, 0xFFFFFFFF],
+    "F64": [0, 1 << 63, 1, (1 << 63) + 1, (1 << 52) - 1, 1 << 52, 0x3FF << 52, 0x7FEFFFFFFFFFFFFF, 0xFFEFFFFFFFFFFFFF,
+            0x7FF << 52, 0xFFF << 52, (0x7FF << 52) + 1, (1 << 64) - 1],
 }  # fmt: skip
 
 
 def collect(dtype: str, codes: Sequence[int], *, cut: int = 0) -> ExactSums:
     accumulator = ExactAccumulator(dtype)
-    bits = np.array(codes, np.uint32 if dtype == "F32" else np.uint16)
+    bits = np.array(codes, f"u{DTYPE_BITS[dtype] // 8}")
     for part in (bits[:cut], bits[cut:]):
-        accumulator.update(part.view({"BF16": "<u2", "F16": "<f2", "F32": "<f4"}[dtype]).reshape(-1, 1), 0)
+        accumulator.update(part.view(BITS[dtype]).reshape(-1, 1), 0)
     return accumulator.result()
 
 
 def value(dtype: str, code: int) -> float:
     """A code's value, by Python's own reader of binary floats."""
+    if dtype in BYTES:
+        return float(np.array([code], np.uint8).view(BYTES[dtype])[0])
+    if dtype == "F64":
+        return struct.unpack("<d", struct.pack("<Q", code))[0]
     if dtype == "F16":
         return struct.unpack("<e", struct.pack("<H", code))[0]
     return struct.unpack("<f", struct.pack("<I", code << 16 if dtype == "BF16" else code))[0]
@@ -77,13 +94,22 @@ def check(dtype: str, codes: Sequence[int], cut: int) -> None:
     if n > 1:
         assert is_close(sums.std(), precise(sums.variance()).sqrt(PRECISE))
     check_counted(dtype, sums, finite)
+    if dtype not in UNCOUNTED:
+        assert sums.multiset == multiset(floats)
     check_shape(sums, values)
+
+
+def multiset(floats: list[float]) -> str:
+    """The documented digest: each value as binary64 and how often it occurs, ascending, NaN last."""
+    ordered = sorted(one + 0.0 for one in floats if not math.isnan(one)) + [math.nan] * sum(map(math.isnan, floats))
+    runs = ((key, len(list(run))) for key, run in groupby(struct.pack("<d", one) for one in ordered))
+    return sha256(b"attest multiset v1\n" + b"".join(key + struct.pack("<Q", count) for key, count in runs))
 
 
 def check_counted(dtype: str, sums: ExactSums, finite: list[float]) -> None:
     """What only counts of codes tell: order and repetition."""
-    if dtype == "F32":
-        assert (sums.quantiles, sums.distinct) == (None, None)
+    if dtype in UNCOUNTED:
+        assert (sums.quantiles, sums.distinct, sums.multiset) == (None, None, None)
         return
     assert sums.distinct == len(set(finite))
     if finite:
@@ -119,6 +145,29 @@ def test_f16(codes: list[int], cut: int):
 @example(SPECIALS["F32"], 3)
 def test_f32(codes: list[int], cut: int):
     check("F32", codes, cut)
+
+
+@given(codes_of("F64"), st.integers(0, 40))
+@example(SPECIALS["F64"], 3)
+def test_f64(codes: list[int], cut: int):
+    check("F64", codes, cut)
+
+
+@given(st.sampled_from(sorted(BYTES)), st.lists(st.integers(0, 255), max_size=40), st.integers(0, 40))
+def test_bytes(dtype: str, codes: list[int], cut: int):
+    check(dtype, codes, cut)
+
+
+@pytest.mark.parametrize("dtype", BYTES)
+def test_every_byte(dtype: str):
+    check(dtype, [*range(256), *range(7)], 100)
+
+
+def test_a_multiset_does_not_change_with_order_or_a_wider_dtype():
+    bytes_ = np.random.Generator(np.random.Philox(1)).integers(0, 120, 1000)
+    wide = [bfloat16(np.array([value("F8_E4M3", int(one))], np.float32))[0] for one in bytes_]
+    assert collect("F8_E4M3", bytes_).multiset == collect("BF16", wide[::-1]).multiset
+    assert collect("BF16", wide).multiset != collect("BF16", wide[1:]).multiset
 
 
 @pytest.mark.parametrize("dtype", WIDTHS)
@@ -164,7 +213,7 @@ def test_a_trillion_values_are_counted_without_overflow():
 def test_a_million_normal_values_against_float64(dtype: str, convert: Callable[..., np.ndarray]):
     codes = convert(np.random.Generator(np.random.Philox(1)).normal(0.01, 0.02, 1_000_000).astype(np.float32))
     sums = collect(dtype, codes, cut=333_333)
-    widened = np.array([value(dtype, code) for code in range(65536)]) if dtype != "F32" else None
+    widened = None if dtype in UNCOUNTED else np.array([value(dtype, code) for code in range(65536)])
     values = codes.view(np.float32).astype(np.float64) if widened is None else widened[codes]
     assert sums.std() == pytest.approx(np.std(values, ddof=1), rel=1e-12)
     assert float(sums.mean()) == pytest.approx(math.fsum(values) / len(values), rel=1e-15)

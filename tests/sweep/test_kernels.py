@@ -2,12 +2,14 @@
 
 import math
 
+import ml_dtypes
 import numpy as np
 import pytest
+import xxhash
 from numpy.typing import NDArray
 from small_checkpoint import bfloat16
 
-from attest.sweep.kernels import LANES, count_codes, sum_exponents, sum_rows
+from attest.sweep.kernels import LANES, count_codes, digest_rows, sum_exponents, sum_rows
 
 N_BUCKETS = 8
 
@@ -151,14 +153,41 @@ def test_codes_are_counted(n: int):
     np.testing.assert_array_equal(counts - 1, np.bincount(codes, minlength=65536))
 
 
+@pytest.mark.parametrize("n_columns", [1, 2, 3, 4, 5, 7, 15, 16, 17, 31, 32, 33, 100, 1023])
+def test_rows_are_digested_as_xxh64(n_columns: int):
+    codes = np.random.Generator(np.random.Philox(1)).integers(0, 65536, (3, n_columns)).astype("<u2")
+    digests = np.zeros(3, np.uint64)
+    digest_rows(codes, digests)
+    assert digests.tolist() == [xxhash.xxh64_intdigest(row.tobytes()) for row in codes]
+
+
+def test_rows_of_wider_values_are_rounded_to_even_first():
+    values = random((50, 33))
+    values[:5, :4] = [1 + 2**-8, 1 + 3 * 2**-8, 3.4e38, -0.0]
+    values[7, 0] = np.inf
+    wide, narrow = np.zeros(50, np.uint64), np.zeros(50, np.uint64)
+    digest_rows(values.view(np.uint32), wide)
+    digest_rows(values.astype(ml_dtypes.bfloat16).view(np.uint16), narrow)
+    assert wide.tolist() == narrow.tolist()
+    digest_rows(np.full((1, 2), 0xFFC12345, np.uint32), wide[:1])
+    digest_rows(np.full((1, 2), 0x7FC0, np.uint16), narrow[:1])
+    assert wide[0] == narrow[0]
+
+
+def test_arrays_of_another_size_are_refused():
+    for wrong in (np.zeros(65535, np.int64), np.zeros((65536, 1), np.int64)):
+        with pytest.raises(ValueError, match="expected"):
+            count_codes(np.zeros(1, np.uint16), wrong)
+
+
 def test_significands_are_added_by_exponent():
     values = random((1000,))
-    signed_sums, squares = np.zeros(256, np.int64), np.zeros((256, 2), np.uint64)
+    signed_sums, squares = np.zeros((256, 1), np.int64), np.zeros((256, 2), np.uint64)
     counts, extremes = np.zeros(3, np.int64), np.array([2**31, -(2**31)], np.int64)
     sum_exponents(values.view(np.uint32), signed_sums, squares, counts, extremes)
     expected = [0] * 256
     for value in values.tolist():
         mantissa, exponent = math.frexp(value)
         expected[exponent + 126] += int(mantissa * 2**24)
-    assert signed_sums.tolist() == expected
+    assert signed_sums[:, 0].tolist() == expected
     assert counts.tolist() == [0, 0, 0]
