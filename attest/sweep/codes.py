@@ -44,13 +44,16 @@ class Codes:
         Not negative.
     scale : int
     values : ndarray of shape (n_codes,), float64
-        Exact; NaN and infinite where the code is.
+        Exact; NaN and infinite where the code is; 0 is never negative.
+    ascending : ndarray of shape (n_codes,), int64
+        All codes in the order of their values, NaN last.
     """
 
     significands: NDArray[np.int64]
     shifts: NDArray[np.int64]
     scale: int
     values: NDArray[np.float64]
+    ascending: NDArray[np.int64]
 
 
 @cache
@@ -58,7 +61,7 @@ def codes_of(dtype: str) -> Codes:
     """Table of a dtype in ``NARROW``."""
     if dtype in _INTEGERS:
         numbers = np.arange(256, dtype=np.uint8).view(_INTEGERS[dtype]).astype(np.int64)
-        return Codes(significands=numbers, shifts=np.zeros_like(numbers), scale=0, values=numbers.astype(np.float64))
+        return _table(numbers, np.zeros_like(numbers), 0, special=np.zeros(256))
     if dtype == "F8_E8M0":
         shifts = np.arange(256, dtype=np.int64)
         return _table(np.ones_like(shifts), shifts, 127, special=np.where(shifts == 255, np.nan, 0))
@@ -90,4 +93,10 @@ def _table(
     """Table whose codes are not finite where ``special`` is not 0."""
     significands = np.where(special == 0, significands, 0)
     values = np.where(special == 0, np.ldexp(significands.astype(np.float64), shifts - scale), special)
-    return Codes(significands=significands, shifts=shifts, scale=scale, values=values)
+    return Codes(
+        significands=significands,
+        shifts=shifts,
+        scale=scale,
+        values=values + 0.0,
+        ascending=np.argsort(values, kind="stable"),
+    )

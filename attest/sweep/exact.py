@@ -125,11 +125,10 @@ def sums_of_codes(counts: NDArray[np.int64], dtype: str) -> ExactSums:
         With powers up to the fourth, quantiles and distinct values.
     """
     table = codes_of(dtype)
-    seen = np.flatnonzero(counts)
+    seen = table.ascending[counts[table.ascending] > 0]
     finite = seen[np.isfinite(table.values[seen])]
-    values, which = np.unique(table.values[seen] + 0.0, return_inverse=True)
-    tally = np.zeros(values.size, np.int64)
-    np.add.at(tally, which, counts[seen])
+    values, firsts = np.unique(table.values[seen], return_index=True)
+    tally = np.add.reduceat(counts[seen], firsts) if seen.size else counts[:0]
     multiset = _multiset(values, tally)
     nans = int(tally[np.isnan(values)].sum())
     infinities = int(tally[np.isinf(values)].sum())

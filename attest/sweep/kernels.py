@@ -93,8 +93,9 @@ def digest_rows(bits: NDArray[Any], digests: NDArray[np.uint64]) -> None:
         narrow = np.empty(bits.shape, np.uint16)
         _ROUND(bits, bits.size, narrow)
         bits = narrow
-    words = np.zeros((n_columns + 3) // 4, np.uint64)
-    _DIGEST_ROWS(bits, n_rows, n_columns, words, words.view(np.uint16), digests)
+    if n_columns % 4:
+        bits = np.pad(bits, ((0, 0), (0, 4 - n_columns % 4)))
+    _DIGEST_ROWS(bits.view(np.uint64), n_rows, n_columns, digests)
 
 
 def sum_rows(  # noqa: PLR0913, PLR0917 - one pass over hot bytes fills all of them
@@ -234,15 +235,14 @@ _S1, _S7, _S11, _S12, _S18, _S23, _S27, _S29, _S31, _S32, _S33 = (
 )
 
 
-def _digest(bits: Any, n_rows: int, n_columns: int, words: Any, codes: Any, digests: Any) -> None:
-    """XXH64; ``words`` and ``codes`` are the same memory, long enough for a row."""
+def _digest(words: Any, n_rows: int, n_columns: int, digests: Any) -> None:
+    """XXH64 of rows of 16-bit codes, four of them a word; the last word of a row is filled up."""
     n_words = n_columns // 4
     n_stripes = n_words // 4
     for row in range(n_rows):
-        for column in range(n_columns):
-            codes[column] = bits[row * n_columns + column]
+        first = row * ((n_columns + 3) // 4)
         one, two, three, four = _STARTS
-        for stripe in range(0, 4 * n_stripes, 4):
+        for stripe in range(first, first + 4 * n_stripes, 4):
             one += words[stripe] * _P2
             two += words[stripe + 1] * _P2
             three += words[stripe + 2] * _P2
@@ -261,18 +261,18 @@ def _digest(bits: Any, n_rows: int, n_columns: int, words: Any, codes: Any, dige
                 mixed = lane * _P2
                 digest = (digest ^ (((mixed << _S31) | (mixed >> _S33)) * _P1)) * _P1 + _P4
         digest += np.uint64(2 * n_columns)
-        for word in range(4 * n_stripes, n_words):
+        for word in range(first + 4 * n_stripes, first + n_words):
             mixed = words[word] * _P2
             digest ^= ((mixed << _S31) | (mixed >> _S33)) * _P1
             digest = ((digest << _S27) | (digest >> np.uint64(37))) * _P1 + _P4
-        column = 4 * n_words
-        if n_columns - column >= 2:
-            pair = np.uint64(codes[column]) | (np.uint64(codes[column + 1]) << np.uint64(16))
-            digest ^= pair * _P1
+        left = n_columns - 4 * n_words
+        tail = words[first + n_words] if left else np.uint64(0)
+        if left >= 2:
+            digest ^= (tail & np.uint64(0xFFFFFFFF)) * _P1
             digest = ((digest << _S23) | (digest >> np.uint64(41))) * _P2 + _P3
-            column += 2
-        if column < n_columns:
-            for byte in (np.uint64(codes[column]) & np.uint64(255), np.uint64(codes[column]) >> np.uint64(8)):
+            tail >>= np.uint64(32)
+        if left % 2:
+            for byte in (tail & np.uint64(255), (tail >> np.uint64(8)) & np.uint64(255)):
                 digest ^= byte * _P5
                 digest = ((digest << _S11) | (digest >> np.uint64(53))) * _P1
         digest = (digest ^ (digest >> _S33)) * _P2
@@ -335,7 +335,7 @@ _COUNT_16 = Kernel(_count, "uint16*", "int64", "int64*")
 _SUM_EXPONENTS_32 = Kernel(_sum_32, "uint32*", "int64", "int64*", "uint64*", "int64*", "int64*")
 _SUM_EXPONENTS_64 = Kernel(_sum_64, "uint64*", "int64", "int64*", "uint64*", "int64*", "int64*")
 _ROUND = Kernel(_round, "uint32*", "int64", "uint16*")
-_DIGEST_ROWS = Kernel(_digest, "uint16*", "int64", "int64", "uint64*", "uint16*", "uint64*")
+_DIGEST_ROWS = Kernel(_digest, "uint64*", "int64", "int64", "uint64*")
 _AFTER_BITS = (
     *("int64",) * 3, "float64*", "int64", "float64*", "int64*", "int64", "int64", *("float64*",) * 5, "uint32*",
     "float32*", "float64*", "float64*",
