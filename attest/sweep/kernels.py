@@ -66,7 +66,10 @@ def sum_exponents(
         (extremes, (2,)),
     ):
         _expect(array, shape)
-    (_SUM_EXPONENTS_64 if wide else _SUM_EXPONENTS_32)(bits, bits.size, signed, squares, counts, extremes)
+    if wide:
+        _SUM_EXPONENTS_64(bits, bits.size, signed, squares, counts, extremes)
+    else:
+        _SUM_EXPONENTS_32(bits, bits.size, signed, squares, counts, extremes, np.empty(256, np.uint64))
 
 
 def digest_rows(bits: NDArray[Any], digests: NDArray[np.uint64]) -> None:
@@ -170,26 +173,40 @@ def _count(codes: Any, n: int, counts: Any) -> None:
         counts[codes[position]] += 1
 
 
-def _sum_32(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any) -> None:
-    for position in range(n):
-        value = np.int64(bits[position])
-        magnitude = value & 0x7FFFFFFF
-        exponent = magnitude >> 23
-        if exponent == 255:
-            counts[1 if magnitude & 0x7FFFFF else 2] += 1
-            continue
-        if magnitude == 0:
-            counts[0] += 1
-        significand = magnitude & 0x7FFFFF
-        if exponent:
-            significand |= 0x800000
-        ordered = magnitude if value < 0x80000000 else -magnitude
-        signed[exponent] += significand if value < 0x80000000 else -significand
-        square = np.uint64(significand) * np.uint64(significand)
-        squares[2 * exponent] += square & np.uint64(0xFFFFFF)
-        squares[2 * exponent + 1] += square >> np.uint64(24)
-        extremes[0] = min(extremes[0], ordered)
-        extremes[1] = max(extremes[1], ordered)
+def _sum_32(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any, partial: Any) -> None:
+    """``partial`` holds the squares of so many values that 64 bits cannot overflow."""
+    least, greatest = extremes[0], extremes[1]
+    zeros = nans = infinities = 0
+    for begin in range(0, n, 32768):
+        for exponent in range(256):
+            partial[exponent] = 0
+        for position in range(begin, min(begin + 32768, n)):
+            value = np.int64(bits[position])
+            magnitude = value & 0x7FFFFFFF
+            exponent = magnitude >> 23
+            if exponent == 255:
+                if magnitude & 0x7FFFFF:
+                    nans += 1
+                else:
+                    infinities += 1
+                continue
+            significand = magnitude & 0x7FFFFF
+            if exponent:
+                significand |= 0x800000
+            elif not magnitude:
+                zeros += 1
+            sign = -(value >> 31)
+            ordered = (magnitude ^ sign) - sign
+            least, greatest = min(least, ordered), max(greatest, ordered)
+            signed[exponent] += (significand ^ sign) - sign
+            partial[exponent] += np.uint64(significand * significand)
+        for exponent in range(256):
+            squares[2 * exponent] += partial[exponent] & np.uint64(0xFFFFFF)
+            squares[2 * exponent + 1] += partial[exponent] >> np.uint64(24)
+    extremes[0], extremes[1] = least, greatest
+    counts[0] += zeros
+    counts[1] += nans
+    counts[2] += infinities
 
 
 def _sum_64(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any) -> None:
@@ -332,7 +349,7 @@ def _sum_along(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one pass over hot byt
 
 _COUNT_8 = Kernel(_count, "uint8*", "int64", "int64*")
 _COUNT_16 = Kernel(_count, "uint16*", "int64", "int64*")
-_SUM_EXPONENTS_32 = Kernel(_sum_32, "uint32*", "int64", "int64*", "uint64*", "int64*", "int64*")
+_SUM_EXPONENTS_32 = Kernel(_sum_32, "uint32*", "int64", "int64*", "uint64*", "int64*", "int64*", "uint64*")
 _SUM_EXPONENTS_64 = Kernel(_sum_64, "uint64*", "int64", "int64*", "uint64*", "int64*", "int64*")
 _ROUND = Kernel(_round, "uint32*", "int64", "uint16*")
 _DIGEST_ROWS = Kernel(_digest, "uint64*", "int64", "int64", "uint64*")
