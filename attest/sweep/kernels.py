@@ -181,7 +181,7 @@ def _sum_32(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes:
         for exponent in range(256):
             partial[exponent] = 0
         for position in range(begin, min(begin + 32768, n)):
-            value = np.int64(bits[position])
+            value: Any = np.int64(bits[position])
             magnitude = value & 0x7FFFFFFF
             exponent = magnitude >> 23
             if exponent == 255:
@@ -211,7 +211,7 @@ def _sum_32(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes:
 
 def _sum_64(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any) -> None:
     for position in range(n):
-        value = np.int64(bits[position])
+        value: Any = np.int64(bits[position])
         magnitude = value & 0x7FFFFFFFFFFFFFFF
         exponent = magnitude >> 52
         if exponent == 2047:
@@ -236,7 +236,7 @@ def _sum_64(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes:
 
 def _round(bits: Any, n: int, rounded: Any) -> None:
     for position in range(n):
-        value = np.int64(bits[position])
+        value: Any = np.int64(bits[position])
         if (value & 0x7FFFFFFF) > 0x7F800000:
             rounded[position] = np.uint16(0x7FC0)
         else:
