@@ -1,6 +1,16 @@
 """Architectures: from tensor names and shapes to layers and roles."""
 
-from attest.architecture.family import FAMILIES, Family
-from attest.architecture.model import Model, PlacedTensor, place_tensors
+from attest.architecture.family import FAMILIES, Family, FamilyFile, read_family_file
+from attest.architecture.model import Model, place_tensors
+from attest.architecture.placed import Part, PlacedTensor
 
-__all__ = ["FAMILIES", "Family", "Model", "PlacedTensor", "place_tensors"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "FamilyFile",
+    "Model",
+    "Part",
+    "PlacedTensor",
+    "place_tensors",
+    "read_family_file",
+]

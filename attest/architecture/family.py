@@ -1,21 +1,79 @@
 """What a tensor is for, by its name: tables that a newcomer can extend.
 
-A family is a list of rows. The first row whose pattern matches the rest of a name, after the layer, gives the role; a
-new family is one more entry in ``FAMILIES``.
+A family is one entry of a TOML file in ``families/``, or of a file that a user gives: for each role the names that
+have it. Names are compared as they are; there are no patterns.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeAlias
 
-__all__ = ["FAMILIES", "Family"]
+from pydantic import Field
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.([0-9]{1,3})\.(.+)$")
-"""Up to a thousand layers: every one is a row of the tables that are signed."""
+from attest.architecture.layout import Layout
+from attest.digest import sha256
+from attest.document import load, record
+from attest.errors import DocumentError, InputError
 
-_EXPERT = re.compile(r"\bexperts\.([0-9]{1,5})\.")
+__all__ = [
+    "FAMILIES",
+    "FILES",
+    "PARTS",
+    "TRAITS",
+    "Family",
+    "FamilyFile",
+    "Rotary",
+    "parse_families",
+    "read_family_file",
+]
+
+FILES = ("decoders.toml", "fused.toml", "containers.toml", "encoders.toml", "recurrent.toml", "rare.toml")
+"""The tables that come with attest, in order: of families that fit a checkpoint equally well the first counts."""
+
+PARTS: Mapping[str, str] = {
+    "weight": "",
+    "bias": ".bias",
+    "weight_scale": ".scale",
+    "weight_scale_inv": ".scale",
+    "input_scale": ".input_scale",
+    "qweight": ".codes",
+    "weight_packed": ".codes",
+    "scales": ".scale",
+    "qzeros": ".zero",
+    "g_idx": ".order",
+}
+"""Last words of a name that say which part of a module a tensor is, and what they add to its role."""
+
+TRAITS = ("q.bias", "q_norm", "router", "kv_b")
+"""Roles that tell apart networks whose other names are the same."""
+
+Rotary: TypeAlias = Literal["halves", "in-turn", "unknown"]
+
+_MAX_BYTES = 1024 * 1024
+_Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,2}$", max_length=64)]
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Trait = Annotated[str, Field(pattern=r"^(q\.bias|q_norm|router|kv_b)\??$")]
+
+
+@record
+class _Entry:
+    """A family as a file has it."""
+
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    extends: str | None = None
+    model_types: tuple[_Name, ...] = ()
+    traits: Mapping[_Name, tuple[_Trait, ...]] = field(default_factory=dict)
+    transposed: bool | None = None
+    norm_offset: Annotated[int, Field(ge=0, le=1)] | None = None
+    rotary: Rotary | None = None
+    layouts: Mapping[Literal["qkv", "kv", "gate_up"], Layout] = field(default_factory=dict)
+    in_layer: Mapping[_Role, tuple[_Name, ...]] = field(default_factory=dict)
+    outside: Mapping[_Role, tuple[_Name, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,126 +82,163 @@ class Family:
 
     Parameters
     ----------
-    id : str
-    marker : str
-        Pattern that a name in the layer must hold.
-    absent : str
-        Pattern that no name in the layer may hold; empty for none.
-    in_layer, outside : tuple of (pattern, role)
-        Matched against the whole rest of the name, in order.
+    id, title : str
+    in_layer, outside : mapping of name to role
+        Names without prefix, layer, number of an expert, and part.
+    layouts : mapping of role to Layout
+        How the rows of a fused matrix lie, where not ``joined``.
+    transposed : bool
+        Whether matrices in layers are stored as inputs by outputs.
+    norm_offset : {0, 1}
+        What is added to a stored gain of a norm before it is used.
+    rotary : {"halves", "in-turn", "unknown"} or None
+        Which rows of a head turn together, see ``attest.architecture.rotary``; ``unknown`` where some of the networks
+        have other positions that nothing else gives away; None where the table does not say.
+    model_types : frozenset of str
+        Values of ``model_type`` in configurations whose networks are named so.
+    traits : mapping of str to tuple of str
+        By model type, which of ``TRAITS`` its layers have; with a question mark where some have it. Model types that
+        are not in here may have any.
 
     Notes
     -----
-    Roles: ``q k v o gate up down router`` for matrices (``up`` and ``down`` alone where there is no gate),
-    ``.bias`` appended for their biases; ``attention_norm`` and ``mlp_norm`` for the norm in front of attention and
-    MLP, ``output_norm`` and ``attention_output_norm`` behind them, ``final_norm``, ``embed_norm``, ``q_norm``,
-    ``k_norm``; ``embed``, ``positions``, ``token_types``, ``lm_head``, ``buffer``.
+    Roles of matrices: ``q k v o gate up down`` (``up`` and ``down`` alone where there is no gate); ``qkv``, ``kv``
+    and ``gate_up`` for fused ones; ``q_a q_b kv_a kv_b`` of latent attention; ``router``, ``shared_router``. Of
+    norms on the residual stream: ``attention_norm`` and ``mlp_norm`` in front of attention and MLP,
+    ``attention_output_norm`` and ``output_norm`` behind them, ``final_norm``, ``embed_norm``. ``cross.`` stands
+    before roles of attention to another stack; ``linear.`` and ``ssm.`` before those of other mixers.
     """
 
     id: str
-    marker: str
-    absent: str
-    in_layer: tuple[tuple[str, str], ...]
-    outside: tuple[tuple[str, str], ...]
+    title: str
+    in_layer: Mapping[str, str]
+    outside: Mapping[str, str]
+    layouts: Mapping[str, Layout]
+    transposed: bool
+    norm_offset: int
+    rotary: Rotary | None
+    model_types: frozenset[str]
+    traits: Mapping[str, tuple[str, ...]]
 
-    def count_layers(self, names: Sequence[str]) -> int:
-        """Layers that are named in this way: with the marker, and without what must be absent."""
-        marked = _layers_holding(self.marker, names)
-        return len(marked - _layers_holding(self.absent, names) if self.absent else marked)
+    def role_in_layer(self, rest: str) -> str | None:
+        """Role by what follows the layer in a name; None where the family does not know it."""
+        return _look_up(self.in_layer, rest)
 
-    def place(self, name: str) -> tuple[int | None, int | None, str | None]:
-        """Layer, expert and role of a tensor; the role is None where no row knows the name."""
-        inside = _LAYER.search(name)
-        if inside is None:
-            return None, None, _first(self.outside, name)
-        layer, rest = int(inside[1]), inside[2]
-        expert = _EXPERT.search(rest)
-        if expert is None:
-            return layer, None, _first(self.in_layer, rest)
-        return layer, int(expert[1]), _first(self.in_layer, rest[: expert.start()] + rest[expert.end() :])
+    def role_outside(self, rest: str) -> str | None:
+        """Role by a name outside the layers, without a prefix of the layers'; None where it is not known."""
+        return _look_up(self.outside, rest)
 
 
-def _layers_holding(pattern: str, names: Sequence[str]) -> set[str]:
-    return {found[1] for name in names if (found := _LAYER.search(name)) and re.search(pattern, name)}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FamilyFile:
+    """A user's file of families: the last part of its path, the SHA-256 of its bytes, and what it holds."""
+
+    name: str
+    sha256: str
+    families: tuple[Family, ...]
 
 
-def _first(rows: tuple[tuple[str, str], ...], rest: str) -> str | None:
-    for pattern, role in rows:
-        found = re.fullmatch(pattern, rest)
-        if found:
-            return role + (".bias" if rest.endswith(".bias") and found.groupdict().get("part") == "bias" else "")
-    return None
+def _look_up(names: Mapping[str, str], rest: str) -> str | None:
+    if rest in names:
+        return names[rest]
+    module, _, part = rest.rpartition(".")
+    return names[module] + PARTS[part] if module in names and part in PARTS else None
 
 
-_PART = r"\.(?P<part>weight|bias)"
-_DECODER_MATRICES = (
-    (rf"self_attn\.q_proj{_PART}", "q"),
-    (rf"self_attn\.k_proj{_PART}", "k"),
-    (rf"self_attn\.v_proj{_PART}", "v"),
-    (rf"self_attn\.o_proj{_PART}", "o"),
-    (rf"(?:mlp|block_sparse_moe)\.(?:shared_experts?\.)?(?:gate_proj|w1){_PART}", "gate"),
-    (rf"(?:mlp|block_sparse_moe)\.(?:shared_experts?\.)?(?:up_proj|w3){_PART}", "up"),
-    (rf"(?:mlp|block_sparse_moe)\.(?:shared_experts?\.)?(?:down_proj|w2){_PART}", "down"),
-    (rf"(?:mlp|block_sparse_moe)\.(?:shared_expert_)?gate{_PART}", "router"),
-    (rf"self_attn\.q_norm{_PART}", "q_norm"),
-    (rf"self_attn\.k_norm{_PART}", "k_norm"),
-    (r"self_attn\.rotary_emb\.inv_freq", "buffer"),
-)
-_DECODER_OUTSIDE = (
-    (r"(?:.*\.)?embed_tokens\.weight", "embed"),
-    (r"(?:.*\.)?lm_head\.weight", "lm_head"),
-    (rf"(?:.*\.)?norm{_PART}", "final_norm"),
-    (r"(?:.*\.)?rotary_emb\.inv_freq", "buffer"),
-)
-_BERT_IN_LAYER = (
-    (rf"attention\.self\.query{_PART}", "q"),
-    (rf"attention\.self\.key{_PART}", "k"),
-    (rf"attention\.self\.value{_PART}", "v"),
-    (rf"attention\.output\.dense{_PART}", "o"),
-    (rf"attention\.output\.LayerNorm{_PART}", "mlp_norm"),
-    (rf"intermediate\.dense{_PART}", "up"),
-    (rf"output\.dense{_PART}", "down"),
-    (rf"output\.LayerNorm{_PART}", "output_norm"),
-)
-_BERT_OUTSIDE = (
-    (r"(?:.*\.)?word_embeddings\.weight", "embed"),
-    (r"(?:.*\.)?position_embeddings\.weight", "positions"),
-    (r"(?:.*\.)?token_type_embeddings\.weight", "token_types"),
-    (rf"(?:.*\.)?embeddings\.LayerNorm{_PART}", "embed_norm"),
-    (rf"(?:.*\.)?pooler\.dense{_PART}", "pooler"),
-    (r"(?:.*\.)?position_ids", "buffer"),
-)
+def read_family_file(path: Path) -> FamilyFile:
+    """Families of a user's file; they may extend those that come with attest.
 
-FAMILIES = (
-    Family(
-        id="gemma2-like",
-        marker=r"pre_feedforward_layernorm",
-        absent="",
-        in_layer=(
-            *_DECODER_MATRICES,
-            (rf"input_layernorm{_PART}", "attention_norm"),
-            (rf"post_attention_layernorm{_PART}", "attention_output_norm"),
-            (rf"pre_feedforward_layernorm{_PART}", "mlp_norm"),
-            (rf"post_feedforward_layernorm{_PART}", "output_norm"),
-        ),
-        outside=_DECODER_OUTSIDE,
-    ),
-    Family(
-        id="llama-like",
-        marker=r"self_attn\.q_proj",
-        absent=r"pre_feedforward_layernorm|post_feedforward_layernorm",
-        in_layer=(
-            *_DECODER_MATRICES,
-            (rf"input_layernorm{_PART}", "attention_norm"),
-            (rf"post_attention_layernorm{_PART}", "mlp_norm"),
-        ),
-        outside=_DECODER_OUTSIDE,
-    ),
-    Family(
-        id="bert",
-        marker=r"attention\.self\.query",
-        absent="",
-        in_layer=_BERT_IN_LAYER,
-        outside=_BERT_OUTSIDE,
-    ),
-)
+    Raises
+    ------
+    InputError
+        There is no such file.
+    DocumentError
+        It is not TOML, not of the form that ``docs/architectures.md`` describes, or contradicts itself.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(
+            "no-architecture-file", "cannot be read", fix="give a TOML file of families", where=str(path)
+        ) from error
+    families = parse_families(data, where=path.name, known=FAMILIES)
+    return FamilyFile(name=path.name, sha256=sha256(data), families=families)
+
+
+def parse_families(data: bytes, *, where: str, known: Iterable[Family]) -> tuple[Family, ...]:
+    """Families of a file's bytes, which may extend each other in order, and the known ones.
+
+    Raises
+    ------
+    DocumentError
+        As for ``read_family_file``.
+    """
+    if len(data) > _MAX_BYTES:
+        _refuse("is larger than 1 MiB", where)
+    try:
+        tables = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        _refuse(f"is not TOML ({str(error)[:200]})", where)
+    by_id = {family.id: family for family in known}
+    made = []
+    for name, table in tables.items():
+        if name in by_id or not name.isprintable() or not 0 < len(name) <= 64:
+            _refuse(f"names a family {name[:64]!r} that exists already, or has no usable name", where)
+        made.append(_build(name, _read_entry(table, where=f"{where}#/{name}"), by_id, where))
+        by_id[name] = made[-1]
+    return tuple(made)
+
+
+def _read_entry(table: Any, *, where: str) -> _Entry:
+    try:
+        return load(_Entry, table, where=where)
+    except TypeError:  # a date or time, which TOML has and JSON has not
+        _refuse("holds a value that no family has", where)
+
+
+def _build(name: str, entry: _Entry, by_id: Mapping[str, Family], where: str) -> Family:
+    if entry.extends is not None and entry.extends not in by_id:
+        _refuse(f"the family {name!r} extends {entry.extends!r}, which is not known before it", where)
+    base = by_id[entry.extends] if entry.extends else None
+    in_layer, outside = _by_name(entry.in_layer, name, where), _by_name(entry.outside, name, where)
+    if base:
+        in_layer, outside = {**base.in_layer, **in_layer}, {**base.outside, **outside}
+    return Family(
+        id=name,
+        title=entry.title,
+        in_layer=in_layer,
+        outside=outside,
+        layouts=dict((*(base.layouts.items() if base else ()), *entry.layouts.items())),
+        transposed=(base.transposed if base else False) if entry.transposed is None else entry.transposed,
+        norm_offset=(base.norm_offset if base else 0) if entry.norm_offset is None else entry.norm_offset,
+        rotary=entry.rotary or (base.rotary if base else None),
+        model_types=frozenset((*entry.model_types, *entry.traits)),
+        traits=entry.traits,
+    )
+
+
+def _by_name(names_of: Mapping[str, tuple[str, ...]], family: str, where: str) -> dict[str, str]:
+    roles: dict[str, str] = {}
+    for role, names in names_of.items():
+        for name in names:
+            if name in roles:
+                _refuse(f"the family {family!r} gives {name!r} two roles, or one twice", where)
+            roles[name] = role
+    return roles
+
+
+def _refuse(problem: str, where: str) -> NoReturn:
+    raise DocumentError("bad-architecture-file", problem, fix="see docs/architectures.md", where=where)
+
+
+def _shipped() -> tuple[Family, ...]:
+    families: tuple[Family, ...] = ()
+    for name in FILES:
+        data = files("attest.architecture").joinpath("families", name).read_bytes()
+        families += parse_families(data, where=name, known=families)
+    return families
+
+
+FAMILIES = _shipped()
+"""The families that come with attest, in order."""

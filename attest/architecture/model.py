@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from attest.architecture.family import FAMILIES, Family
-from attest.checkpoint import Checkpoint, Tensor
+from attest.architecture.claim import claimed_heads, claimed_model_types, contradictions
+from attest.architecture.family import FAMILIES, Family, FamilyFile
+from attest.architecture.layout import FUSED, split
+from attest.architecture.place import choose_family, place_stack
+from attest.architecture.placed import Part, PlacedTensor
+from attest.architecture.shape import Sizes, read_sizes
+from attest.architecture.stack import Stack, read_stacks
+from attest.checkpoint import Checkpoint
+from attest.finding import Finding
+from attest.terminal import visible
 
-__all__ = ["Model", "PlacedTensor", "Positions", "place_tensors"]
+__all__ = ["Model", "Positions", "place_tensors"]
 
 Positions: TypeAlias = Literal["learned", "rotary", "unknown"]
-
-_MATRICES = frozenset({"q", "k", "v", "o", "gate", "up", "down"})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlacedTensor:
-    """A tensor and its place; ``role`` is None for a tensor that no table knows or whose shape contradicts it."""
-
-    tensor: Tensor
-    layer: int | None
-    expert: int | None
-    role: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,23 +30,26 @@ class Model:
     Parameters
     ----------
     checkpoint : Checkpoint
-    family : str or None
+    family : Family or None
+        Of the main stack.
     tensors : tuple of PlacedTensor
         In order of name.
-    index : mapping of (role, layer) to PlacedTensor
-        The dense tensors that have a role.
+    index : mapping of (role, layer) to Part
+        The dense tensors of the main stack that have a role, and the parts of fused ones.
     n_layers : int
     d_model, d_ff, n_heads, n_kv_heads, d_head : int or None
         None where the shapes do not tell, or the configuration contradicts them.
     positions : {"learned", "rotary", "unknown"}
-        ``learned`` where a table of positions is among the tensors, ``rotary`` for gated decoders whose
-        configuration claims nothing else.
+        ``learned`` where a table of positions is among the tensors, ``rotary`` for gated decoders and families that
+        are known for it, where the configuration claims nothing else.
+    findings : tuple of Finding
+        Which file of families was given, and where the configuration contradicts names and shapes.
     """
 
     checkpoint: Checkpoint
-    family: str | None
+    family: Family | None
     tensors: tuple[PlacedTensor, ...]
-    index: Mapping[tuple[str, int | None], PlacedTensor]
+    index: Mapping[tuple[str, int | None], Part]
     n_layers: int
     d_model: int | None
     d_ff: int | None
@@ -59,108 +57,96 @@ class Model:
     n_kv_heads: int | None
     d_head: int | None
     positions: Positions
+    findings: tuple[Finding, ...]
 
 
-def place_tensors(checkpoint: Checkpoint) -> Model:
+def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) -> Model:
     """Places of a checkpoint's tensors.
 
-    Notes
-    -----
-    A name is only a claim: a matrix keeps its role where its shape agrees with the sizes that most layers have,
-    else it is left without one and reported as unmapped. Two tensors with one place both lose it.
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    given : FamilyFile, optional
+        The user's own families, which come before those of attest.
     """
-    names = [tensor.name for tensor in checkpoint.tensors]
-    family = _family(names)
-    placed = [_place(tensor, family) for tensor in checkpoint.tensors]
-    counts = Counter((one.role, one.layer, one.expert) for one in placed)
-    placed = [
-        _without_role(one) if counts[one.role, one.layer, one.expert] > 1 and one.role != "buffer" else one
-        for one in placed
-    ]
-    d_model = _most_common(one.tensor.shape[1] for one in placed if one.role in {"q", "up"})
-    d_ff = _most_common(one.tensor.shape[0] for one in placed if one.role == "up" and one.expert is None)
-    d_q = _most_common(one.tensor.shape[0] for one in placed if one.role == "q")
-    d_kv = _most_common(one.tensor.shape[0] for one in placed if one.role == "k")
-    placed = [one if _shape_agrees(one, d_model, d_ff, d_q, d_kv) else _without_role(one) for one in placed]
-    n_heads, n_kv_heads, d_head = _heads(checkpoint.config, d_q, d_kv)
+    own = given.families if given else ()
+    families = (*own, *FAMILIES)
+    model_types = claimed_model_types(checkpoint.config)
+    stacks = read_stacks(checkpoint.tensors)
+    chosen = [choose_family(stack, families, model_types=model_types, given=len(own)) for stack in stacks]
+    main = _place(stacks[0], chosen[0]) if stacks else []
+    family = chosen[0] if chosen else None
+    sizes = read_sizes(main, transposed=family is not None and family.transposed)
+    n_heads, n_kv_heads, d_head = claimed_heads(checkpoint.config, sizes)
+    main = [replace(one, parts=tuple(_parts(one, family, sizes, n_kv_heads))) for one in main]
+    others = [one for stack, its in zip(stacks[1:], chosen[1:], strict=True) for one in _place(stack, its)]
+    placed = {one.tensor.name: one for one in (*main, *others)}
+    roles = {one.role for one in main if one.role is not None}
     return Model(
         checkpoint=checkpoint,
-        family=family.id if family else None,
-        tensors=tuple(placed),
-        index={(one.role, one.layer): one for one in placed if one.role and one.expert is None},
-        n_layers=1 + max((one.layer for one in placed if one.layer is not None and one.role), default=-1),
-        d_model=d_model,
-        d_ff=d_ff,
+        family=family,
+        tensors=tuple(placed.get(tensor.name) or _unplaced(tensor) for tensor in checkpoint.tensors),
+        index=_index(main),
+        n_layers=1 + max((one.layer for one in main if one.layer is not None and one.role), default=-1),
+        d_model=sizes.d_model,
+        d_ff=sizes.d_ff,
         n_heads=n_heads,
         n_kv_heads=n_kv_heads,
         d_head=d_head,
-        positions=_positions(checkpoint.config, {one.role for one in placed}),
+        positions=_positions(checkpoint.config, roles, family),
+        findings=(*_given(given), *contradictions(checkpoint.config, family, families, roles)),
     )
 
 
-def _family(names: Sequence[str]) -> Family | None:
-    """The family of most layers, so that a few odd tensors change nothing; None where no layer is of any."""
-    counts = [family.count_layers(names) for family in FAMILIES]
-    return FAMILIES[counts.index(max(counts))] if any(counts) else None
+def _given(file: FamilyFile | None) -> tuple[Finding, ...]:
+    if file is None:
+        return ()
+    ids = ", ".join(family.id for family in file.families)
+    text = f"sha256 {file.sha256}; families: {ids}"[:500]
+    return (Finding(code="architecture-file", path=visible(file.name)[:200], line=None, text=text),)
 
 
-def _place(tensor: Tensor, family: Family | None) -> PlacedTensor:
-    layer, expert, role = family.place(tensor.name) if family else (None, None, None)
-    if role in _MATRICES and len(tensor.shape) != 2:
-        role = None
-    return PlacedTensor(tensor=tensor, layer=layer, expert=expert, role=role)
+def _place(stack: Stack, family: Family | None) -> list[PlacedTensor]:
+    """Places of a stack, with its label in front of the roles."""
+    if family is None:
+        return [PlacedTensor(tensor=name.tensor, layer=None, expert=None, role=None) for name in stack.names]
+    placed = place_stack(stack, family)
+    return [replace(one, role=stack.label + one.role) if one.role and stack.label else one for one in placed]
 
 
-def _without_role(one: PlacedTensor) -> PlacedTensor:
-    return PlacedTensor(tensor=one.tensor, layer=one.layer, expert=one.expert, role=None)
+def _unplaced(tensor: Any) -> PlacedTensor:
+    return PlacedTensor(tensor=tensor, layer=None, expert=None, role=None)
 
 
-def _most_common(sizes: Iterator[int]) -> int | None:
-    counted = Counter(sizes).most_common(1)
-    return counted[0][0] if counted else None
+def _parts(one: PlacedTensor, family: Family | None, sizes: Sizes, n_kv_heads: int | None) -> Iterator[Part]:
+    """Parts of a tensor of the main stack."""
+    if one.role is None or one.expert is not None or family is None:
+        return
+    transposed = family.transposed and one.layer is not None and len(one.tensor.shape) == 2
+    whole = Part(tensor=one.tensor, role=one.role, layer=one.layer, transposed=transposed)
+    fused, bias = one.role.removesuffix(".bias"), ".bias" if one.role.endswith(".bias") else ""
+    if fused not in FUSED or not one.tensor.shape:
+        yield whole
+        return
+    n_rows = one.tensor.shape[whole.axis]
+    layout = family.layouts.get(fused, "joined")
+    for part, rows in split(fused, layout, n_rows, d_q=sizes.d_o, n_kv_heads=n_kv_heads).items():
+        yield replace(whole, role=part + bias, rows=rows)
 
 
-def _shape_agrees(one: PlacedTensor, d_model: int | None, d_ff: int | None, d_q: int | None, d_kv: int | None) -> bool:
-    """Whether a matrix or a residual norm has the shape of its role; experts may have any d_ff."""
-    rows, columns = (*one.tensor.shape, None, None)[:2]
-    if one.expert is not None and one.role in {"gate", "up", "down"}:
-        return d_model == (rows if one.role == "down" else columns)
-    expected: dict[str, tuple[int | None, int | None]] = {
-        "q": (d_q, d_model),
-        "k": (d_kv, d_model),
-        "v": (d_kv, d_model),
-        "o": (d_model, d_q),
-        "gate": (d_ff, d_model),
-        "up": (d_ff, d_model),
-        "down": (d_model, d_ff),
-        "attention_norm": (d_model, None),
-        "mlp_norm": (d_model, None),
-        "output_norm": (d_model, None),
-        "attention_output_norm": (d_model, None),
-        "final_norm": (d_model, None),
-        "embed_norm": (d_model, None),
-        "q.bias": (d_q, None),
-        "k.bias": (d_kv, None),
-        "v.bias": (d_kv, None),
-    }
-    return one.role not in expected or expected[one.role] == (rows, columns)
+def _index(placed: Sequence[PlacedTensor]) -> Mapping[tuple[str, int | None], Part]:
+    """Parts by role and layer; a whole tensor comes before a part of one."""
+    parts = sorted((part for one in placed for part in one.parts), key=lambda part: part.rows is None)
+    return {(part.role, part.layer): part for part in parts}
 
 
-def _positions(config: Mapping[str, Any], roles: set[str | None]) -> Positions:
+def _positions(config: Mapping[str, Any], roles: set[str], family: Family | None) -> Positions:
     claims = json.dumps([config.get("alibi"), config.get("use_alibi"), config.get("position_embedding_type")])
-    if "true" in claims or "alibi" in claims or "sinusoidal" in claims:
+    if "true" in claims or "alibi" in claims or "sinusoidal" in claims or "relative_positions" in roles:
         return "unknown"
     if "positions" in roles:
         return "learned"
-    return "rotary" if "gate" in roles else "unknown"
-
-
-def _heads(config: Mapping[str, Any], d_q: int | None, d_kv: int | None) -> tuple[int | None, int | None, int | None]:
-    """Head counts as the configuration claims them, where the shapes allow them."""
-    heads = config.get("num_attention_heads")
-    kv_heads = config.get("num_key_value_heads", heads)
-    if type(heads) is not int or type(kv_heads) is not int or heads < 1 or kv_heads < 1 or not d_q or not d_kv:
-        return None, None, None
-    if d_q % heads or heads % kv_heads or d_kv != kv_heads * (d_q // heads):
-        return None, None, None
-    return heads, kv_heads, d_q // heads
+    if family is not None and family.rotary is not None:
+        return "unknown" if family.rotary == "unknown" else "rotary"
+    gated = not roles.isdisjoint({"gate", "gate_up", "experts.gate_up"})
+    return "rotary" if gated else "unknown"

@@ -10,11 +10,15 @@ HonestAGI, "Intrinsic Fingerprint of LLMs: Continue Training is NOT All You Need
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from attest.architecture import Model, PlacedTensor
 from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table
 from attest.fingerprint.moments import collect_exact
+from attest.fingerprint.part import collect_part, collected
+from attest.sweep import Accumulator
 
 __all__ = ["ATTENTION_STD"]
 
@@ -22,16 +26,21 @@ _ROLES = ("q", "k", "v", "o")
 
 
 def _collect(_: Model, placed: PlacedTensor) -> Makers:
-    return collect_exact(placed) if placed.role in _ROLES and placed.expert is None else {}
+    makers: dict[str, Callable[[], Accumulator]] = {}
+    for part in placed.parts:
+        if part.role in _ROLES:
+            for name, make in collect_exact(placed).items():
+                makers |= collect_part(name, part, make)
+    return makers
 
 
 def _profile(model: Model, results: Results) -> Profile:
     """Arrays ``q``, ``k``, ``v``, ``o`` of shape (n_layers,), float64, unit of the weights; NaN where absent."""
     arrays = {role: np.full(model.n_layers, np.nan) for role in _ROLES}
-    for (role, layer), placed in model.index.items():
-        collected = results[placed.tensor.name].collected
-        if role in arrays and layer is not None and "exact" in collected:
-            arrays[role][layer] = collected["exact"].std()
+    for (role, layer), part in model.index.items():
+        exact = collected("exact", part, results)
+        if role in arrays and layer is not None and exact is not None:
+            arrays[role][layer] = exact.std()
     measured = {role: array for role, array in arrays.items() if not np.isnan(array).all()}
     if not measured:
         return Profile(arrays={}, table=None, not_measured="no attention matrices were recognized")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
@@ -57,11 +57,14 @@ class Fingerprint:
         Gives the makers of the accumulators that a tensor needs; empty for tensors it ignores.
     profile : callable
         Gives the profile, once all bytes have passed.
+    documents : mapping of str to str
+        SHA-256 of the files that were read ahead, by path: the one read must see the same.
     """
 
     id: str
     collect: Callable[[Model, PlacedTensor], Makers]
     profile: Callable[[Model, Results], Profile]
+    documents: Mapping[str, str] = field(default_factory=dict)
 
 
 def layer_table(columns: Sequence[str], values: Iterable[tuple[int, Sequence[float | None]]]) -> Table:

@@ -16,22 +16,20 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.architecture import Model, PlacedTensor
+from attest.architecture import Model, Part, PlacedTensor
 from attest.errors import CheckpointError
 from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table
-from attest.fingerprint.unit_sums import N_BUCKETS, collect_units, signed_gain
+from attest.fingerprint.part import collected
+from attest.fingerprint.unit_sums import N_BUCKETS, collect_units, collected_sketch, signed_gain
 from attest.fingerprint.vectors import collect_values
-from attest.sweep import RowSums
 
-__all__ = ["NEURON_SKETCH"]
+__all__ = ["NEURON_SKETCH", "check_gain", "quantize"]
 
 _STEPS = 32.0
 
 
 def _collect(model: Model, placed: PlacedTensor) -> Makers:
-    if placed.role == "mlp_norm":
-        return collect_values(placed)
-    return collect_units(model, placed) if placed.role in {"gate", "up", "down"} else {}
+    return {**collect_values(placed, {"mlp_norm"}), **collect_units(model, placed)}
 
 
 def _profile(model: Model, results: Results) -> Profile:
@@ -49,7 +47,7 @@ def _profile(model: Model, results: Results) -> Profile:
         (int(name.removeprefix("layers.")), [float(array.shape[0]), float(array.shape[1] // N_BUCKETS)])
         for name, array in arrays.items()
     )
-    experts = any(placed.expert is not None for placed in model.tensors)
+    experts = any(one.expert is not None or (one.role or "").startswith("experts.") for one in model.tensors)
     return Profile(
         arrays=arrays,
         table=layer_table(["neurons", "parts"], rows),
@@ -59,26 +57,29 @@ def _profile(model: Model, results: Results) -> Profile:
 
 def _part(model: Model, results: Results, role: str, layer: int) -> NDArray[np.int8] | None:
     """Sketch of one part of all neurons of a layer."""
-    placed = model.index.get((role, layer))
-    sums = results[placed.tensor.name].collected.get("units") if placed else None
-    if placed is None or not isinstance(sums, RowSums):
+    part = model.index.get((role, layer))
+    sketch = collected_sketch(part, results) if part else None
+    if part is None or sketch is None:
         return None
-    if role == "down":
-        return _quantize(sums.column_sketch.T, sums.columns)
-    norm = model.index.get(("mlp_norm", layer))
-    gain = results[norm.tensor.name].collected.get("values") if norm else None
-    expected = signed_gain(role, gain, placed.tensor.shape[1])
-    if norm and not np.array_equal(sums.weights, expected, equal_nan=True):
+    norm = model.index.get(("mlp_norm", layer)) if role in {"gate", "up"} else None
+    if norm:
+        expected = signed_gain(model, role, collected("values", norm, results), sketch.weights.size)
+        check_gain(norm, same=np.array_equal(sketch.weights, expected, equal_nan=True))
+    return quantize(sketch.entries, sketch.squares)
+
+
+def check_gain(norm: Part, *, same: bool) -> None:
+    """Refuse a gain that was read ahead and is not the one that was measured."""
+    if not same:
         raise CheckpointError(
             "file-changed",
             "changed while it was read",
             fix="measure again when nothing writes to it",
             where=norm.tensor.file,
         )
-    return _quantize(sums.row_sketch, sums.weighted_rows)
 
 
-def _quantize(sketch: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.int8]:
+def quantize(sketch: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.int8]:
     """Entries over the norm, times sqrt(8), in steps of 1/32; 0 where the neuron is zero or not finite."""
     norms = np.sqrt(squares)[:, None]
     usable = np.isfinite(norms) & (norms > 0) & np.isfinite(sketch).all(axis=1, keepdims=True)

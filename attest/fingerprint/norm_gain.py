@@ -17,7 +17,7 @@ NORM_ROLES = (*_IN_LAYER, "embed_norm", "final_norm")
 
 
 def _collect(_: Model, placed: PlacedTensor) -> Makers:
-    return collect_values(placed) if placed.role in NORM_ROLES else {}
+    return collect_values(placed, NORM_ROLES)
 
 
 def _profile(model: Model, results: Results) -> Profile:

@@ -12,7 +12,7 @@ _ROLES = ("q.bias", "k.bias", "v.bias")
 
 
 def _collect(_: Model, placed: PlacedTensor) -> Makers:
-    return collect_values(placed) if placed.role in _ROLES else {}
+    return collect_values(placed, _ROLES)
 
 
 def _profile(model: Model, results: Results) -> Profile:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from attest.architecture import Model, PlacedTensor
 from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table, mean
-from attest.fingerprint.unit_sums import collect_units
-from attest.sweep import RowSums
+from attest.fingerprint.unit_sums import collect_units, collected_sums
 
 __all__ = ["UNIT_NORMS"]
 
@@ -34,10 +33,10 @@ def _profile(model: Model, results: Results) -> Profile:
     ``layers.<l>.residual.<role>`` of shape (d_model,): norms over the other axis.
     """
     arrays: dict[str, NDArray[np.float32]] = {}
-    for (role, layer), placed in sorted(model.index.items(), key=lambda item: (item[0][1] or 0, item[0][0])):
-        sums = results[placed.tensor.name].collected.get("units")
-        if isinstance(sums, RowSums) and layer is not None:
-            arrays |= _norms(model, role, layer, sums)
+    for (role, layer), part in sorted(model.index.items(), key=lambda item: (item[0][1] or 0, item[0][0])):
+        sums = collected_sums(part, results)
+        if sums is not None and layer is not None:
+            arrays |= _norms(model, role, layer, *sums)
     if not arrays:
         return Profile(arrays={}, table=None, not_measured="no matrices of attention or MLP were recognized")
     parts = [part for part in ("neuron.gate", "neuron.up", "neuron.down", "residual.q", "residual.up")
@@ -49,12 +48,14 @@ def _profile(model: Model, results: Results) -> Profile:
     return Profile(arrays=arrays, table=layer_table([f"mean {part}" for part in parts], rows), not_measured=None)
 
 
-def _norms(model: Model, role: str, layer: int, sums: RowSums) -> dict[str, NDArray[np.float32]]:
-    inner, residual = (sums.columns, sums.rows) if role in {"o", "down"} else (sums.rows, sums.columns)
+def _norms(
+    model: Model, role: str, layer: int, outputs: NDArray[np.float64], inputs: NDArray[np.float64]
+) -> dict[str, NDArray[np.float32]]:
+    inner, residual = (inputs, outputs) if role in {"o", "down"} else (outputs, inputs)
     norms = {f"layers.{layer}.residual.{role}": _roots(residual)}
     if role in _NEURONS:
         norms[f"layers.{layer}.neuron.{role}"] = _roots(inner)
-    elif role in _HEADS and model.d_head:
+    elif role in _HEADS and model.d_head and inner.size % model.d_head == 0:
         heads = inner.reshape(-1, model.d_head)
         totals = np.zeros(heads.shape[0])
         for position in range(model.d_head):

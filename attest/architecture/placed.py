@@ -1,0 +1,64 @@
+"""A tensor and its place, and the parts of a tensor that fingerprints are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from attest.architecture.layout import Rows
+from attest.checkpoint import Tensor
+
+__all__ = ["Part", "PlacedTensor"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A matrix or vector with a role in a layer of the main stack: a whole tensor, or some rows of a fused one.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    role : str
+    layer : int or None
+    rows : Rows or None
+        Which outputs of the tensor; None for all.
+    transposed : bool
+        Whether the tensor is stored as inputs by outputs; then ``rows`` are its columns.
+    """
+
+    tensor: Tensor
+    role: str
+    layer: int | None
+    rows: Rows | None = None
+    transposed: bool = False
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Shape of the part as it is stored."""
+        if self.rows is None:
+            return self.tensor.shape
+        axis = self.axis
+        return (*self.tensor.shape[:axis], self.rows.count, *self.tensor.shape[axis + 1 :])
+
+    @property
+    def axis(self) -> int:
+        """Axis of the outputs in the stored tensor."""
+        return 1 if self.transposed and len(self.tensor.shape) == 2 else 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacedTensor:
+    """A tensor and its place; ``role`` is None for a tensor that no table knows or whose shape contradicts it.
+
+    ``parts`` are what fingerprints take from it: nothing from experts, from stacks beside the main one, and from
+    tensors without a role; the parts of a fused matrix where the sizes of heads are known; else the tensor itself.
+    """
+
+    tensor: Tensor
+    layer: int | None
+    expert: int | None
+    role: str | None
+    parts: tuple[Part, ...] = ()
+
+    def without_role(self) -> PlacedTensor:
+        """The same tensor as one that has lost its role."""
+        return replace(self, role=None)
