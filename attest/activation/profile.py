@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from attest.activation.prompts import PROMPT_SETS, load_prompt_set
 from attest.activation.runner import SEED, Outcome, run_checkpoint
 from attest.checkpoint.arrays import pack_arrays, unpack_arrays
+from attest.checkpoint.source import Location
 from attest.digest import sha256
 from attest.document import canonical, decimal
 from attest.errors import DocumentError, IncomparableError
@@ -109,12 +109,12 @@ class ActivationComparison:
         return "within-tolerance" if relative <= self.tolerance else "differs"
 
 
-def measure_activations(checkpoint: Path, prompt_set: str, *, threads: int | None = None) -> Activations:
+def measure_activations(checkpoint: Location, prompt_set: str, *, threads: int | None = None) -> Activations:
     """Activation profile of a checkpoint on a shipped prompt set.
 
     Parameters
     ----------
-    checkpoint : Path
+    checkpoint : Path or str
         Folder with ``config.json``, safetensors files, and ``tokenizer.json`` where the prompt set holds texts.
     prompt_set : str
         A name in ``PROMPT_SETS``.

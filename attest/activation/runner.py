@@ -20,6 +20,7 @@ from attest.activation.job import JOB_NAME, MEAN_ABS_NAME, REFUSAL_NAME, RUN_NAM
 from attest.activation.prompts import PromptSet
 from attest.activation.staging import floating_values, stage, stage_tokenizer
 from attest.checkpoint import Checkpoint, open_checkpoint
+from attest.checkpoint.source import Location
 from attest.document import canonical, dump, load, parse
 from attest.errors import CheckpointError, InputError
 from attest.finding import Finding
@@ -47,12 +48,12 @@ class Outcome:
     findings: tuple[Finding, ...]
 
 
-def run_checkpoint(path: Path, prompt_set: PromptSet, *, threads: int) -> Outcome:
+def run_checkpoint(path: Location, prompt_set: PromptSet, *, threads: int) -> Outcome:
     """Run a checkpoint's network on a prompt set, with transformers' own code and nobody else's.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         Folder with ``config.json``, safetensors files, and ``tokenizer.json`` where the prompt set holds texts.
     prompt_set : PromptSet
     threads : int

@@ -1,4 +1,4 @@
-"""The folder that transformers sees: links to the weights, and a configuration that points nowhere.
+"""The folder that transformers sees: the weights as safetensors, and a configuration that points nowhere.
 
 A configuration can name code in the checkpoint (``auto_map``), weights by another name, kernels to download, another
 repository. None of that is copied; what is left are numbers, flags, short words, and lists and objects of these.
@@ -9,10 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attest.checkpoint import Checkpoint
+from numpy.typing import NDArray
+
+from attest.checkpoint import Checkpoint, Tensor
+from attest.checkpoint.safetensors import SAFETENSORS
+from attest.checkpoint.safetensors_writer import PendingTensor, write_safetensors
+from attest.checkpoint.tree import LocalTree
 from attest.document import JSON
 from attest.errors import CheckpointError
 from attest.finding import Finding
@@ -64,7 +70,8 @@ def stage(checkpoint: Checkpoint, folder: Path) -> tuple[Finding, ...]:
     ----------
     checkpoint : Checkpoint
     folder : Path
-        Empty; gets ``config.json`` and links to the weight files under names of our own.
+        Empty; gets ``config.json``, and links to the weight files under names of our own, or for another format than
+        safetensors a copy of the weights as one such file.
 
     Returns
     -------
@@ -74,13 +81,14 @@ def stage(checkpoint: Checkpoint, folder: Path) -> tuple[Finding, ...]:
     Raises
     ------
     CheckpointError
-        There is no usable configuration, the weights are quantized, or the configuration asks for more than the
-        weight files hold.
+        There is no usable configuration, the weights are quantized, many tensors share the same bytes, or the
+        configuration asks for more than the weight files hold.
     """
     config = checkpoint.config
     _check_config(config)
     _check_dtypes(checkpoint)
     _check_sizes(checkpoint)
+    _check_aliases(checkpoint)
     (folder / "config.json").write_text(json.dumps(_clean(config) | {"use_cache": False}), encoding="utf-8")
     _link_weights(checkpoint, folder)
     if not config.get("auto_map"):
@@ -167,6 +175,19 @@ def _check_sizes(checkpoint: Checkpoint) -> None:
             )
 
 
+def _check_aliases(checkpoint: Checkpoint) -> None:
+    """Refuse tensors of more than twice the bytes of their files: each is written by itself."""
+    size = sum(tensor.end - tensor.begin for tensor in checkpoint.tensors)
+    held = sum(checkpoint.tree.sizes[file] for file in {tensor.file for tensor in checkpoint.tensors})
+    if size > 2 * held:
+        raise CheckpointError(
+            "too-many-aliases",
+            f"its tensors have {size} bytes in files of {held}: many names share the same values",
+            fix="leave --activations out",
+            where=checkpoint.name,
+        )
+
+
 def _integers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     for key, value in config.items():
         if isinstance(value, dict):
@@ -198,6 +219,16 @@ def _is_plain(value: JSON) -> bool:
 
 
 def _link_weights(checkpoint: Checkpoint, folder: Path) -> None:
+    if not isinstance(checkpoint.tree, LocalTree):
+        raise CheckpointError(
+            "not-local",
+            "does not lie on this machine, and a network runs from local files",
+            fix="download it, or leave --activations out",
+            where=checkpoint.name,
+        )
+    if checkpoint.format != SAFETENSORS.id:
+        _write_weights(checkpoint, folder)
+        return
     root = checkpoint.tree.root
     files = sorted({tensor.file for tensor in checkpoint.tensors})
     if len(files) == 1:
@@ -211,3 +242,19 @@ def _link_weights(checkpoint: Checkpoint, folder: Path) -> None:
         "weight_map": {tensor.name: names[tensor.file] for tensor in checkpoint.tensors},
     }
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def _write_weights(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write the tensors of another format as one safetensors file, one after the other."""
+
+    def read(tensor: Tensor) -> Iterator[NDArray[Any]]:
+        yield checkpoint.read_bits(tensor)
+
+    write_safetensors(
+        folder / "model.safetensors",
+        (
+            PendingTensor(name=one.name, dtype=one.dtype, shape=one.shape, pieces=partial(read, one))
+            for one in checkpoint.tensors
+        ),
+        {"format": "pt"},
+    )

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint.format import Contents, Format
+from attest.checkpoint.ctranslate2 import CTRANSLATE2
+from attest.checkpoint.cursor import refuse
+from attest.checkpoint.flax import FLAX
+from attest.checkpoint.format import Contents, Format, ParsedRange
+from attest.checkpoint.gguf import GGUF
+from attest.checkpoint.onnx import ONNX
+from attest.checkpoint.pytorch import PYTORCH
+from attest.checkpoint.refused import describe_unread, refuse_unread
 from attest.checkpoint.safetensors import SAFETENSORS
+from attest.checkpoint.schemes import find_schemes
 from attest.checkpoint.shards import Beside, choose_weights, compare_with_index, read_config, read_index
+from attest.checkpoint.source import Location, open_tree
 from attest.checkpoint.tensor import BITS, Tensor
-from attest.checkpoint.tree import Tree, read_tree
-from attest.errors import CheckpointError, UnknownFormatError, UnsafeFormatError
+from attest.checkpoint.tree import Tree
+from attest.errors import CheckpointError, DocumentError, UnsafeFormatError
 from attest.finding import Finding
 
 __all__ = ["FORMATS", "MAX_FINDINGS", "Checkpoint", "Layout", "open_checkpoint"]
 
-FORMATS: tuple[Format, ...] = (SAFETENSORS,)
+FORMATS: tuple[Format, ...] = (SAFETENSORS, PYTORCH, GGUF, ONNX, FLAX, CTRANSLATE2)
 """All formats, the preferred first. A new one is a file beside these and a word here."""
 
 MAX_FINDINGS = 20
 """Findings of one code that are listed; the others are counted."""
-
-_CAN_RUN_CODE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".mar", ".nemo", ".keras", ".h5")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,12 +44,12 @@ class Layout:
     ----------
     tensors : tuple of Tensor
         In order of ``begin``. Two share no bytes, or all, and then dtype and shape too.
-    parsed : mapping of int to tuple of bytes
-        SHA-256 of the chunks that were parsed when the checkpoint was opened, by their offset.
+    parsed : tuple of ParsedRange
+        What was parsed when the checkpoint was opened, in order of ``begin``.
     """
 
     tensors: tuple[Tensor, ...]
-    parsed: Mapping[int, tuple[bytes, ...]]
+    parsed: tuple[ParsedRange, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +70,11 @@ class Checkpoint:
         What each of these files claims about itself, by path.
     tensors : tuple of Tensor
         All tensors, in order of name.
+    beside : mapping of str to tuple of Tensor
+        Tensors that lie in files of other formats, by format and in order of name: they are digested.
     config : dict
-        ``config.json``, empty where there is none. Written by the checkpoint's author: a claim.
+        ``config.json``; where there is none what the weight files say in its place, or nothing. Written by the
+        checkpoint's author: a claim.
     documents : mapping of str to str
         SHA-256 of the configuration and the index as they were parsed, by path: later reads must see the same.
     findings : tuple of Finding
@@ -78,6 +87,7 @@ class Checkpoint:
     layouts: Mapping[str, Layout]
     metadata: Mapping[str, Mapping[str, str]]
     tensors: tuple[Tensor, ...]
+    beside: Mapping[str, tuple[Tensor, ...]]
     config: Mapping[str, Any]
     documents: Mapping[str, str]
     findings: tuple[Finding, ...]
@@ -108,8 +118,13 @@ class Checkpoint:
         return np.frombuffer(data, dtype=BITS[tensor.dtype]).reshape(tensor.shape)
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
-    """Checkpoint in a folder or a single file.
+def open_checkpoint(location: Location) -> Checkpoint:
+    """Checkpoint in a folder or a single file, here or at a URI.
+
+    Parameters
+    ----------
+    location : Path or str
+        A path, or a URI of a scheme in ``attest.checkpoint.source.SOURCES``.
 
     Raises
     ------
@@ -121,50 +136,83 @@ def open_checkpoint(path: Path) -> Checkpoint:
     UnknownFormatError
         There are no weights that are known.
     """
-    tree = read_tree(path)
-    beside = Beside(tree)
-    config = read_config(beside)
-    kind, weights, index = _find_weights(beside, where=str(path))
-    contents = {file: kind.read(tree, file) for file in weights}
-    tensors = _collect(contents.values())
-    layouts = _lay_out(tree, contents.values())
+    tree = open_tree(location)
+    documents = Beside(tree)
+    config = read_config(documents)
+    main, beside, unread = _read_formats(documents, where=tree.origin.uri if tree.origin else str(location))
+    readings = (main, *beside)
+    layouts = {file: layout for one in readings for file, layout in one.layouts.items()}
+    others = [file for file in tree.sizes if file not in {*layouts, *(finding.path for finding in unread)}]
     findings = [
-        *beside.findings,
-        *compare_with_index(tensors, index),
-        *_describe_contents(contents),
-        *_judge_other_files(file for file in tree.sizes if file not in layouts),
+        *documents.findings,
+        *(finding for one in readings for finding in one.findings),
+        *find_schemes(documents, config, main.tensors),
+        *unread,
+        *_judge_other_files(tree, others),
     ]
     return Checkpoint(
-        name=path.resolve().name,
+        name=tree.name,
         tree=tree,
-        format=kind.id,
+        format=main.format,
         layouts=layouts,
-        metadata={file: found.metadata for file, found in contents.items()},
-        tensors=tensors,
-        config=config,
-        documents=beside.digests,
+        metadata={file: found.metadata for one in readings for file, found in one.contents.items()},
+        tensors=main.tensors,
+        beside={one.format: one.tensors for one in beside},
+        config=config or next((one.config for one in main.contents.values() if one.config), {}),
+        documents=documents.digests,
         findings=_cut(findings),
     )
 
 
-def _find_weights(beside: Beside, *, where: str) -> tuple[Format, list[str], Mapping[str, str] | None]:
-    """The first format that has files here, these files, and their index."""
-    for kind in FORMATS:
-        index = read_index(beside, kind)
-        weights = choose_weights(beside.tree, kind, index)
-        if weights:
-            return kind, weights, index
-    unsafe = [file for file in beside.tree.sizes if file.lower().endswith(_CAN_RUN_CODE)]
-    if unsafe:
-        raise UnsafeFormatError(
-            "unsafe-format",
-            "its readers can run code; it was not opened",
-            fix="convert it to safetensors in a sandbox, or ask its author to",
-            where=unsafe[0],
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reading:
+    """What one format's files hold."""
+
+    format: str
+    contents: Mapping[str, Contents]
+    tensors: tuple[Tensor, ...]
+    layouts: Mapping[str, Layout]
+    findings: tuple[Finding, ...]
+
+
+def _read_formats(documents: Beside, *, where: str) -> tuple[_Reading, list[_Reading], list[Finding]]:
+    """What is measured, what lies beside it in other formats, and what of that could not be read."""
+    formats = iter(FORMATS)
+    main = next((found for kind in formats if (found := _read_format(documents, kind, set()))), None)
+    if main is None:
+        refuse_unread(documents.tree, where=where)
+    beside: list[_Reading] = []
+    unread: list[Finding] = []
+    for kind in formats:
+        taken = {file for one in (main, *beside) for file in one.layouts}
+        try:
+            found = _read_format(documents, kind, taken)
+        except UnsafeFormatError as error:
+            unread.append(Finding(code="unsafe-file", path=error.where, line=None, text=error.message[:500]))
+        except (CheckpointError, DocumentError) as error:
+            text = f"{kind.id}: {error.message}"[:500]
+            unread.append(Finding(code="format-not-read", path=error.where or ".", line=None, text=text))
+        else:
+            beside += [found] if found else []
+    return main, beside, unread
+
+
+def _read_format(documents: Beside, kind: Format, taken: set[str]) -> _Reading | None:
+    """What the files of one format hold; None where there are none, or another format has taken them."""
+    tree = documents.tree
+    index = read_index(documents, kind)
+    weights = choose_weights(tree, kind, index)
+    if not weights or not taken.isdisjoint(weights):
+        return None
+    contents = {file: kind.read(tree, file) for file in weights}
+    tensors = _collect(contents.values())
+    layouts = _lay_out(tree, contents.values())
+    if not taken.isdisjoint(layouts):
+        raise CheckpointError(
+            "shared-file", "refers to a file of another format", fix="ask its author", where=weights[0]
         )
-    raise UnknownFormatError(
-        "unknown-format", "holds no weights in a format that attest reads", fix="give safetensors files", where=where
-    )
+    findings = (*compare_with_index(tensors, index), *_describe_contents(contents))
+    return _Reading(format=kind.id, contents=contents, tensors=tensors, layouts=layouts, findings=findings)
 
 
 def _collect(contents: Iterable[Contents]) -> tuple[Tensor, ...]:
@@ -182,34 +230,37 @@ def _collect(contents: Iterable[Contents]) -> tuple[Tensor, ...]:
 
 
 def _lay_out(tree: Tree, contents: Iterable[Contents]) -> dict[str, Layout]:
-    """Tensors and parsed ranges by file; no two tensors share a part of their bytes."""
+    """Tensors and parsed ranges by file; no two share a part of their bytes."""
     tensors: dict[str, list[Tensor]] = defaultdict(list)
-    parsed: dict[str, dict[int, tuple[bytes, ...]]] = defaultdict(dict)
+    parsed: dict[str, list[ParsedRange]] = defaultdict(list)
     for one in contents:
         for tensor in one.tensors:
             tensors[tensor.file].append(tensor)
         for piece in one.parsed:
-            parsed[piece.file][piece.begin] = piece.chunks
-    for file, held in tensors.items():
-        held.sort(key=lambda tensor: (tensor.begin, tensor.end, tensor.name))
-        _check_places(held, file=file, size=tree.sizes[file])
-    return {file: Layout(tensors=tuple(tensors[file]), parsed=parsed[file]) for file in sorted({*tensors, *parsed})}
+            parsed[piece.file].append(piece)
+    layouts = {}
+    for file in sorted({*tensors, *parsed}):
+        held = sorted(tensors[file], key=lambda tensor: (tensor.begin, tensor.end, tensor.name))
+        read = sorted(parsed[file], key=lambda piece: piece.begin)
+        _check_places((*held, *read), file=file, size=tree.sizes[file])
+        layouts[file] = Layout(tensors=tuple(held), parsed=tuple(read))
+    return layouts
 
 
-def _check_places(tensors: Sequence[Tensor], *, file: str, size: int) -> None:
-    before: Tensor | None = None
-    for tensor in tensors:
-        if tensor.end > size:
-            problem = ("truncated-file", f"{tensor.name!r} ends at byte {tensor.end}, the file has only {size}")
-        elif before and tensor.begin < before.end and not _is_same(tensor, before):
-            problem = ("overlapping-tensors", f"{tensor.name!r} begins at byte {tensor.begin}, inside of another")
-        else:
-            before = tensor
-            continue
-        raise CheckpointError(*problem, fix="download the file again, or ask its author", where=file)
+def _check_places(places: Iterable[Tensor | ParsedRange], *, file: str, size: int) -> None:
+    before: Tensor | ParsedRange | None = None
+    for one in sorted(places, key=lambda one: (one.begin, one.end)):
+        name = repr(one.name) if isinstance(one, Tensor) else "its description"
+        if one.end > size:
+            refuse("truncated-file", f"{name} ends at byte {one.end}, the file has only {size}", file)
+        if before and one.begin < before.end and not _is_same(one, before):
+            refuse("overlapping-tensors", f"{name} begins at byte {one.begin}, inside of another", file)
+        before = one
 
 
-def _is_same(one: Tensor, other: Tensor) -> bool:
+def _is_same(one: Tensor | ParsedRange, other: Tensor | ParsedRange) -> bool:
+    if isinstance(one, ParsedRange) or isinstance(other, ParsedRange):
+        return False
     return (one.begin, one.end, one.dtype, one.shape) == (other.begin, other.end, other.dtype, other.shape)
 
 
@@ -220,11 +271,11 @@ def _describe_contents(contents: Mapping[str, Contents]) -> Iterator[Finding]:
             yield Finding(code="file-metadata", path=file, line=None, text=f"{key}: {value}"[:500])
 
 
-def _judge_other_files(files: Iterator[str]) -> Iterator[Finding]:
+def _judge_other_files(tree: Tree, files: Iterable[str]) -> Iterator[Finding]:
     for file in files:
-        if file.lower().endswith(_CAN_RUN_CODE):
-            text = "its readers can run code; it was hashed and not opened"
-            yield Finding(code="unsafe-file", path=file, line=None, text=text)
+        text = describe_unread(tree, file)
+        if text is not None:
+            yield Finding(code="unsafe-file", path=file, line=None, text=text[:500])
         elif file.lower().endswith((".safetensors", ".gguf", ".onnx")):
             text = "was hashed; its tensors were not measured beside the main weights"
             yield Finding(code="weights-not-measured", path=file, line=None, text=text)

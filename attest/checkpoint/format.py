@@ -27,20 +27,29 @@ class ParsedRange:
     file : str
         POSIX path relative to the checkpoint.
     begin : int
-        Offset of the first byte: 0, or the end of a tensor.
+        Offset of the first byte.
+    size : int
+        Number of bytes, at least 1; none of them is a tensor's or of another range.
     chunks : tuple of bytes
-        SHA-256 of all bytes up to the next tensor or the end of the file, cut every ``CHUNK_SIZE``.
+        SHA-256 of these bytes, cut every ``CHUNK_SIZE``.
     """
 
     file: str
     begin: int
+    size: int
     chunks: tuple[bytes, ...]
 
     @staticmethod
     def of(file: str, begin: int, data: bytes) -> ParsedRange:
         """Range that holds ``data``."""
         chunks = (data[start : start + CHUNK_SIZE] for start in range(0, len(data), CHUNK_SIZE))
-        return ParsedRange(file=file, begin=begin, chunks=tuple(hashlib.sha256(chunk).digest() for chunk in chunks))
+        digests = tuple(hashlib.sha256(chunk).digest() for chunk in chunks)
+        return ParsedRange(file=file, begin=begin, size=len(data), chunks=digests)
+
+    @property
+    def end(self) -> int:
+        """Offset behind the last byte."""
+        return self.begin + self.size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +62,8 @@ class Contents:
         Two share no bytes, or all, and then dtype and shape too.
     metadata : mapping of str to str
         As the file claims.
+    config : mapping of str to int
+        What the file claims of the network, in the words of ``config.json``; taken where there is no such file.
     parsed : tuple of ParsedRange
     findings : tuple of Finding
         What a reader of the evidence should know.
@@ -60,6 +71,7 @@ class Contents:
 
     tensors: tuple[Tensor, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, int] = field(default_factory=dict)
     parsed: tuple[ParsedRange, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -80,6 +92,10 @@ class Format:
         End of the name of the index of a sharded checkpoint, a JSON object with ``weight_map``.
     read : callable
         Contents of one file, given the tree and the file's path.
+    magic : bytes
+        What a file of such a name begins with; one that does not is of another format.
+    companions : tuple of str
+        Lower-case beginnings of the names of files that programs write beside the weights, with the same suffixes.
     """
 
     id: str
@@ -87,3 +103,5 @@ class Format:
     one_file: str | None
     index: str | None
     read: Callable[[Tree, str], Contents]
+    magic: bytes = b""
+    companions: tuple[str, ...] = ()

@@ -93,8 +93,18 @@ def choose_weights(tree: Tree, kind: Format, index: Mapping[str, str] | None) ->
         return [kind.one_file]
     if index is not None:
         return sorted(set(index.values()))
-    every = [file for file in tree.sizes if file.lower().endswith(kind.suffixes)]
+    every = [file for file in tree.sizes if _may_hold_weights(tree, kind, file)]
     return [file for file in every if "/" not in file] or every
+
+
+def _may_hold_weights(tree: Tree, kind: Format, file: str) -> bool:
+    name = file.lower().rpartition("/")[2]
+    if not name.endswith(kind.suffixes) or (name.startswith(kind.companions) and len(tree.files) > 1):
+        return False
+    if not kind.magic:
+        return True
+    with tree.open(file) as stream:
+        return stream.read(len(kind.magic)) == kind.magic
 
 
 def compare_with_index(tensors: tuple[Tensor, ...], index: Mapping[str, str] | None) -> list[Finding]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from attest.errors import CheckpointError
 from attest.terminal import visible
 
-__all__ = ["BITS", "DTYPE_BITS", "MAX_NAME", "Tensor", "check_tensor_name"]
+__all__ = ["BITS", "BLOCKS", "DTYPE_BITS", "DTYPE_PATTERN", "MAX_NAME", "Tensor", "check_tensor_name", "item_type"]
 
 MAX_NAME = 1024
 """Longest name of a tensor in characters."""
@@ -48,6 +48,18 @@ BITS: Mapping[str, str] = {
 }  # fmt: skip
 """NumPy dtype that holds a value's bits; BF16 and the 8-bit floats have none of their own and come as codes."""
 
+BLOCKS: Mapping[str, tuple[int, int]] = {
+    "Q4_0": (32, 18), "Q4_1": (32, 20), "Q5_0": (32, 22), "Q5_1": (32, 24), "Q8_0": (32, 34), "Q8_1": (32, 40),
+    "Q2_K": (256, 84), "Q3_K": (256, 110), "Q4_K": (256, 144), "Q5_K": (256, 176), "Q6_K": (256, 210),
+    "Q8_K": (256, 292), "IQ2_XXS": (256, 66), "IQ2_XS": (256, 74), "IQ3_XXS": (256, 98), "IQ1_S": (256, 50),
+    "IQ4_NL": (32, 18), "IQ3_S": (256, 110), "IQ2_S": (256, 82), "IQ4_XS": (256, 136), "IQ1_M": (256, 56),
+    "TQ1_0": (256, 54), "TQ2_0": (256, 66), "MXFP4": (32, 17), "NVFP4": (64, 36), "Q1_0": (128, 18),
+}  # fmt: skip
+"""Values and bytes of one block of a quantized dtype, spelled as in ggml; the last dimension is cut into blocks."""
+
+DTYPE_PATTERN = f"^({'|'.join((*DTYPE_BITS, *BLOCKS))}|(GGML|ONNX)_[0-9]{{1,10}})$"
+"""All dtypes; the last two are types by their number in that format, whose values are not known and only digested."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tensor:
@@ -58,7 +70,7 @@ class Tensor:
     name : str
         As in the file; printable, not empty, at most 1,024 characters.
     dtype : str
-        Spelled as in safetensors.
+        Spelled as in safetensors, or as in ggml where it is quantized.
     shape : tuple of int
         Row-major; empty for a scalar.
     file : str
@@ -78,6 +90,11 @@ class Tensor:
     def size(self) -> int:
         """Number of values."""
         return math.prod(self.shape)
+
+
+def item_type(dtype: str) -> str | None:
+    """NumPy dtype of what accumulators see of a tensor: values, or whole blocks of values; None where they see nothing."""
+    return f"V{BLOCKS[dtype][1]}" if dtype in BLOCKS else BITS.get(dtype)
 
 
 def check_tensor_name(name: str, *, file: str) -> None:

@@ -10,21 +10,36 @@ from functools import partial
 
 from attest.architecture import PlacedTensor
 from attest.document import decimal
-from attest.evidence import Moments
+from attest.evidence import Moments, Quantization
 from attest.fingerprint.fingerprint import Makers
-from attest.sweep import ExactAccumulator, ExactSums
+from attest.sweep import (
+    ExactAccumulator,
+    ExactSums,
+    QuantizedAccumulator,
+    QuantizedSums,
+    Scales,
+    ScalesAccumulator,
+)
 
-__all__ = ["MOMENTS_ID", "collect_exact", "describe"]
+__all__ = ["MOMENTS_ID", "collect_exact", "collect_scales", "describe", "describe_quantization"]
 
 MOMENTS_ID = "moments/v1"
 
 
 def collect_exact(placed: PlacedTensor) -> Makers:
-    """Exact sums, where the dtype allows them."""
+    """Exact sums, where the dtype allows them; of a quantized tensor those of the values that it stands for."""
     dtype = placed.tensor.dtype
-    if dtype not in ExactAccumulator.DTYPES:
-        return {}
-    return {"exact": partial(ExactAccumulator, dtype)}
+    if dtype in ExactAccumulator.DTYPES:
+        return {"exact": partial(ExactAccumulator, dtype)}
+    if dtype in QuantizedAccumulator.DTYPES:
+        return {"exact": partial(QuantizedAccumulator, dtype)}
+    return {}
+
+
+def collect_scales(placed: PlacedTensor) -> Makers:
+    """Scales of the blocks of a quantized tensor, where they are known."""
+    dtype = placed.tensor.dtype
+    return {"scales": partial(ScalesAccumulator, dtype)} if dtype in ScalesAccumulator.DTYPES else {}
 
 
 def describe(sums: ExactSums) -> Moments:
@@ -48,6 +63,15 @@ def describe(sums: ExactSums) -> Moments:
         infinities=sums.infinities,
         quantiles=None if sums.quantiles is None else tuple(decimal(value) for value in sums.quantiles),
         distinct=sums.distinct,
+    )
+
+
+def describe_quantization(scales: Scales, sums: ExactSums | None) -> Quantization:
+    """Codes, scales and minima of a quantized tensor."""
+    return Quantization(
+        codes=sums.codes if isinstance(sums, QuantizedSums) else None,
+        scales=describe(scales.scales),
+        minima=None if scales.minima is None else describe(scales.minima),
     )
 
 

@@ -43,6 +43,17 @@ def test_the_same_machine_twice_gives_the_same_bytes(bert: Path, measured: Activ
 
 
 @pytest.mark.torch
+def test_the_same_weights_as_torch_saves_them_give_the_same_numbers(qwen2: Path, tmp_path: Path):
+    import torch  # noqa: PLC0415 - heavy
+    from safetensors.torch import load_file  # noqa: PLC0415 - it imports torch
+
+    torch.save(load_file(qwen2 / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_bytes((qwen2 / "config.json").read_bytes())
+    found, expected = (measure_activations(folder, "random-tokens") for folder in (tmp_path, qwen2))
+    assert (found.summary.table, found.detail) == (expected.summary.table, expected.detail)
+
+
+@pytest.mark.torch
 def test_the_numbers_are_those_of_the_definition(bert: Path, measured: Activations):
     import torch  # noqa: PLC0415 - heavy, here and below
     from transformers import BertModel  # noqa: PLC0415

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch_files import archive, ordered, rebuilt, storage
 
 from attest.activation import staging
 from attest.activation.staging import floating_values, stage, stage_tokenizer
@@ -60,6 +61,35 @@ def test_shards_get_names_and_an_index_of_our_own(tmp_path: Path):
     index = json.loads((target / "model.safetensors.index.json").read_text())
     assert index["weight_map"] == {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
     assert (target / index["weight_map"]["b"]).resolve() == (folder / "b.safetensors").resolve()
+
+
+def torch_checkpoint(folder: Path, names: list[str], rows: int = 4) -> Path:
+    """Tensors of four columns that share one storage."""
+    folder.mkdir()
+    tensor = rebuilt(storage("FloatStorage", "0", 4 * rows), (rows, 4))
+    data = np.arange(4 * rows, dtype=np.float32).tobytes()
+    (folder / "pytorch_model.bin").write_bytes(archive(ordered(dict.fromkeys(names, tensor)), {"0": data}))
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    return folder
+
+
+def test_another_format_is_written_as_safetensors(tmp_path: Path):
+    checkpoint = open_checkpoint(torch_checkpoint(tmp_path / "checkpoint", ["a.weight", "b.weight"]))
+    target = tmp_path / "target"
+    target.mkdir()
+    assert stage(checkpoint, target) == ()
+    assert sorted(path.name for path in target.iterdir()) == ["config.json", "model.safetensors"]
+    assert not (target / "model.safetensors").is_symlink()
+    (target / "config.json").unlink()
+    staged = open_checkpoint(target)
+    assert [tensor.name for tensor in staged.tensors] == ["a.weight", "b.weight"]
+    for tensor in staged.tensors:
+        assert staged.read_bits(tensor).tolist() == np.arange(16).reshape(4, 4).tolist()
+
+
+def test_many_names_for_the_same_values_do_not_fill_the_disk(tmp_path: Path):
+    folder = torch_checkpoint(tmp_path / "checkpoint", [f"{number}" for number in range(100)], rows=10_000)
+    assert refusal(folder, tmp_path / "target").code == "too-many-aliases"
 
 
 def test_what_points_elsewhere_is_dropped_and_code_is_reported(tmp_path: Path):

@@ -190,7 +190,7 @@ def check_tensors(checkpoint: Checkpoint, found: Sweep, chunk_size: int) -> None
     chunks = next(file.chunks for file in found.files if file.path == "model.safetensors")
     layout = checkpoint.layouts["model.safetensors"]
     first = layout.tensors[0].begin
-    assert [chunk.tensor for chunk in chunks if chunk.begin < first] == [None] * len(layout.parsed[0])
+    assert [chunk.tensor for chunk in chunks if chunk.begin < first] == [None] * len(layout.parsed[0].chunks)
     for tensor in checkpoint.tensors:
         own = [chunk for chunk in chunks if chunk.tensor == tensor.name]
         assert [chunk.begin for chunk in own] == list(range(tensor.begin, tensor.end, chunk_size))

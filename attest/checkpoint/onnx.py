@@ -1,0 +1,315 @@
+"""ONNX: initializers, in the file itself or in files beside it; the graph is passed by, and nothing is built or run.
+
+A model is a protocol buffer without a header, so it is walked field by field; where the values of an initializer lie
+in one piece, that piece is the tensor. A field that must occur once and does not is refused: readers merge the two or
+take the last.
+
+References
+----------
+ONNX, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto (ModelProto, GraphProto, TensorProto), and
+docs/ExternalData.md; Protocol Buffers, "Encoding".
+"""
+
+from __future__ import annotations
+
+import math
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final
+
+from attest.checkpoint.cursor import Cursor, refuse
+from attest.checkpoint.format import Contents, Format
+from attest.checkpoint.tensor import DTYPE_BITS, Tensor, check_tensor_name
+from attest.checkpoint.tree import Tree
+from attest.finding import Finding
+
+__all__ = ["ONNX", "read_onnx"]
+
+_TYPES = {
+    1: "F32", 2: "U8", 3: "I8", 4: "U16", 5: "I16", 6: "I32", 7: "I64", 9: "BOOL", 10: "F16", 11: "F64", 12: "U32",
+    13: "U64", 14: "C64", 16: "BF16", 17: "F8_E4M3", 18: "F8_E4M3FNUZ", 19: "F8_E5M2", 20: "F8_E5M2FNUZ", 23: "F4",
+    24: "F8_E8M0",
+}  # fmt: skip
+"""TensorProto.DataType; the others have bits that no statistic reads."""
+
+_STRINGS: Final = 8
+_CLAIMS = {2: "producer_name", 3: "producer_version", 4: "domain", 6: "doc_string"}
+"""Fields of ModelProto that say what the model is."""
+
+_PACKED = {4: ("F32", "C64"), 9: (), 10: ("F64", "ONNX_15")}
+"""Fields of TensorProto that hold values in one little-endian piece, and the dtypes each is for; any where empty."""
+
+_NOT_IN_ONE_PIECE = frozenset({5, 6, 7, 11})
+"""Fields of TensorProto that hold values as strings or as integers of varying length."""
+
+_MAX_FIELDS = 1_000_000
+_MAX_TEXT = 4096
+_MAX_DIMENSIONS = 32
+_SIZE_LIMIT = 2**53
+_LARGE_NODE = 65536
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Field:
+    """One field of a message: its number, and its value, or the bytes it takes from here."""
+
+    number: int
+    wire: int
+    value: int
+
+
+@dataclass(kw_only=True, slots=True)
+class _Initializer:
+    """What was seen of a TensorProto so far; ``values`` is the number of the field that holds them, and their place."""
+
+    seen: set[int] = field(default_factory=set)
+    shape: list[int] = field(default_factory=list)
+    kind: int = 0
+    name: str = ""
+    values: tuple[int, int, int] | None = None
+    external: dict[str, str] = field(default_factory=dict)
+    is_external: bool = False
+    elsewhere: bool = False
+
+
+class _Walk:
+    """Walks the messages of one file, never more than ``_MAX_FIELDS`` fields."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self._fields = 0
+
+    def fields(self, size: int) -> Iterator[_Field]:
+        """Fields of a message of ``size`` bytes that begins here; what the caller leaves of one is passed by."""
+        cursor = self.cursor
+        end = cursor.position + size
+        while cursor.position < end:
+            self._fields += 1
+            if self._fields > _MAX_FIELDS:
+                refuse("header-too-long", f"holds more than {_MAX_FIELDS} fields", cursor.file)
+            key = self.varint()
+            wire, number = key & 7, key >> 3
+            value = self.varint() if wire in {0, 2} else {1: 8, 5: 4}.get(wire, -1)
+            if not 0 < number < 2**29 or value < 0:
+                refuse("not-onnx", f"byte {cursor.position} begins no field of a message", cursor.file)
+            after = cursor.position + (value if wire else 0)
+            if after > end:
+                refuse("truncated-file", f"a field at byte {cursor.position} is longer than what holds it", cursor.file)
+            yield _Field(number=number, wire=wire, value=value)
+            if cursor.position > after:
+                refuse("not-onnx", f"a value goes on behind byte {after}, the end of its field", cursor.file)
+            cursor.pass_by(after - cursor.position)
+
+    def varint(self) -> int:
+        """The next integer of varying length, at most 64 bits."""
+        value = 0
+        for shift in range(0, 70, 7):
+            byte = self.cursor.integer(1)
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+        else:
+            refuse("not-onnx", f"an integer before byte {self.cursor.position} has no end", self.cursor.file)
+        return value & 0xFFFFFFFFFFFFFFFF
+
+    def text(self, one: _Field) -> str:
+        """The beginning of a string field."""
+        if one.wire != 2:
+            refuse("not-onnx", f"the field {one.number} should be a string", self.cursor.file)
+        return self.cursor.read(min(one.value, 4 * _MAX_TEXT)).decode(errors="replace")[:_MAX_TEXT]
+
+    def pair(self, size: int) -> tuple[str, str]:
+        """Key and value of a StringStringEntryProto."""
+        texts = {1: "", 2: ""}
+        for one in self.fields(size):
+            if one.number in texts:
+                texts[one.number] = self.text(one)
+        return texts[1], texts[2]
+
+
+class _Reader:
+    """Collects initializers, claims and findings of one file."""
+
+    def __init__(self, walk: _Walk, sizes: Mapping[str, int]) -> None:
+        self._walk = walk
+        self._cursor = walk.cursor
+        self._file = walk.cursor.file
+        self._sizes = sizes
+        self.tensors: list[Tensor] = []
+        self.metadata: dict[str, str] = {}
+        self.findings: list[Finding] = []
+
+    def model(self) -> None:
+        """Read a ModelProto."""
+        graphs = 0
+        for one in self._walk.fields(self._cursor.size):
+            if one.number in _CLAIMS:
+                self._claim(_CLAIMS[one.number], self._walk.text(one))
+            elif one.number == 14 and one.wire == 2:
+                self._claim(*self._walk.pair(one.value))
+            elif one.number == 7 and one.wire == 2:
+                graphs += 1
+                if graphs > 1:
+                    refuse("duplicate-field", "holds two graphs", self._file)
+                self._graph(one.value)
+        if not graphs:
+            refuse("not-onnx", "holds no graph", self._file)
+
+    def _claim(self, key: str, value: str) -> None:
+        if key in self.metadata:
+            refuse("duplicate-key", f"says {key[:200]!r} of itself twice", self._file)
+        self.metadata[key] = value
+
+    def _graph(self, size: int) -> None:
+        for one in self._walk.fields(size):
+            if one.wire == 2 and one.number == 5:
+                self._initializer(one.value)
+            elif one.number == 15:
+                text = "a sparse initializer was hashed; its values were not measured"
+                self.findings.append(Finding(code="tensor-not-read", path=self._file, line=None, text=text))
+            elif one.number == 1 and one.value > _LARGE_NODE:
+                text = f"a node of {one.value} bytes was hashed; constants in it were not measured"
+                self.findings.append(Finding(code="tensor-not-read", path=self._file, line=None, text=text))
+
+    def _initializer(self, size: int) -> None:
+        found = _Initializer()
+        for one in self._walk.fields(size):
+            self._part(found, one)
+        check_tensor_name(found.name, file=self._file)
+        if len(found.shape) > _MAX_DIMENSIONS or math.prod(max(one, 1) for one in found.shape) >= _SIZE_LIMIT:
+            refuse("bad-shape", f"the sizes of {found.name!r} are too many or too large", self._file)
+        if found.is_external and (found.values or found.elsewhere):
+            refuse("duplicate-field", f"{found.name!r} has values here and in another file", self._file)
+        if found.elsewhere and found.values:
+            refuse("duplicate-field", f"{found.name!r} has values in two fields", self._file)
+        if found.kind == _STRINGS or found.elsewhere:
+            text = f"{found.name}: its values do not lie in one piece; they were hashed and not measured"
+            self.findings.append(Finding(code="tensor-not-read", path=self._file, line=None, text=text[:500]))
+        else:
+            self._place(found)
+
+    def _part(self, found: _Initializer, one: _Field) -> None:
+        """Take one field of a TensorProto."""
+        if one.number in {2, 8, 14, *_PACKED}:
+            if one.number in found.seen:
+                refuse("duplicate-field", f"an initializer has the field {one.number} twice", self._file)
+            found.seen.add(one.number)
+        if one.number == 1:
+            self._sizes_of_shape(found.shape, one)
+        elif one.number == 2:
+            found.kind = one.value
+        elif one.number == 3:
+            refuse("bad-shape", "an initializer is cut into segments", self._file)
+        elif one.number == 8:
+            found.name = self._walk.text(one)
+        elif one.number == 14:
+            found.is_external = one.value == 1
+        elif one.number == 13 and one.wire == 2:
+            key, value = self._walk.pair(one.value)
+            if key in found.external:
+                refuse("duplicate-key", f"an initializer has the key {key[:200]!r} twice", self._file)
+            found.external[key] = value
+        else:
+            self._values(found, one)
+
+    def _values(self, found: _Initializer, one: _Field) -> None:
+        """Take a field of values, or none."""
+        if one.number in _PACKED and one.wire == 2:
+            if found.values:
+                refuse("duplicate-field", "an initializer has values in two fields", self._file)
+            found.values = (one.number, self._cursor.position, one.value)
+            self._cursor.skip(one.value)
+        elif one.number in _NOT_IN_ONE_PIECE or one.number in _PACKED:
+            found.elsewhere = True
+
+    def _sizes_of_shape(self, shape: list[int], one: _Field) -> None:
+        end = self._cursor.position + (one.value if one.wire == 2 else 0)
+        sizes = [one.value] if one.wire == 0 else []
+        while self._cursor.position < end and len(shape) + len(sizes) <= _MAX_DIMENSIONS:
+            sizes.append(self._walk.varint())
+        shape.extend(sizes)
+        if any(size >= _SIZE_LIMIT for size in shape):
+            refuse("bad-shape", "a size of an initializer is negative or beyond 2**53", self._file)
+
+    def _place(self, found: _Initializer) -> None:
+        """Add the tensor where its values lie in one piece."""
+        if not found.kind:
+            refuse("unknown-dtype", f"{found.name!r} has no dtype", self._file)
+        dtype = _TYPES.get(found.kind, f"ONNX_{found.kind}")
+        if dtype not in DTYPE_BITS and found.kind >= 2**31:
+            refuse("unknown-dtype", f"the dtype of {found.name!r} is negative or beyond 2**31", self._file)
+        needed = (math.prod(found.shape) * DTYPE_BITS[dtype] + 7) // 8 if dtype in DTYPE_BITS else None
+        number, begin, size = found.values or (0, self._cursor.position, 0)
+        file = self._file
+        if found.is_external:
+            file, begin, size = self._external(found, needed)
+        elif not found.values:
+            self._cursor.skip(0)
+        if number and _PACKED[number] and dtype not in _PACKED[number]:
+            refuse("unknown-dtype", f"the values of {found.name!r} are in a field for another dtype", file)
+        if needed is not None and size != needed:
+            refuse("size-mismatch", f"{found.name!r} has {size} bytes where dtype and shape need {needed}", file)
+        self.tensors.append(
+            Tensor(name=found.name, dtype=dtype, shape=tuple(found.shape), file=file, begin=begin, end=begin + size)
+        )
+
+    def _external(self, found: _Initializer, needed: int | None) -> tuple[str, int, int]:
+        """File, first byte and size of values that lie in another file of the checkpoint."""
+        location = found.external.get("location", "")
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(self._file), location))
+        if file not in self._sizes or file == self._file or ".." in location.split("/"):
+            refuse("missing-shard", f"names the file {location[:200]!r}, which is not there", self._file, "add it")
+        numbers = [found.external.get(key, default) for key, default in (("offset", "0"), ("length", ""))]
+        if not all(text.isascii() and (text.isdigit() or not text) and len(text) < 17 for text in numbers):
+            refuse("bad-offsets", f"offset or length of {found.name!r} is no size", self._file)
+        begin = int(numbers[0] or 0)
+        rest = self._sizes[file] - begin
+        size = int(numbers[1]) if numbers[1] else rest if needed is None else needed
+        if begin < 0 or size > rest:
+            refuse("truncated-file", f"{found.name!r} ends at byte {begin + size}, beyond the end", file)
+        return file, begin, size
+
+
+def read_onnx(stream: BinaryIO, *, file: str, size: int, sizes: Mapping[str, int]) -> Contents:
+    """Initializers of an open ONNX file.
+
+    Parameters
+    ----------
+    stream : binary file
+        At its beginning.
+    file : str
+        Path for errors and for the tensors.
+    size : int
+        Bytes in the file.
+    sizes : mapping of str to int
+        Size in bytes of every file of the checkpoint; external data may lie in these alone.
+
+    Raises
+    ------
+    CheckpointError
+        The file is no ONNX model, is truncated, says something twice that it must say once, or lies about shapes,
+        sizes or places.
+
+    Notes
+    -----
+    Not measured, with a finding: strings, sparse initializers, values that are written as integers of varying
+    length, and constants inside large nodes. Names are kept as they are; exporters make up many of them.
+    """
+    cursor = Cursor(stream, file=file, size=size)
+    reader = _Reader(_Walk(cursor), sizes)
+    reader.model()
+    return Contents(
+        tensors=tuple(reader.tensors),
+        metadata=reader.metadata,
+        parsed=cursor.parsed(),
+        findings=tuple(reader.findings),
+    )
+
+
+def _read(tree: Tree, file: str) -> Contents:
+    with tree.open(file) as stream:
+        return read_onnx(stream, file=file, size=tree.sizes[file], sizes=tree.sizes)
+
+
+ONNX = Format(id="onnx", suffixes=(".onnx",), one_file="model.onnx", index=None, read=_read)
