@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import accumulate
-from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, TypeAlias
 
-from attest.checkpoint.tree import Tree, TreeFile, open_file, read_tree
+from attest.checkpoint.source import Location, open_tree
+from attest.checkpoint.tree import Tree, TreeFile
 from attest.digest import tree_digest
 from attest.document import record
 from attest.errors import CheckpointError
@@ -171,7 +171,7 @@ def _is_plain(path: str) -> bool:
 
 def cover(
     summary: CheckpointSummary,
-    checkpoint: Path,
+    checkpoint: Location,
     chunks: ChunkList | None,
     *,
     progress: Progress = lambda _done, _total: None,
@@ -182,8 +182,8 @@ def cover(
     ----------
     summary : CheckpointSummary
         The predicate's files; their tree digest must agree with them.
-    checkpoint : Path
-        Folder, or the one file.
+    checkpoint : Path or str
+        Folder, the one file, or a URI.
     chunks : ChunkList or None
         Chunk digests that are bound by the statement; None where they cannot be trusted.
     progress : callable
@@ -199,12 +199,12 @@ def cover(
     A file of another size is not hashed: its size tells. Only a file that differs is read a second time, chunk by
     chunk.
     """
-    tree = read_tree(checkpoint)
+    tree = open_tree(checkpoint)
     listed = {file.path: file for file in summary.files}
     named = [file for file in tree.files if file.path in listed]
     others = [file for file in tree.files if file.path not in listed]
     same_size = [file for file in named if file.size == listed[file.path].size]
-    digests, unreadable = _hash_files(tree.root, same_size, progress)
+    digests, unreadable = _hash_files(tree, same_size, progress)
     covered = [file for file in same_size if digests.get(file.path) == listed[file.path].sha256]
     is_whole_list = summary.file_count == len(listed)
     if not is_whole_list and _rest_holds(summary, tree, others, digests, progress):
@@ -222,7 +222,7 @@ def cover(
         extra=tuple(file.path for file in others) if is_whole_list else (),
         unlisted=0 if is_whole_list else len(others),
         differing=tuple(
-            _locate(tree.root, file, listed[file.path].size, chunks_of.get(file.path, ()))
+            _locate(tree, file, listed[file.path].size, chunks_of.get(file.path, ()))
             for file in named
             if file.path not in settled
         ),
@@ -231,7 +231,7 @@ def cover(
     )
 
 
-def digest_tree(checkpoint: Path, *, progress: Progress = lambda _done, _total: None) -> str:
+def digest_tree(checkpoint: Location, *, progress: Progress = lambda _done, _total: None) -> str:
     """Tree digest of a checkpoint, every byte of it read.
 
     Raises
@@ -239,15 +239,15 @@ def digest_tree(checkpoint: Path, *, progress: Progress = lambda _done, _total: 
     CheckpointError
         A file cannot be read, or the folder cannot be read as a checkpoint.
     """
-    tree = read_tree(checkpoint)
-    digests, unreadable = _hash_files(tree.root, tree.files, progress)
+    tree = open_tree(checkpoint)
+    digests, unreadable = _hash_files(tree, tree.files, progress)
     for error in unreadable.values():
         raise error
     return tree_digest((file.path, file.size, digests[file.path]) for file in tree.files)
 
 
 def _hash_files(
-    root: Path, files: Sequence[TreeFile], progress: Progress
+    tree: Tree, files: Sequence[TreeFile], progress: Progress
 ) -> tuple[dict[str, str], dict[str, CheckpointError]]:
     """SHA-256 of each file, and the errors of those that could not be read; one thread a file."""
     total, done, lock = sum(file.size for file in files), 0, Lock()
@@ -260,7 +260,7 @@ def _hash_files(
 
     def digest(file: TreeFile) -> str | CheckpointError:
         try:
-            with open_file(root, file.path) as stream:
+            with tree.open(file.path) as stream:
                 return _digest(stream, sys.maxsize, advance)
         except CheckpointError as error:
             return error
@@ -293,20 +293,20 @@ def _rest_holds(
     """Whether all files together have the named tree digest, where the statement lists only some of them."""
     if sum(file.size for file in tree.files) != summary.bytes:
         return False
-    digests = {**listed, **_hash_files(tree.root, others, progress)[0]}
+    digests = {**listed, **_hash_files(tree, others, progress)[0]}
     return len(digests) == len(tree.files) and summary.tree_digest == tree_digest(
         (file.path, file.size, digests[file.path]) for file in tree.files
     )
 
 
-def _locate(root: Path, file: TreeFile, size_named: int, chunks: Sequence[Chunk]) -> DifferingFile:
+def _locate(tree: Tree, file: TreeFile, size_named: int, chunks: Sequence[Chunk]) -> DifferingFile:
     """Where a file differs, read again chunk by chunk."""
     ends = list(accumulate((chunk.size for chunk in chunks), initial=0))
     begins = [chunk.begin for chunk in chunks]
     differing = None
     if begins == ends[:-1] and ends[-1] == size_named and all(chunk.size >= 0 for chunk in chunks):
         with suppress(CheckpointError, OSError):
-            differing = _differing_chunks(root, file.path, chunks)
+            differing = _differing_chunks(tree, file.path, chunks)
     return DifferingFile(
         path=file.path,
         size_named=size_named,
@@ -316,9 +316,9 @@ def _locate(root: Path, file: TreeFile, size_named: int, chunks: Sequence[Chunk]
     )
 
 
-def _differing_chunks(root: Path, path: str, chunks: Sequence[Chunk]) -> list[DifferingChunk]:
+def _differing_chunks(tree: Tree, path: str, chunks: Sequence[Chunk]) -> list[DifferingChunk]:
     differing = []
-    with open_file(root, path) as stream:
+    with tree.open(path) as stream:
         for index, chunk in enumerate(chunks):
             if _digest(stream, chunk.size, lambda _size: None) != chunk.sha256:
                 end = chunk.begin + chunk.size

@@ -8,7 +8,9 @@ files that the statement names by digest, and after signing ``statement.sigstore
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from attest.document import Count, Timestamp, record
 from attest.finding import Finding
@@ -31,6 +33,8 @@ __all__ = [
     "FingerprintSummary",
     "LicenseSummary",
     "Moments",
+    "Quantization",
+    "RemoteSource",
     "Table",
     "TensorList",
     "TensorRow",
@@ -65,11 +69,29 @@ class Detail:
 
 @record
 class File:
-    """One file of the checkpoint: POSIX path, size in bytes, SHA-256 of the whole."""
+    """One file of the checkpoint: POSIX path, size in bytes, SHA-256 of the whole.
+
+    ``sha256`` was computed over every byte; ``basis`` is ``resumed`` where that was done by an earlier run that was
+    interrupted. ``server_sha256`` is what the server names, a claim; null where it names none.
+    """
 
     path: str
     size: Count
     sha256: Sha256
+    basis: Literal["computed", "resumed"]
+    server_sha256: Sha256 | None
+
+
+@record
+class RemoteSource:
+    """Where a checkpoint was read from, if not from this machine.
+
+    ``revision`` is what was asked for, ``commit`` what the server resolved it to; null where there is none.
+    """
+
+    uri: str
+    revision: str | None
+    commit: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None
 
 
 @record
@@ -77,10 +99,11 @@ class CheckpointSummary:
     """The files that were read, every byte of them.
 
     ``files`` lists all files up to 1,000, beyond that the weight files only; ``file_count`` and ``bytes`` always
-    count all. ``ignored`` names what was left out (version control folders).
+    count all. ``source`` is null for files of the measuring machine. ``ignored`` names what was left out (version control folders).
     """
 
     name: str
+    source: RemoteSource | None
     format: str
     files: tuple[File, ...]
     file_count: Count
@@ -179,7 +202,7 @@ class Environment:
 
 @record
 class Tool:
-    """The program that measured. ``source_sha256`` digests its own Python files."""
+    """The program that measured. ``source_sha256`` digests its own Python files and tables (``.py``, ``.toml``)."""
 
     name: str
     version: str
@@ -257,8 +280,24 @@ class Moments:
 
 
 @record
+class Quantization:
+    """How a quantized tensor is written: its codes and its scales, each counted as it is.
+
+    ``codes`` counts the occurrences of every level, the least first; null for types whose codes are not counted.
+    ``minima`` is null for types without.
+    """
+
+    codes: tuple[Count, ...] | None
+    scales: Moments
+    minima: Moments | None
+
+
+@record
 class TensorRow:
-    """One tensor. ``moments`` is null for dtypes that are digested only, ``multiset`` where they were not counted."""
+    """One tensor. ``moments`` is null for dtypes that are digested only, ``multiset`` where values were not counted.
+
+    ``quantization`` is null for all dtypes but ggml's.
+    """
 
     name: str
     file: str
@@ -272,6 +311,7 @@ class TensorRow:
     expert: int | None
     multiset: Sha256 | None
     moments: Moments | None
+    quantization: Quantization | None
 
 
 @record

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from attest import __version__
-from attest.architecture import Model, place_tensors
+from attest.architecture import Model, place_tensors, read_family_file
 from attest.checkpoint import Checkpoint, Tensor, open_checkpoint
+from attest.checkpoint.agreement import describe_agreement
 from attest.checkpoint.arrays import pack_arrays
-from attest.checkpoint.tree import read_tree
-from attest.digest import sha256, tree_digest
+from attest.checkpoint.source import Location
+from attest.digest import tree_digest
 from attest.document import canonical, dump, timestamp
-from attest.errors import CheckpointError, InputError
+from attest.errors import InputError
 from attest.evidence import (
     CHUNKS_NAME,
     EVIDENCE_TYPE,
@@ -30,25 +28,37 @@ from attest.evidence import (
     CheckpointSummary,
     Chunk,
     ChunkList,
-    Environment,
     Evidence,
     File,
     FileChunks,
     FingerprintSummary,
     LicenseSummary,
+    RemoteSource,
     TensorList,
     TensorRow,
     TensorSummary,
-    Tool,
 )
 from attest.evidence_directory import describe_detail
 from attest.finding import Finding
-from attest.fingerprint import FINGERPRINTS, MOMENTS_ID, Profile, collect_exact, describe
+from attest.fingerprint import (
+    DEEP_FINGERPRINTS,
+    FINGERPRINTS,
+    MOMENTS_ID,
+    Fingerprint,
+    Profile,
+    collect_exact,
+    collect_scales,
+    describe,
+    describe_quantization,
+)
+from attest.journal import Journal, binding
+from attest.program import environment, this_tool
+from attest.provenance import Provenance, check_claims, find_provenance
 from attest.statement import DigestSet, Statement, Subject
-from attest.sweep import Accumulator, ExactSums, Sweep, sweep
+from attest.sweep import Accumulator, ExactSums, Scales, Sweep, sweep
 from attest.terminal import visible
 
-__all__ = ["DOES_NOT_SHOW", "MAX_LISTED_FILES", "Measurement", "environment", "measure", "this_tool"]
+__all__ = ["DOES_NOT_SHOW", "MAX_LISTED_FILES", "Measurement", "measure"]
 
 MAX_LISTED_FILES = 1000
 """Files that a statement lists one by one; beyond that it lists the weight files, and the tree digest binds all."""
@@ -94,13 +104,16 @@ class Measurement:
         return Statement.build(subjects=(*files, tree), predicate_type=EVIDENCE_TYPE, predicate=dump(self.evidence))
 
 
-def measure(
-    path: Path,
+def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
+    location: Location,
     *,
     name: str | None = None,
     repository: Path | None = None,
     prompt_set: str | None = None,
+    architecture: Path | None = None,
     threads: int | None = None,
+    resume: Path | None = None,
+    deep: bool = False,
     command: tuple[str, ...] = (),
     now: datetime | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
@@ -109,16 +122,22 @@ def measure(
 
     Parameters
     ----------
-    path : Path
-        A folder, or a safetensors file.
+    location : Path or str
+        A folder, a file, or a URI.
     name : str, optional
         What the evidence calls the checkpoint; the folder's or file's own name by default. A claim.
     repository : Path, optional
         A folder to scan for licenses and notices.
     prompt_set : str, optional
         Name of a shipped prompt set; runs the model (needs the extra ``torch``).
+    architecture : Path, optional
+        A file of families that name tensors, beside those of attest.
     threads : int, optional
         All cores by default. No measured number depends on it.
+    resume : Path, optional
+        A folder to keep finished files' results in, and to take them from after an interruption.
+    deep : bool
+        Whether to make the fingerprints that cost more, too: ``DEEP_FINGERPRINTS``.
     command : tuple of str
         The command line, recorded as it is.
     now : datetime, optional
@@ -129,30 +148,37 @@ def measure(
     Raises
     ------
     AttestError
-        The checkpoint, the repository or the prompt set cannot be used.
+        The checkpoint, the repository, the prompt set or the file of families cannot be used.
     """
     _check_name(name)
     if prompt_set is not None:
         from attest.activation import load_prompt_set  # noqa: PLC0415 - imported only where it is asked for
 
         load_prompt_set(prompt_set)
-    checkpoint = open_checkpoint(path)
-    model = place_tensors(checkpoint)
+    families = read_family_file(architecture) if architecture else None
+    checkpoint = open_checkpoint(location)
+    model = place_tensors(checkpoint, given=families)
     details: dict[str, bytes] = {}
     licenses = _scan(repository, details)
-    activations, run_findings = _run(path, prompt_set, details)
-    read = _sweep(model, threads, progress)
-    profiles = {one.id: one.profile(model, read.tensors) for one in FINGERPRINTS}
+    activations, run_findings = _run(location, prompt_set, details)
+    provenance = find_provenance(checkpoint)
+    fingerprints = (*FINGERPRINTS, *(make(model) for make in DEEP_FINGERPRINTS if deep))
+    ids = [one.id for one in fingerprints]
+    journal = Journal(resume, binding(model, this_tool(), environment("numba", "numpy"), ids)) if resume else None
+    read = _sweep(model, fingerprints, threads, progress, journal)
+    profiles = {one.id: one.profile(model, read.tensors) for one in fingerprints}
     tensors = _tensor_list(model, read)
     details |= _details(read, tensors, profiles)
-    _check_unchanged(checkpoint, path)
+    checkpoint.tree.check_unchanged()
     evidence = Evidence(
         measured_at=timestamp(now),
         command=command,
         tool=this_tool(),
         environment=environment("numba", "numpy"),
         assurance_level="self-attested",
-        checkpoint=_summarize_checkpoint(checkpoint, read, name=name, run_findings=run_findings),
+        checkpoint=_summarize_checkpoint(
+            checkpoint, read, provenance, name=name, findings=(*model.findings, *run_findings)
+        ),
         architecture=_summarize_architecture(model),
         tensors=_summarize_tensors(model, tensors),
         fingerprints=_summarize_fingerprints(profiles),
@@ -181,14 +207,20 @@ def _check_name(name: str | None) -> None:
         )
 
 
-def _sweep(model: Model, threads: int | None, progress: Callable[[int, int], None]) -> Sweep:
+def _sweep(
+    model: Model,
+    fingerprints: Sequence[Fingerprint],
+    threads: int | None,
+    progress: Callable[[int, int], None],
+    journal: Journal | None,
+) -> Sweep:
     placed = {one.tensor.name: one for one in model.tensors}
     total = sum(file.size for file in model.checkpoint.tree.files)
     done = 0
 
     def accumulators(tensor: Tensor) -> dict[str, Accumulator]:
-        makers = dict(collect_exact(placed[tensor.name]))
-        for fingerprint in FINGERPRINTS:
+        makers = {**collect_exact(placed[tensor.name]), **collect_scales(placed[tensor.name])}
+        for fingerprint in fingerprints:
             makers |= fingerprint.collect(model, placed[tensor.name])
         return {name: make() for name, make in makers.items()}
 
@@ -197,14 +229,16 @@ def _sweep(model: Model, threads: int | None, progress: Callable[[int, int], Non
         done += size
         progress(done, total)
 
-    return sweep(model.checkpoint, accumulators, threads=threads, progress=advance)
+    ahead = {path: digest for one in fingerprints for path, digest in one.documents.items()}
+    checkpoint = replace(model.checkpoint, documents={**model.checkpoint.documents, **ahead})
+    return sweep(checkpoint, accumulators, threads=threads, progress=advance, kept=journal)
 
 
 def _tensor_list(model: Model, read: Sweep) -> TensorList:
     rows = []
     for placed in model.tensors:
         tensor, result = placed.tensor, read.tensors[placed.tensor.name]
-        sums = result.collected.get("exact")
+        sums, scales = result.collected.get("exact"), result.collected.get("scales")
         rows.append(
             TensorRow(
                 name=tensor.name,
@@ -219,6 +253,7 @@ def _tensor_list(model: Model, read: Sweep) -> TensorList:
                 expert=placed.expert,
                 multiset=sums.multiset if isinstance(sums, ExactSums) else None,
                 moments=describe(sums) if isinstance(sums, ExactSums) else None,
+                quantization=describe_quantization(scales, sums) if isinstance(scales, Scales) else None,
             )
         )
     return TensorList(tensors=tuple(rows))
@@ -260,49 +295,60 @@ def _scan(repository: Path | None, details: dict[str, bytes]) -> LicenseSummary 
 
 
 def _run(
-    path: Path, prompt_set: str | None, details: dict[str, bytes]
+    location: Location, prompt_set: str | None, details: dict[str, bytes]
 ) -> tuple[ActivationSummary | None, tuple[Finding, ...]]:
     if prompt_set is None:
         return None, ()
     from attest.activation import measure_activations  # noqa: PLC0415 - imported only where it is asked for
 
-    activations = measure_activations(path, prompt_set)
+    activations = measure_activations(location, prompt_set)
     details[activations.detail_name] = activations.detail
     return activations.summary, activations.findings
 
 
-def _check_unchanged(checkpoint: Checkpoint, path: Path) -> None:
-    """Refuse a checkpoint that is not the same after all was measured: parts of it were read at different times."""
-    if read_tree(path) != checkpoint.tree:
-        raise CheckpointError(
-            "file-changed",
-            "changed while it was measured",
-            fix="measure again when nothing writes to it",
-            where=checkpoint.name,
-        )
-
-
 def _summarize_checkpoint(
-    checkpoint: Checkpoint, read: Sweep, *, name: str | None, run_findings: tuple[Finding, ...]
+    checkpoint: Checkpoint,
+    read: Sweep,
+    provenance: Provenance,
+    *,
+    name: str | None,
+    findings: tuple[Finding, ...],
 ) -> CheckpointSummary:
-    files = read.files
+    files, origin = read.files, checkpoint.tree.origin
+    asserted = {claim.path: claim.sha256 for claim in checkpoint.tree.claims}
     if len(files) > MAX_LISTED_FILES:
         files = tuple(file for file in files if file.path in checkpoint.layouts)[:MAX_LISTED_FILES]
     return CheckpointSummary(
         name=name or checkpoint.name,
+        source=RemoteSource(uri=origin.uri, revision=origin.revision, commit=origin.commit) if origin else None,
         format=checkpoint.format,
-        files=tuple(File(path=file.path, size=file.size, sha256=file.sha256) for file in files),
+        files=tuple(
+            File(
+                path=file.path,
+                size=file.size,
+                sha256=file.sha256,
+                basis="resumed" if file.path in read.resumed else "computed",
+                server_sha256=asserted.get(file.path),
+            )
+            for file in files
+        ),
         file_count=len(read.files),
         bytes=sum(file.size for file in read.files),
         tree_digest=tree_digest((file.path, file.size, file.sha256) for file in read.files),
         ignored=checkpoint.tree.ignored,
-        findings=(*checkpoint.findings, *run_findings),
+        findings=(
+            *checkpoint.findings,
+            *provenance.findings,
+            *check_claims(provenance.claims, {file.path: file.sha256 for file in read.files}),
+            *describe_agreement(checkpoint, {name: one.digest for name, one in read.tensors.items()}, read.beside),
+            *findings,
+        ),
     )
 
 
 def _summarize_architecture(model: Model) -> Architecture:
     return Architecture(
-        family=model.family,
+        family=model.family.id if model.family else None,
         layers=model.n_layers,
         d_model=model.d_model,
         d_ff=model.d_ff,
@@ -339,30 +385,4 @@ def _summarize_fingerprints(profiles: Mapping[str, Profile]) -> tuple[Fingerprin
             )
             for name, profile in profiles.items()
         ),
-    )
-
-
-def this_tool() -> Tool:
-    """Version of the program, and a digest over its own Python files."""
-    package = Path(__file__).resolve().parent
-    files = []
-    for file in package.rglob("*.py"):
-        data = file.read_bytes()
-        files.append((file.relative_to(package).as_posix(), len(data), sha256(data)))
-    return Tool(name="attest", version=__version__, source_sha256=tree_digest(files))
-
-
-def environment(*packages: str) -> Environment:
-    """Where this runs: versions of the interpreter, the system and these packages; no names of users or hosts."""
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return Environment(
-        python=platform.python_version(),
-        system=platform.system(),
-        machine=platform.machine(),
-        packages=versions,
     )

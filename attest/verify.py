@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from attest.bundle import Bundle, read_bundle
+from attest.checkpoint.source import Location, is_remote
 from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.coverage import MAX_LISTED, Coverage, Progress, cover, digest_tree, list_problems
 from attest.digest import sha256
@@ -146,7 +147,7 @@ def verify(
     bundle_path: Path,
     *,
     expectation: Expectation,
-    checkpoint: Path | None,
+    checkpoint: Location | None,
     progress: Progress = lambda _done, _total: None,
 ) -> Verification:
     """Run all steps on a bundle.
@@ -157,8 +158,8 @@ def verify(
         A bundle, or the evidence directory that holds one.
     expectation : Expectation
         Whom the reader expects to have signed.
-    checkpoint : Path or None
-        The checkpoint's folder or file, where its bytes are to be compared too.
+    checkpoint : Path, str or None
+        The checkpoint's folder, file or URI, where its bytes are to be compared too.
     progress : callable
         Told the bytes of the checkpoint that are read, and those to read.
 
@@ -174,7 +175,7 @@ def verify(
     Verified means: these bytes were signed with that key, and these files are those. It does not show that what
     was measured is true, nor when it was signed; ``attest reproduce`` measures again.
     """
-    if checkpoint is not None and not os.path.lexists(checkpoint):
+    if checkpoint is not None and not is_remote(checkpoint) and not os.path.lexists(checkpoint):
         raise InputError("no-checkpoint", "there is no such path", fix="check it", where=str(checkpoint))
     bundle, data = read_bundle(bundle_path)
     directory = bundle_path if bundle_path.is_dir() else Path(os.path.realpath(bundle_path)).parent
@@ -361,7 +362,7 @@ def _unsigned_files(directory: Path, named: set[str]) -> list[str]:
 
 
 def _check_checkpoint(
-    content: Content, directory: Path, checkpoint: Path | None, progress: Progress
+    content: Content, directory: Path, checkpoint: Location | None, progress: Progress
 ) -> tuple[Check, Coverage | None]:
     """Step 7."""
     if checkpoint is None:

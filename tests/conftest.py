@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from hypothesis import settings
+from servers.hub import Hub
+from servers.web import Web, serving
 from tiny_evidence import TinyEvidence, write_checkpoint
 
 from attest.signer import KeyType
@@ -51,6 +54,25 @@ def _offline() -> None:
 def family() -> Path:
     """Folder of the fixture family: three small models of one recipe, and a continuation of the first."""
     return Path(__file__).resolve().parent / "data" / "family"
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """An empty web server."""
+    with serving(Web()) as server:
+        yield server
+
+
+@pytest.fixture
+def hub(family: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with one model, to which ``hf://`` leads; no token is at hand."""
+    files = {path.name: path.read_bytes() for path in (family / "seed-1").iterdir()}
+    with serving(Hub(repositories={"org/seed-1": files})) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_DISABLE_IMPLICIT_TOKEN", "HF_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_TOKEN_PATH", "missing")
+        yield server
 
 
 @pytest.fixture(params=get_args(KeyType))

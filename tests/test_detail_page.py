@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attest.architecture.family import _EXPERT, _LAYER, FAMILIES
+from attest.architecture.family import FILES, PARTS
+from attest.architecture.layout import FUSED
+from attest.architecture.stack import EXPERT, LABELS, LAYER, MAX_STACKS
 from attest.document import canonical
 from attest.evidence import EVIDENCE_TYPE
 from attest.measure import Measurement, measure
@@ -24,7 +26,6 @@ from attest.resource import resource
 ROOT = Path(__file__).resolve().parent.parent
 SEED_1 = ROOT / "tests" / "data" / "family" / "seed-1"
 CHUNK = 67_108_864
-PART = r"\.(?P<part>weight|bias)"
 PAGES = {name: resource(f"schemas/{name}.v1.md").read_text(encoding="utf-8") for name in ("evidence", "detail")}
 EVIDENCE, COMPARISON, DETAIL = (
     json.loads(resource(f"schemas/{name}.v1.example.json").read_text(encoding="utf-8"))
@@ -284,14 +285,17 @@ def test_the_first_public_signs_are_on_the_page():
         assert f"| {part} | `{first_byte}` | `{shown}` |" in PAGES["detail"]
 
 
-def test_the_role_tables_are_on_the_page():
+def test_how_names_are_read_is_on_the_page():
     page = PAGES["detail"].partition("## Roles")[2]
-    rows = {row for family in FAMILIES for row in (*family.in_layer, *family.outside)}
-    lines = {f"    {pattern.replace(PART, '<part>')}  {role}" for pattern, role in rows}
-    assert {line for line in page.splitlines() if line.startswith("    ")} == lines
-    assert [family.id for family in FAMILIES if f"`{family.id}`" not in page] == []
-    assert f"`{_LAYER.pattern}`" in page
-    assert f"`{_EXPERT.pattern}`" in page
+    assert f"`{LAYER.pattern}`" in page
+    assert f"`{EXPERT.pattern}`" in page
+    assert f"first {MAX_STACKS} are left out" in page
+    assert ", ".join(f"`{name.removesuffix('.toml')}`" for name in FILES) in page
+    assert [word for word, label in LABELS if f"`{word}`" not in page or f"`{label}`" not in page] == []
+    assert [
+        part for part, added in PARTS.items() if f"`{part}`" not in page or (added and f"`{added}`" not in page)
+    ] == []
+    assert [role for role, parts in FUSED.items() for one in (role, *parts) if f"`{one}`" not in page] == []
 
 
 def test_the_statement_of_the_example():

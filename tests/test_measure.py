@@ -22,7 +22,8 @@ from attest.errors import AttestError, CheckpointError, InputError
 from attest.evidence import CHUNKS_NAME, EVIDENCE_TYPE, TENSORS_NAME, ChunkList, Evidence, TensorList
 from attest.fingerprint import FINGERPRINTS, MOMENTS_ID
 from attest.licenses import scan, summarize
-from attest.measure import DOES_NOT_SHOW, MAX_LISTED_FILES, environment, measure, this_tool
+from attest.measure import DOES_NOT_SHOW, MAX_LISTED_FILES, measure
+from attest.program import environment, this_tool
 from attest.statement import Statement
 
 MIB = 1024 * 1024
@@ -133,7 +134,8 @@ def test_the_environment_is_what_it_says():
 
 def test_the_tool_is_bound_by_its_source():
     package = Path(attest.__file__).parent
-    files = [(path.relative_to(package).as_posix(), path.read_bytes()) for path in package.rglob("*.py")]
+    paths = [*package.rglob("*.py"), *package.rglob("*.toml")]
+    files = [(path.relative_to(package).as_posix(), path.read_bytes()) for path in paths]
     found = this_tool()
     assert (found.name, found.version) == ("attest", attest.__version__)
     assert found.source_sha256 == tree_digest((name, len(data), sha256(data)) for name, data in files)

@@ -68,15 +68,18 @@ def part(definition: str) -> dict[str, Any]:
 
 
 def few_tensors() -> Any:
-    """The first two tensors, which are outside the layers and inside, the first as if it were an expert's."""
+    """The first two tensors, outside the layers and inside, the first as if it were an expert's, and quantized."""
     rows = copy.deepcopy(EXAMPLES["detail"]["detail/tensors.json"]["tensors"][:2])
     rows[0]["expert"] = 3
+    rows[0]["quantization"] = {"codes": [1] * 16, "scales": rows[0]["moments"], "minima": rows[0]["moments"]}
     return {"tensors": rows}
 
 
 def with_ignored_finding() -> Any:
     value = copy.deepcopy(EXAMPLES["evidence"]) | {"activations": ACTIVATIONS}
     value["checkpoint"]["ignored"] = [".git"]
+    value["checkpoint"]["source"] = {"uri": "hf://org/name", "revision": "main", "commit": "0" * 40}
+    value["checkpoint"]["files"][0]["serverSha256"] = "0" * 64
     value["checkpoint"]["findings"] = [{"code": "unsafe-file", "path": "a.bin", "line": None, "text": "not opened"}]
     value["tensors"]["unmapped"] = ["a"]
     return value
@@ -303,7 +306,7 @@ LIMITS_OF_THE_CODE = {
     ("evidence", "CheckpointSummary", "name", "maxLength"): tree.MAX_PATH,
     ("evidence", "TensorName", "", "maxLength"): tensor.MAX_NAME,
     ("detail", "Chunk", "size", "maximum"): digest.CHUNK_SIZE,
-    ("detail", "TensorRow", "dtype", "pattern"): f"^({'|'.join(tensor.DTYPE_BITS)})$",
+    ("detail", "TensorRow", "dtype", "pattern"): tensor.DTYPE_PATTERN,
     ("detail", "LicenseDetail", "filesScanned", "maximum"): walk.MAX_ENTRIES,
     ("detail", "ScannedFile", "path", "maxLength"): walk._MAX_PATH,
     ("comparison", "NullDistribution", "resamples", "minimum"): permutation.MIN_RESAMPLES,

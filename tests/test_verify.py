@@ -170,6 +170,7 @@ def compared(evidence: Evidence, tree_b: str = "0" * 64) -> Comparison:
         a=side,
         b=replace(side, name="second", tree_digest=tree_b),
         tests=(),
+        found=(),
         not_compared=(),
         does_not_show=(),
     )

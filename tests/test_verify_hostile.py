@@ -34,7 +34,7 @@ def lying(tiny: TinyEvidence, **changes: Any) -> Verification:
 
 def files_named(*names: str) -> dict[str, Any]:
     """A consistent list of files with these names."""
-    files = tuple(File(path=name, size=1, sha256=sha256(b"x")) for name in names)
+    files = tuple(File(path=name, size=1, sha256=sha256(b"x"), basis="computed", server_sha256=None) for name in names)
     digest = tree_digest((file.path, file.size, file.sha256) for file in files)
     return {"files": files, "file_count": len(files), "bytes": len(files), "tree_digest": digest}
 

@@ -65,7 +65,10 @@ class TinyEvidence:
         """The predicate about the files that lie in the checkpoint's folder now."""
         folder = self.checkpoint
         found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        files = tuple(File(path=path, size=len(data), sha256=sha256(data)) for path, data in sorted(found.items()))
+        files = tuple(
+            File(path=path, size=len(data), sha256=sha256(data), basis="computed", server_sha256=None)
+            for path, data in sorted(found.items())
+        )
         return Evidence(
             measured_at="2026-01-02T03:04:05Z",
             command=("attest", "measure", "tiny"),
@@ -74,6 +77,7 @@ class TinyEvidence:
             assurance_level="self-attested",
             checkpoint=CheckpointSummary(
                 name="tiny",
+                source=None,
                 format="safetensors",
                 files=files,
                 file_count=len(files),

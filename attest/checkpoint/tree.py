@@ -1,13 +1,16 @@
-"""The files of a checkpoint: found without leaving its folder, opened without following a link.
+"""The files of a checkpoint: what every source gives, and the source that is a folder on this machine.
 
 Whoever made the checkpoint chose its names and links, so every path is contained in the folder, every name can be
-printed and signed, and a file that changes while it is read is noticed.
+printed and signed, and a file that changes while it is read is noticed. Other sources are in
+``attest.checkpoint.source``.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -17,7 +20,20 @@ from typing import BinaryIO, Self
 
 from attest.errors import CheckpointError
 
-__all__ = ["MAX_FILES", "MAX_IGNORED", "MAX_PATH", "Tree", "TreeFile", "open_file", "read_tree"]
+__all__ = [
+    "MAX_FILES",
+    "MAX_IGNORED",
+    "MAX_PATH",
+    "DigestClaim",
+    "LocalTree",
+    "Origin",
+    "Tree",
+    "TreeFile",
+    "blobs_beside",
+    "check_path",
+    "open_file",
+    "read_tree",
+]
 
 MAX_FILES = 1_000_000
 """Most files and folders in one checkpoint."""
@@ -31,42 +47,156 @@ MAX_PATH = 1024
 _IGNORED = frozenset({".git", ".hg", ".svn"})
 
 
+_CACHED_REPOSITORY = re.compile(r"models--[A-Za-z0-9._-]{1,200}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreeFile:
-    """One regular file: POSIX path relative to the root, size in bytes and time of change (ns) when it was found."""
+    """One file as it was found.
+
+    Parameters
+    ----------
+    path : str
+        POSIX path relative to the root.
+    size : int
+        Bytes.
+    identity : str
+        What changes when the file does: device, inode and times here; an entity tag or an object id elsewhere.
+    """
 
     path: str
     size: int
-    modified: int
+    identity: str
 
     @classmethod
     def of(cls, path: str, status: os.stat_result) -> Self:
-        """Entry of a file from its status."""
-        return cls(path=path, size=status.st_size, modified=status.st_mtime_ns)
+        """Entry of a local file from its status."""
+        return cls(path=path, size=status.st_size, identity=_identity(status))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a checkpoint that does not lie on this machine was read from.
+
+    Parameters
+    ----------
+    uri : str
+        Without credentials, query or fragment.
+    revision : str or None
+        As it was asked for.
+    commit : str or None
+        What the server resolved the revision to; everything was read at it.
+    """
+
+    uri: str
+    revision: str | None
+    commit: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DigestClaim:
+    """The SHA-256 that somebody else names for a file: held against the computed one, never instead of it.
+
+    Parameters
+    ----------
+    path : str
+    sha256 : str
+    by : str
+        Who names it, in words: ``the server``.
+    """
+
+    path: str
+    sha256: str
+    by: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tree:
-    """All files under a root, sorted by the UTF-8 bytes of their paths.
+class Tree(ABC):
+    """All files of a checkpoint, sorted by the UTF-8 bytes of their paths, wherever they lie.
 
-    ``ignored`` names the version control folders that were left out.
+    Parameters
+    ----------
+    name : str
+        The folder's or file's own name.
+    files : tuple of TreeFile
+    ignored : tuple of str
+        Version control folders that were left out.
+    origin : Origin or None
+        None for a local checkpoint.
+    claims : tuple of DigestClaim
     """
 
-    root: Path
+    name: str
     files: tuple[TreeFile, ...]
-    ignored: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
+    origin: Origin | None = None
+    claims: tuple[DigestClaim, ...] = ()
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:
         """Size in bytes of every file, as it was found."""
         return {file.path: file.size for file in self.files}
 
+    @cached_property
+    def identities(self) -> Mapping[str, str]:
+        """Identity of every file, as it was found."""
+        return {file.path: file.identity for file in self.files}
+
+    @abstractmethod
     def open(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """Open one of the files: a seekable stream that may return less than was asked for.
+
+        Raises
+        ------
+        CheckpointError
+            The file cannot be opened or read, or is not the one that was found.
+        NetworkError
+            Its server does not answer as it must.
+        """
+
+    @abstractmethod
+    def again(self) -> Tree:
+        """The same place, looked at anew."""
+
+    def check_unchanged(self) -> None:
+        """Refuse a tree that is not the same any more: its files were read at different times.
+
+        Raises
+        ------
+        CheckpointError
+        """
+        if self.again().files != self.files:
+            raise CheckpointError(
+                "file-changed",
+                "changed while it was measured",
+                fix="measure again when nothing writes to it",
+                where=self.name,
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalTree(Tree):
+    """Files in a folder of this machine, or the one file that was given; ``root`` is the folder."""
+
+    root: Path
+    place: Path
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
         """Open one of the files, as ``open_file`` does."""
-        return open_file(self.root, path)
+        with open_file(self.root, path) as stream:
+            if path in self.identities and _identity(os.fstat(stream.fileno())) != self.identities[path]:
+                raise _changed(path)
+            yield stream
+
+    def again(self) -> LocalTree:
+        """The same folder, walked anew."""
+        return read_tree(self.place)
 
 
-def read_tree(path: Path) -> Tree:
+def read_tree(path: Path) -> LocalTree:
     """Files of a checkpoint folder, or the one file that is given instead.
 
     Parameters
@@ -82,9 +212,10 @@ def read_tree(path: Path) -> Tree:
     """
     try:
         root = path.resolve(strict=True)
-        _check_name(root.name)
+        check_path(root.name)
         if root.is_file():
-            return Tree(root=root.parent, files=(TreeFile.of(root.name, root.stat()),), ignored=())
+            only = TreeFile.of(root.name, root.stat())
+            return LocalTree(name=root.name, root=root.parent, place=path, files=(only,))
         ignored: list[str] = []
         files = tuple(sorted(_walk(root, ignored), key=lambda file: file.path.encode()))
     except (FileNotFoundError, NotADirectoryError, RuntimeError) as error:  # resolve raises the last on a loop of links
@@ -97,7 +228,7 @@ def read_tree(path: Path) -> Tree:
         raise CheckpointError(
             "empty-checkpoint", "holds no file", fix="give the folder that holds the weights", where=str(path)
         )
-    return Tree(root=root, files=files, ignored=tuple(sorted(ignored)))
+    return LocalTree(name=root.name, root=root, place=path, files=files, ignored=tuple(sorted(ignored)))
 
 
 def _walk(root: Path, ignored: list[str]) -> Iterator[TreeFile]:
@@ -107,7 +238,7 @@ def _walk(root: Path, ignored: list[str]) -> Iterator[TreeFile]:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 path = Path(entry.path).relative_to(root).as_posix()
-                _check_name(path)
+                check_path(path)
                 seen += 1
                 if not entry.is_dir(follow_symlinks=False):
                     yield _file(root, entry, path)
@@ -140,8 +271,13 @@ def _cannot_read(error: OSError, where: str) -> CheckpointError:
     )
 
 
-def _check_name(path: str) -> None:
-    """Refuse names that cannot be signed or shown as they are."""
+def check_path(path: str) -> None:
+    """Refuse names that cannot be signed or shown as they are.
+
+    Raises
+    ------
+    CheckpointError
+    """
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -162,7 +298,7 @@ def _contained(root: Path, link: Path, path: str) -> Path:
         target = link.resolve(strict=True)
     except (OSError, RuntimeError):
         target = Path()
-    if not target.is_file() or not target.is_relative_to(root):
+    if not target.is_file() or not (target.is_relative_to(root) or _is_blob(root, target)):
         raise CheckpointError(
             "link-out-of-tree",
             "is a link that leads out of the checkpoint, to a folder, or nowhere",
@@ -170,6 +306,24 @@ def _contained(root: Path, link: Path, path: str) -> Path:
             where=path,
         )
     return target
+
+
+def blobs_beside(root: Path) -> Path | None:
+    """Folder ``blobs`` of the Hub's cache that a snapshot's links lead to; None where ``root`` is no snapshot.
+
+    References
+    ----------
+    huggingface_hub, "Understand caching": ``models--<org>--<name>/snapshots/<commit>/<file>`` links to
+    ``../../blobs/<etag>``.
+    """
+    repository = root.parent.parent
+    if not (_COMMIT.fullmatch(root.name) and root.parent.name == "snapshots"):
+        return None
+    return repository / "blobs" if _CACHED_REPOSITORY.fullmatch(repository.name) else None
+
+
+def _is_blob(root: Path, target: Path) -> bool:
+    return target.parent == blobs_beside(root) and bool(_BLOB.fullmatch(target.name))
 
 
 @contextmanager
@@ -200,12 +354,16 @@ def open_file(root: Path, path: str) -> Iterator[BinaryIO]:
             yield stream
         except OSError as error:
             raise _cannot_read(error, path) from error
-        after = os.fstat(descriptor)
-        if _identity(before) != _identity(after):
-            raise CheckpointError(
-                "file-changed", "changed while it was read", fix="measure again when nothing writes to it", where=path
-            )
+        if _identity(before) != _identity(os.fstat(descriptor)):
+            raise _changed(path)
 
 
-def _identity(status: os.stat_result) -> tuple[int, ...]:
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+def _changed(path: str) -> CheckpointError:
+    return CheckpointError(
+        "file-changed", "changed while it was read", fix="measure again when nothing writes to it", where=path
+    )
+
+
+def _identity(status: os.stat_result) -> str:
+    parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return ":".join(map(str, parts))

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from attest.architecture import Model, place_tensors
+from attest.architecture import Model, place_tensors, read_family_file
 from attest.bundle import read_bundle
 from attest.checkpoint import open_checkpoint
-from attest.cli.options import emit, format_option, output_option
+from attest.checkpoint.source import Location, at_revision
+from attest.cli.options import LOCATION, architecture_option, emit, format_option, output_option, revision_option
 from attest.compare.fingerprints import holds_evidence
 from attest.document import dump
 from attest.evidence_directory import read_statement
@@ -25,18 +26,24 @@ _WIDTH = 80
 
 
 @click.command("inspect")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", metavar="PATH", type=LOCATION)
+@revision_option
+@architecture_option
 @output_option
 @format_option
-def command(path: Path, output: Path | None, force: bool, style: str) -> None:
-    """Show what PATH holds: a checkpoint's tensors and their roles, or a statement.
+def command(
+    path: Location, revision: str | None, architecture: Path | None, output: Path | None, force: bool, style: str
+) -> None:
+    """Show what PATH or URI holds: a checkpoint's tensors and their roles, or a statement.
 
     Reads headers only and verifies nothing.
     """
-    if holds_evidence(path):
+    if isinstance(path, Path) and holds_evidence(path):
         text, value = _inspect_statement(path)
     else:
-        text, value = _inspect_checkpoint(place_tensors(open_checkpoint(path)))
+        families = read_family_file(architecture) if architecture else None
+        checkpoint = open_checkpoint(at_revision(path, revision))
+        text, value = _inspect_checkpoint(place_tensors(checkpoint, given=families))
     emit(text, value, style=style, output=output, force=force)
 
 
@@ -73,15 +80,17 @@ def _subjects(statement: Statement) -> list[str]:
 
 def _inspect_checkpoint(model: Model) -> tuple[str, Any]:
     checkpoint = model.checkpoint
+    family = model.family.id if model.family else None
+    findings = (*checkpoint.findings, *model.findings)
     unmapped = sum(1 for one in model.tensors if one.role is None)
     width = min(_WIDTH, max((len(visible(one.tensor.name)) for one in model.tensors), default=0))
     lines = [
         f"checkpoint  {visible(checkpoint.name)}  {len(checkpoint.tree.files)} files, format {checkpoint.format}",
         (
-            f"layout      {model.family or 'unknown family'}, {model.n_layers} layers, {len(model.tensors)} tensors,"
+            f"layout      {family or 'unknown family'}, {model.n_layers} layers, {len(model.tensors)} tensors,"
             f" {unmapped} without a role"
         ),
-        *(f"finding     {one.code}: {visible(one.path)}: {visible(one.text)}" for one in checkpoint.findings),
+        *(f"finding     {one.code}: {visible(one.path)}: {visible(one.text)}" for one in findings),
         "",
     ]
     rows = []
@@ -108,9 +117,9 @@ def _inspect_checkpoint(model: Model) -> tuple[str, Any]:
     value = {
         "name": checkpoint.name,
         "format": checkpoint.format,
-        "family": model.family,
+        "family": family,
         "layers": model.n_layers,
-        "findings": [dump(one) for one in checkpoint.findings],
+        "findings": [dump(one) for one in findings],
         "tensors": rows,
     }
     return "\n".join(lines), value

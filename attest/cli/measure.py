@@ -9,12 +9,14 @@ from pathlib import Path
 
 import click
 
-from attest.cli.options import emit, format_option
+from attest.checkpoint.source import Location, at_revision, is_remote
+from attest.cli.options import LOCATION, architecture_option, emit, format_option, revision_option
 from attest.cli.progress import Progress
 from attest.document import dump
 from attest.errors import InputError
-from attest.evidence import Evidence
+from attest.evidence import Evidence, RemoteSource
 from attest.evidence_directory import refuse_place, write_evidence
+from attest.journal import Journal
 from attest.measure import measure
 from attest.terminal import visible
 
@@ -22,25 +24,41 @@ __all__ = ["command"]
 
 
 @click.command("measure")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=LOCATION)
+@revision_option
 @click.option("--name", help="What to call the checkpoint in the evidence; its own name by default.")
 @click.option("--repo", type=click.Path(path_type=Path), help="Folder to scan for licenses and notices.")
 @click.option("--activations", metavar="PROMPTSET", help="Also run the model on a shipped prompt set (needs torch).")
+@architecture_option
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also sketch the neurons of at most 8 layers on axes of common words (needs tokenizer.json; some minutes more).",
+)
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads for the read; no number depends on it.")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="EVIDENCE_DIR", help="Folder to make."
 )
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep results of finished files in DIR until the evidence is written; take them from there after a stop.",
+)
 @click.option("--force", is_flag=True, help="Replace EVIDENCE_DIR if it holds earlier evidence.")
 @format_option
 def command(
-    checkpoint: Path, name: str | None, repo: Path | None, activations: str | None, threads: int | None, output: Path, force: bool, style: str
+    checkpoint: Location, revision: str | None, name: str | None, repo: Path | None, activations: str | None,
+    architecture: Path | None, threads: int | None, output: Path, resume: Path | None, deep: bool, force: bool,
+    style: str,
 ) -> None:  # fmt: skip
-    """Measure CHECKPOINT, a folder of safetensors files or one such file.
+    """Measure CHECKPOINT: a folder or file, or hf://ORG/NAME, https://…, s3://BUCKET/PREFIX, which is not stored.
 
     Every byte is read once: SHA-256 of files and chunks, exact moments of every tensor, and fingerprints that can be
     shared without the weights. Nothing in the checkpoint is ever executed.
     """
-    _refuse_overlap(output, checkpoint, repo)
+    checkpoint = at_revision(checkpoint, revision)
+    _refuse_overlap(output, resume, checkpoint, repo)
     refuse_place(output, force=force)
     with closing(Progress()) as progress:
         measurement = measure(
@@ -48,27 +66,34 @@ def command(
             name=name,
             repository=repo,
             prompt_set=activations,
+            architecture=architecture,
             threads=threads,
-            command=_recorded_command(checkpoint, name, repo, activations),
+            resume=resume,
+            deep=deep,
+            command=_recorded_command(checkpoint, name, repo, activations, architecture, deep=deep),
             progress=progress,
         )
     statement = measurement.statement()
     write_evidence(output, statement, measurement.details, force=force)
+    if resume is not None:
+        Journal.clear(resume)
     value = {"directory": str(output), "statementSha256": statement.digest, "evidence": dump(measurement.evidence)}
     emit(_describe(measurement.evidence, output), value, style=style, output=None, force=False)
 
 
-def _refuse_overlap(output: Path, checkpoint: Path, repo: Path | None) -> None:
+def _refuse_overlap(output: Path, resume: Path | None, checkpoint: Location, repo: Path | None) -> None:
     """Refuse to write into the checkpoint, and to replace a folder that holds what is measured."""
     place = Path(os.path.realpath(output))
-    if place.is_relative_to(os.path.realpath(checkpoint)):
-        raise InputError(
-            "output-in-checkpoint",
-            "lies inside the checkpoint, which would change it",
-            fix="choose a folder beside it",
-            where=str(output),
-        )
-    if any(Path(os.path.realpath(path)).is_relative_to(place) for path in (checkpoint, repo) if path is not None):
+    local = None if is_remote(checkpoint) else checkpoint
+    for written in (output, resume):
+        if local and written and Path(os.path.realpath(written)).is_relative_to(os.path.realpath(local)):
+            raise InputError(
+                "output-in-checkpoint",
+                "lies inside the checkpoint, which would change it",
+                fix="choose a folder beside it",
+                where=str(written),
+            )
+    if any(Path(os.path.realpath(path)).is_relative_to(place) for path in (local, repo) if path is not None):
         raise InputError(
             "checkpoint-in-output",
             "holds what is measured, so it cannot be replaced",
@@ -78,9 +103,15 @@ def _refuse_overlap(output: Path, checkpoint: Path, repo: Path | None) -> None:
 
 
 def _recorded_command(
-    checkpoint: Path, name: str | None, repo: Path | None, activations: str | None
+    checkpoint: Location,
+    name: str | None,
+    repo: Path | None,
+    activations: str | None,
+    architecture: Path | None,
+    *,
+    deep: bool,
 ) -> tuple[str, ...]:
-    """Command line as it is signed: the last part of each path only, no names of users or folders."""
+    """Command line as it is signed: the last part of each path only, URIs without what may be a secret."""
     words = ["attest", "measure", _last_part(checkpoint)]
     if name is not None:
         words += ["--name", name]
@@ -88,17 +119,24 @@ def _recorded_command(
         words += ["--repo", _last_part(repo)]
     if activations is not None:
         words += ["--activations", activations]
+    if architecture is not None:
+        words += ["--architecture", _last_part(architecture)]
+    if deep:
+        words.append("--deep")
     return tuple(words)
 
 
-def _last_part(path: Path) -> str:
-    return visible(Path(os.path.realpath(path)).name)
+def _last_part(location: Location) -> str:
+    if is_remote(location):
+        return visible(str(location).partition("?")[0].partition("#")[0])
+    return visible(Path(os.path.realpath(location)).name)
 
 
 def _describe(evidence: Evidence, output: Path) -> str:
     checkpoint, tensors, sizes = evidence.checkpoint, evidence.tensors, evidence.architecture
     lines = [
         f"measured    {visible(checkpoint.name)}: {checkpoint.file_count} files, {checkpoint.bytes:,} bytes, all read once",
+        *_describe_source(checkpoint.source),
         f"tree        {checkpoint.tree_digest}",
         (
             f"tensors     {tensors.count:,} with {tensors.parameters:,} parameters"
@@ -121,6 +159,13 @@ def _describe(evidence: Evidence, output: Path) -> str:
     place = visible(str(output))
     lines += [f"evidence    {place}", f"next        attest sign {shlex.quote(place)} --key key.pem"]
     return "\n".join(lines)
+
+
+def _describe_source(source: RemoteSource | None) -> list[str]:
+    if source is None:
+        return []
+    commit = f" at commit {source.commit}" if source.commit else ""
+    return [f"source      {visible(source.uri)}{commit}"]
 
 
 def _reason(not_measured: str | None) -> str:

@@ -11,9 +11,39 @@ import click
 
 from attest.atomic import write_atomically
 
-__all__ = ["emit", "format_option", "output_option"]
+__all__ = ["LOCATION", "architecture_option", "emit", "format_option", "output_option", "revision_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Location(click.ParamType[Path | str]):
+    """A path, or a URI, which no path would keep as it is."""
+
+    name = "path or URI"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:  # noqa: ARG002 - click's own
+        """Value as a command takes it."""
+        return value if isinstance(value, Path) or "://" in value else Path(value)
+
+
+LOCATION = _Location()
+"""Type of an argument that names a checkpoint."""
+
+
+def revision_option(function: F) -> F:
+    """``--revision REVISION``."""
+    help_text = "Branch, tag or commit of a checkpoint on the Hub; main by default."
+    return click.option("--revision", metavar="REVISION", help=help_text)(function)
+
+
+def architecture_option(function: F) -> F:
+    """``--architecture FILE.toml``."""
+    return click.option(
+        "--architecture",
+        type=click.Path(path_type=Path),
+        metavar="FILE.toml",
+        help="Families that say which tensor has which role, beside those of attest (docs/architectures.md).",
+    )(function)
 
 
 def format_option(function: F) -> F:

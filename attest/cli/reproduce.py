@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from attest.cli.options import emit, format_option, output_option
+from attest.checkpoint.source import Location
+from attest.cli.options import LOCATION, architecture_option, emit, format_option, output_option
 from attest.cli.progress import Progress
 from attest.reproduce import Reproduction, reproduce
 from attest.terminal import visible
@@ -21,15 +22,16 @@ _WIDTH = 60
 
 @click.command("reproduce")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--checkpoint", required=True, type=click.Path(path_type=Path), help="Your own copy of the checkpoint.")
+@click.option("--checkpoint", required=True, type=LOCATION, help="Your own copy of the checkpoint; a path or a URI.")
 @click.option("--repo", type=click.Path(path_type=Path), help="Your own copy of the repository that was scanned.")
 @click.option("--no-activations", is_flag=True, help="Do not run the model again.")
+@architecture_option
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads for the read; no number depends on it.")
 @output_option
 @format_option
 def command(
-    bundle: Path, checkpoint: Path, repo: Path | None, no_activations: bool, threads: int | None,
-    output: Path | None, force: bool, style: str,
+    bundle: Path, checkpoint: Location, repo: Path | None, no_activations: bool, architecture: Path | None,
+    threads: int | None, output: Path | None, force: bool, style: str,
 ) -> None:  # fmt: skip
     """Measure again with the same code and compare with BUNDLE, value by value.
 
@@ -42,6 +44,7 @@ def command(
             checkpoint=checkpoint,
             repository=repo,
             run_model=not no_activations,
+            architecture=architecture,
             threads=threads,
             progress=progress,
         )

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from attest.cli.options import emit, format_option, output_option
+from attest.checkpoint.source import Location
+from attest.cli.options import LOCATION, emit, format_option, output_option
 from attest.cli.progress import Progress
 from attest.document import dump
 from attest.signer import PublicKey
@@ -41,13 +42,13 @@ _CONCLUSION = "yours to draw: the steps show what was signed, not that it is tru
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path), help="Public key of the signer you expect.")
 @click.option("--any-signer", is_flag=True, help="Check integrity only, whoever signed.")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="Compare these files, every byte of them, too.")
+@click.option("--checkpoint", type=LOCATION, help="Compare these files, every byte of them, too; a path or a URI.")
 @output_option
 @format_option
 def command(
     bundle: Path,
     key: Path | None,
-    checkpoint: Path | None,
+    checkpoint: Location | None,
     style: str,
     output: Path | None,
     *,

@@ -10,7 +10,9 @@ from attest.sweep.accumulator import (
     as_float32,
 )
 from attest.sweep.exact import ExactSums
-from attest.sweep.sweep import ChunkDigest, FileDigest, Sweep, TensorResult, row_shape, sweep
+from attest.sweep.quantized import QuantizedAccumulator, QuantizedSums, Scales, ScalesAccumulator
+from attest.sweep.results import ChunkDigest, FileDigest, FileResult, Kept, Sweep, TensorResult
+from attest.sweep.sweep import row_shape, sweep
 
 __all__ = [
     "Accumulator",
@@ -18,9 +20,15 @@ __all__ = [
     "ExactAccumulator",
     "ExactSums",
     "FileDigest",
+    "FileResult",
+    "Kept",
+    "QuantizedAccumulator",
+    "QuantizedSums",
     "RowDigestAccumulator",
     "RowSums",
     "RowSumsAccumulator",
+    "Scales",
+    "ScalesAccumulator",
     "Sweep",
     "TensorResult",
     "ValuesAccumulator",

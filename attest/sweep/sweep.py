@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
 from threading import Lock
@@ -19,26 +18,18 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint import BITS, Checkpoint, Tensor
+from attest.checkpoint import Checkpoint, Tensor
 from attest.checkpoint.checkpoint import Layout
-from attest.checkpoint.tensor import DTYPE_BITS
+from attest.checkpoint.format import ParsedRange
+from attest.checkpoint.tensor import BLOCKS, DTYPE_BITS, item_type
 from attest.checkpoint.tree import Tree, TreeFile
 from attest.digest import CHUNK_SIZE, tensor_digest
 from attest.errors import CheckpointError
 from attest.sweep.accumulator import Accumulator
+from attest.sweep.results import ChunkDigest, FileDigest, FileResult, Kept, Sweep, TensorResult
 from attest.sweep.strand import Crew, Strand
 
-__all__ = [
-    "BLOCK_SIZE",
-    "MAX_BLOCKS",
-    "MAX_ROW",
-    "ChunkDigest",
-    "FileDigest",
-    "Sweep",
-    "TensorResult",
-    "row_shape",
-    "sweep",
-]
+__all__ = ["BLOCK_SIZE", "MAX_BLOCKS", "MAX_ROW", "row_shape", "sweep"]
 
 BLOCK_SIZE = 2 * 1024 * 1024
 """Bytes that are read at once: small enough to stay in a core's cache while they are used."""
@@ -48,42 +39,6 @@ MAX_BLOCKS = 128
 
 MAX_ROW = 16 * 1024 * 1024
 """Longest row in bytes that accumulators see as a row."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChunkDigest:
-    """SHA-256 of a run of a file's bytes; ``tensor`` names the tensor it belongs to."""
-
-    begin: int
-    size: int
-    digest: bytes
-    tensor: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileDigest:
-    """A file's size in bytes, SHA-256, and chunks in order and without a gap."""
-
-    path: str
-    size: int
-    sha256: str
-    chunks: tuple[ChunkDigest, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TensorResult:
-    """A tensor's digest, and what each accumulator collected."""
-
-    digest: str
-    collected: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sweep:
-    """What one read gave: digests of all files, results of all tensors by name."""
-
-    files: tuple[FileDigest, ...]
-    tensors: Mapping[str, TensorResult]
 
 
 Accumulators = Callable[[Tensor], Mapping[str, Accumulator]]
@@ -97,6 +52,7 @@ def sweep(
     threads: int | None = None,
     block_size: int = BLOCK_SIZE,
     progress: Progress = lambda _: None,
+    kept: Kept | None = None,
 ) -> Sweep:
     """Read a checkpoint once.
 
@@ -111,6 +67,8 @@ def sweep(
         Bytes read at once. Results do not depend on it.
     progress : callable
         Told the number of bytes of every block that was read.
+    kept : Kept, optional
+        Where results of finished files are kept, and taken from.
 
     Raises
     ------
@@ -119,15 +77,35 @@ def sweep(
     """
     count = threads or _usable_cores()
     spare: deque[bytearray] = deque()
-    readers = [_FileReader(checkpoint, file, accumulators, block_size, spare) for file in checkpoint.tree.files]
+    digested = {tensor.file for tensors in checkpoint.beside.values() for tensor in tensors}
+    found = {file.path: result for file in checkpoint.tree.files if kept and (result := kept.find(file.path))}
+    readers = [
+        _FileReader(checkpoint, file, _nothing if file.path in digested else accumulators, block_size, spare, kept)
+        for file in checkpoint.tree.files
+        if file.path not in found
+    ]
+    if found:
+        progress(sum(result.digest.size for result in found.values()))
     with Crew(threads=count, max_blocks=min(2 * count + 2, MAX_BLOCKS)) as crew:
         for size in _take_turns((reader.blocks(crew) for reader in readers), at_once=max(1, count // 2)):
             progress(size)
         crew.finish()
+    found |= {reader.path: reader.result() for reader in readers}
+    results = {(path, name): one for path, result in found.items() for name, one in result.tensors.items()}
     return Sweep(
-        files=tuple(reader.result() for reader in readers),
-        tensors={name: result for reader in readers for name, result in reader.tensors()},
+        files=tuple(found[file.path].digest for file in checkpoint.tree.files),
+        tensors={tensor.name: results[tensor.file, tensor.name] for tensor in checkpoint.tensors},
+        beside={
+            kind: {tensor.name: results[tensor.file, tensor.name].digest for tensor in tensors}
+            for kind, tensors in checkpoint.beside.items()
+        },
+        resumed=frozenset(found) - {reader.path for reader in readers},
     )
+
+
+def _nothing(_: Tensor) -> Mapping[str, Accumulator]:
+    """Accumulators of a tensor that is only digested."""
+    return {}
 
 
 def _usable_cores() -> int:
@@ -135,16 +113,16 @@ def _usable_cores() -> int:
 
 
 def row_shape(tensor: Tensor) -> tuple[int, int]:
-    """Rows and columns as accumulators see them.
+    """Rows and columns as accumulators see them, in values; in blocks of values for a quantized dtype.
 
     A matrix, or a stack of matrices, keeps its last dimension as columns. A vector is one row, or one column where
     it is longer than ``MAX_ROW`` bytes, and so is a matrix whose rows are.
     """
-    item = DTYPE_BITS[tensor.dtype] // 8
-    columns = tensor.shape[-1] if tensor.shape else 1
-    if not tensor.size or columns * item > MAX_ROW:
-        return tensor.size, 1
-    return tensor.size // columns, columns
+    values, item = BLOCKS.get(tensor.dtype) or (1, DTYPE_BITS[tensor.dtype] // 8)
+    size, columns = tensor.size // values, (tensor.shape[-1] if tensor.shape else 1) // values
+    if not size or columns * item > MAX_ROW:
+        return size, 1
+    return size // columns, columns
 
 
 def _take_turns(sources: Iterator[Iterator[int]], *, at_once: int) -> Iterator[int]:
@@ -163,9 +141,9 @@ def _take_turns(sources: Iterator[Iterator[int]], *, at_once: int) -> Iterator[i
 class _Block:
     """Bytes on their way through a few strands; done when the last has seen them."""
 
-    def __init__(self, crew: Crew, data: memoryview, *, strands: int, spare: deque[bytearray]) -> None:
+    def __init__(self, data: memoryview, *, strands: int, spare: deque[bytearray], done: Callable[[], None]) -> None:
         self.data = data
-        self._crew = crew
+        self._done = done
         self._left = strands
         self._lock = Lock()
         self._spare = spare
@@ -180,7 +158,7 @@ class _Block:
             self.data = memoryview(b"")
             if isinstance(buffer, bytearray):
                 self._spare.append(buffer)
-            self._crew.done()
+            self._done()
 
 
 class _Segment:
@@ -199,8 +177,9 @@ class _Segment:
     def cuts(self, block_size: int) -> Iterator[tuple[int, int]]:
         """Offset and size of the blocks: whole rows, as many as fit."""
         step = block_size
-        if self.tensors and self.tensors[0].dtype in BITS:
-            row_bytes = row_shape(self.tensors[0])[1] * DTYPE_BITS[self.tensors[0].dtype] // 8
+        item = item_type(self.tensors[0].dtype) if self.tensors else None
+        if item:
+            row_bytes = row_shape(self.tensors[0])[1] * np.dtype(item).itemsize
             step = max(1, block_size // row_bytes) * row_bytes
         for offset in range(0, self.size, step):
             yield offset, min(step, self.size - offset)
@@ -246,22 +225,27 @@ class _Segment:
 
 def _update(tensor: Tensor, accumulators: Mapping[str, Accumulator], data: memoryview, offset: int) -> None:
     columns = row_shape(tensor)[1]
-    rows: NDArray[Any] = np.frombuffer(data, dtype=BITS[tensor.dtype]).reshape(-1, columns)
+    rows: NDArray[Any] = np.frombuffer(data, dtype=item_type(tensor.dtype)).reshape(-1, columns)
     first_row = offset // (rows.itemsize * columns)
     for accumulator in accumulators.values():
         accumulator.update(rows, first_row)
 
 
 def _segments(layout: Layout | None, size: int, accumulators: Accumulators) -> Iterator[_Segment]:
-    """Runs of a file without a gap: each tensor's bytes, and what lies before, between and behind them."""
+    """Runs of a file without a gap: each tensor's bytes, each range that was parsed, and what lies between them."""
     position = 0
-    for (begin, end), shared in groupby(layout.tensors if layout else (), key=lambda one: (one.begin, one.end)):
+    pieces: list[Tensor | ParsedRange] = [*layout.tensors, *layout.parsed] if layout else []
+    for (begin, end), shared in groupby(sorted(pieces, key=_place), key=_place):
         if begin > position:
             yield _Segment(position, begin, (), accumulators)
-        yield _Segment(begin, end, tuple(shared), accumulators)
+        yield _Segment(begin, end, tuple(one for one in shared if isinstance(one, Tensor)), accumulators)
         position = end
     if position < size or not size:
         yield _Segment(position, size, (), accumulators)
+
+
+def _place(one: Tensor | ParsedRange) -> tuple[int, int]:
+    return one.begin, one.end
 
 
 class _FileReader:
@@ -274,7 +258,12 @@ class _FileReader:
         accumulators: Accumulators,
         block_size: int,
         spare: deque[bytearray],
+        kept: Kept | None,
     ) -> None:
+        self.path = file.path
+        self._kept = kept
+        self._left = 1  # blocks on their way, and the reading itself
+        self._lock = Lock()
         self._tree: Tree = checkpoint.tree
         self._document = checkpoint.documents.get(file.path)
         self._file = file
@@ -282,7 +271,7 @@ class _FileReader:
         self._whole = hashlib.sha256()
         self._spare = spare
         layout = checkpoint.layouts.get(file.path)
-        self._parsed = layout.parsed if layout else {}
+        self._parsed = layout.parsed if layout else ()
         self._segments = list(_segments(layout, file.size, accumulators))
 
     def blocks(self, crew: Crew) -> Iterator[int]:
@@ -293,13 +282,29 @@ class _FileReader:
                 hashing, collecting = Strand(crew), Strand(crew)
                 for offset, size in segment.cuts(self._block_size):
                     crew.admit()
-                    block = _Block(crew, self._read(stream, size), strands=3, spare=self._spare)
+                    with self._lock:
+                        self._left += 1
+                    done = partial(self._end_block, crew)
+                    block = _Block(self._read(stream, size), strands=3, spare=self._spare, done=done)
                     whole.add(partial(self._hash, block))
                     hashing.add(partial(segment.hash, block, offset))
                     collecting.add(partial(segment.collect, block, offset))
                     yield size
             if stream.read(1):
                 raise self._changed("grew")
+        self._end_part()
+
+    def _end_block(self, crew: Crew) -> None:
+        self._end_part()
+        crew.done()
+
+    def _end_part(self) -> None:
+        """Count a block, or the reading, as done; the last keeps the results."""
+        with self._lock:
+            self._left -= 1
+            is_last = self._left == 0
+        if is_last and self._kept:
+            self._kept.keep(self.result())
 
     def _read(self, stream: BinaryIO, size: int) -> memoryview:
         buffer = self._spare.popleft() if self._spare else bytearray()
@@ -325,19 +330,17 @@ class _FileReader:
         self._whole.update(block.data)
         block.seen()
 
-    def result(self) -> FileDigest:
-        """Digests of the file, after all blocks are done."""
+    def result(self) -> FileResult:
+        """What the file gave, after all blocks are done."""
         seen = {
             segment.begin: tuple(chunk.digest for chunk in segment.chunks) for segment in self._segments if segment.size
         }
-        if any(seen.get(begin) != chunks for begin, chunks in self._parsed.items()):
+        if any(seen[one.begin] != one.chunks for one in self._parsed):
             raise self._changed("its header changed")
         if self._document not in {None, self._whole.hexdigest()}:
             raise self._changed("changed")
         chunks = tuple(chunk for segment in self._segments for chunk in segment.chunks)
-        return FileDigest(path=self._file.path, size=self._file.size, sha256=self._whole.hexdigest(), chunks=chunks)
-
-    def tensors(self) -> Iterator[tuple[str, TensorResult]]:
-        """Results of the file's tensors, by name, after all blocks are done."""
-        for segment in self._segments:
-            yield from segment.results()
+        return FileResult(
+            digest=FileDigest(path=self.path, size=self._file.size, sha256=self._whole.hexdigest(), chunks=chunks),
+            tensors={name: result for segment in self._segments for name, result in segment.results()},
+        )

@@ -38,6 +38,7 @@ from attest.evidence import (
     File,
     FingerprintSummary,
     LicenseSummary,
+    RemoteSource,
     Table,
     TensorSummary,
     Tool,
@@ -170,7 +171,13 @@ def _activations(rng: random.Random) -> ActivationSummary:
 def evidence(seed: int = 1, name: str = "minilm-l6-v2") -> Evidence:
     rng = random.Random(seed)  # noqa: S311 - plausible numbers, not secrets
     files = tuple(
-        File(path=path, size=size, sha256=sha256(f"{seed} {path}".encode()))
+        File(
+            path=path,
+            size=size,
+            sha256=sha256(f"{seed} {path}".encode()),
+            basis="computed",
+            server_sha256=sha256(b"the server's") if path.startswith("model-") else None,
+        )
         for path, size in (
             ("config.json", 612),
             ("model-00001-of-00002.safetensors", 4_967_215_360),
@@ -187,6 +194,7 @@ def evidence(seed: int = 1, name: str = "minilm-l6-v2") -> Evidence:
         assurance_level="self-attested",
         checkpoint=CheckpointSummary(
             name=name,
+            source=RemoteSource(uri=f"hf://example/{name}", revision="main", commit="c0ffee" * 6 + "c0ff"),
             format="safetensors",
             files=files,
             file_count=len(files),
@@ -308,6 +316,7 @@ def comparison(a: Side, b: Side, *, z: float = 357.214568123, pvalue: float = 1e
         a=a,
         b=b,
         tests=(identity, *tests, profile),
+        found=(),
         not_compared=(
             NotCompared(id="qkv-bias-correspondence/v1", reason="B has no bias of a query, key or value projection"),
         ),
@@ -333,7 +342,7 @@ def trio(*, z: float = 357.214568123, pvalue: float = 1e-4) -> tuple[bytes, byte
 
 
 _FIXED = re.compile(
-    r"[0-9a-f]{64}|self-attested|exact|empirical|descriptive|learned|rotary|unknown|\d{4}-\d\d-\d\dT.*Z"
+    r"[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|\d{4}-\d\d-\d\dT.*Z"
 )
 
 

@@ -1,0 +1,178 @@
+"""One remote file as a seekable stream: a few ranges, asked for again where the connection breaks.
+
+The first range after a seek is small, so that a header costs one short answer; each further one is four times as long,
+and soon one range reaches to the end of the file.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from attest.errors import NetworkError
+
+__all__ = ["FIRST_RANGE", "MAX_PIECE", "Body", "Interrupted", "Patience", "RangeStream"]
+
+FIRST_RANGE = 64 * 1024
+"""Bytes of the first range after a seek: most headers fit."""
+
+MAX_PIECE = 4 * 1024 * 1024
+"""Most bytes that a body takes from its connection at once, so that a large buffer is not held twice."""
+
+_GROWTH = 4
+_LONG_RANGE = 4 * 1024 * 1024
+"""A range of this length is not cut any more: it reaches to the end of the file."""
+
+_MAX_TRIES = 6
+_FIRST_PAUSE = 0.5
+_MAX_PAUSE = 30.0
+_PROGRESS = 1024 * 1024
+"""Bytes after which earlier failures are forgotten."""
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: asking again may help
+    """Raised when an answer broke off or was put off; ``pause`` is how many seconds the server asks for, if it does."""
+
+    def __init__(self, reason: str, *, pause: float | None = None) -> None:
+        super().__init__(reason)
+        self.pause = pause
+
+
+class Patience:
+    """Waits between tries, longer each time, until there were too many.
+
+    Parameters
+    ----------
+    where : str
+        What is asked for, for errors.
+    sleep : callable
+    """
+
+    def __init__(self, where: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._where = where
+        self._sleep = sleep
+        self._failures = 0
+        self._progress = 0
+
+    def bear(self, trouble: Interrupted) -> None:
+        """Wait before the next try.
+
+        Raises
+        ------
+        NetworkError
+            It was one failure too many.
+        """
+        self._failures += 1
+        self._progress = 0
+        if self._failures >= _MAX_TRIES:
+            raise NetworkError(
+                "no-answer",
+                f"did not answer in {_MAX_TRIES} tries ({trouble})",
+                fix="try again later, or download the checkpoint and measure the copy",
+                where=self._where,
+            ) from trouble
+        pause = _FIRST_PAUSE * 2 ** (self._failures - 1) if trouble.pause is None else trouble.pause
+        self._sleep(min(max(pause, 0.0), _MAX_PAUSE))
+
+    def advance(self, size: int) -> None:
+        """Count bytes that came in: enough of them, and earlier failures are forgotten."""
+        self._progress += size
+        if self._progress >= _PROGRESS:
+            self._failures = 0
+
+
+class Body(Protocol):
+    """The bytes of one answer, exactly those of the range that was asked for."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a part of the buffer; 0 at the end. Raises ``Interrupted`` where the connection breaks."""
+
+    def close(self) -> None:
+        """Give up the rest."""
+
+
+class RangeStream(io.RawIOBase):
+    """Seekable stream over ranges of one file.
+
+    Parameters
+    ----------
+    ask : callable
+        Opens the body of the bytes from ``begin`` up to, not including, ``end``; raises ``Interrupted`` where asking
+        again may help.
+    size : int
+        Bytes of the file.
+    patience : Patience
+    """
+
+    def __init__(self, ask: Callable[[int, int], Body], *, size: int, patience: Patience) -> None:
+        super().__init__()
+        self._ask = ask
+        self._size = size
+        self._patience = patience
+        self._position = 0
+        self._body: Body | None = None
+        self._end = 0
+        self._window = FIRST_RANGE
+
+    def readable(self) -> bool:
+        """Whether it can be read: yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether it can seek: yes."""
+        return True
+
+    def tell(self) -> int:
+        """Offset of the next byte."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to an offset; a jump ends the range that was under way."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError("negative seek position")
+        if base + offset != self._position:
+            self._drop()
+            self._window = FIRST_RANGE
+            self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # narrower: no other buffers are given
+        """Fill a part of the buffer; 0 at the end of the file."""
+        view = memoryview(buffer).cast("B")[: max(0, self._size - self._position)]
+        while len(view):
+            try:
+                count = self._read(view)
+            except Interrupted as trouble:
+                self._drop()
+                self._patience.bear(trouble)
+                continue
+            self._patience.advance(count)
+            self._position += count
+            if self._position == self._end:
+                self._drop()
+            return count
+        return 0
+
+    def _read(self, view: memoryview) -> int:
+        if self._body is None:
+            length = max(len(view), self._window)
+            self._end = self._size if length >= _LONG_RANGE else min(self._position + length, self._size)
+            self._body = self._ask(self._position, self._end)
+            self._window = length * _GROWTH
+        count = self._body.readinto(view[: self._end - self._position])
+        if not count:
+            raise Interrupted("the answer ended early")
+        return count
+
+    def _drop(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+    def close(self) -> None:
+        """Give up the range that is under way."""
+        self._drop()
+        super().close()

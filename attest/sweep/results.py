@@ -1,0 +1,77 @@
+"""What one read gives, file by file and tensor by tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["ChunkDigest", "FileDigest", "FileResult", "Kept", "Sweep", "TensorResult"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChunkDigest:
+    """SHA-256 of a run of a file's bytes; ``tensor`` names the tensor it belongs to."""
+
+    begin: int
+    size: int
+    digest: bytes
+    tensor: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileDigest:
+    """A file's size in bytes, SHA-256, and chunks in order and without a gap."""
+
+    path: str
+    size: int
+    sha256: str
+    chunks: tuple[ChunkDigest, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorResult:
+    """A tensor's digest, and what each accumulator collected."""
+
+    digest: str
+    collected: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileResult:
+    """All that one file gives: its digests, and the results of its tensors by name."""
+
+    digest: FileDigest
+    tensors: Mapping[str, TensorResult]
+
+
+class Kept(Protocol):
+    """Keeps results of files that were read to their end, and gives them back after an interruption."""
+
+    def find(self, path: str) -> FileResult | None:
+        """What was kept of a file."""
+
+    def keep(self, result: FileResult) -> None:
+        """Keep what a file gave. Called from any thread."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sweep:
+    """What one read gave.
+
+    Parameters
+    ----------
+    files : tuple of FileDigest
+        All files.
+    tensors : mapping of str to TensorResult
+        All tensors of the checkpoint, by name.
+    beside : mapping of str to mapping
+        Digests of the tensors in other formats, by format and name.
+    resumed : frozenset of str
+        Paths of the files that were not read, since their results were kept.
+    """
+
+    files: tuple[FileDigest, ...]
+    tensors: Mapping[str, TensorResult]
+    beside: Mapping[str, Mapping[str, str]]
+    resumed: frozenset[str]
