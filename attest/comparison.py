@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Literal
 
 from attest.document import Count, Timestamp, record
-from attest.evidence import Environment, Tool
+from attest.evidence import Environment, Table, Tool
 from attest.statement import Sha256
 
 __all__ = [
     "COMPARISON_TYPE",
     "Calibration",
     "Comparison",
+    "Found",
     "LayerStatistic",
     "NotCompared",
     "NullDistribution",
@@ -122,8 +123,17 @@ class NotCompared:
 
 
 @record
+class Found:
+    """What one test found where, as a table for people: ``id`` is the test's. A test may give several, or none."""
+
+    id: str
+    title: str
+    table: Table
+
+
+@record
 class Comparison:
-    """Every test that was run on a pair, also the null ones, and every test that was not."""
+    """Every test that was run on a pair, also the null ones, what was found where, and every test that was not run."""
 
     measured_at: Timestamp
     tool: Tool
@@ -131,5 +141,6 @@ class Comparison:
     a: Side
     b: Side
     tests: tuple[Test, ...]
+    found: tuple[Found, ...]
     not_compared: tuple[NotCompared, ...]
     does_not_show: tuple[str, ...]

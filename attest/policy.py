@@ -24,6 +24,17 @@ Rung = Literal["identical", "exact-rejected", "matched-above-panel", "inconclusi
 
 _IDENTITY = "tensor-identity/v1"
 
+_FINDINGS = {
+    _IDENTITY: "{n} telling tensors are the same byte for byte; trained apart, none would be.",
+    "exact-replay/v1": "{n} telling tensors of one were made again out of the other, bit for bit; trained apart, none could be.",
+    "multiset-identity/v1": "{n} telling tensors hold the same values, in some order; trained apart, none would.",
+    "row-containment/v1": (
+        "Rows of {n} matrices or more stand in the other, by digests of 64 bits; trained apart, none would. Rows that"
+        " share such a digest can be made on purpose: with both weights, attest compare --weights compares them."
+    ),
+}
+"""Tests that find the same values again: their ``n`` counts what only copying explains, and there is no p-value."""
+
 
 @record
 class Policy:
@@ -41,6 +52,9 @@ class Policy:
         Standard deviations that the even and the odd layers must each reach.
     inconclusive_alpha : float
         Level below which a result is too small to be called no evidence.
+    minimum_tensors : int
+        Telling tensors or matrices in which the same values must be found again for a rejection; fewer are
+        inconclusive. Tensors that are the same byte for byte count from one.
     """
 
     id: str
@@ -48,9 +62,12 @@ class Policy:
     minimum_z: float
     half_z: float
     inconclusive_alpha: float
+    minimum_tensors: int
 
 
-DEFAULT_POLICY = Policy(id="attest-default/v1", alpha=0.005, minimum_z=6.0, half_z=4.0, inconclusive_alpha=0.01)
+DEFAULT_POLICY = Policy(
+    id="attest-default/v1", alpha=0.005, minimum_z=6.0, half_z=4.0, inconclusive_alpha=0.01, minimum_tensors=2
+)
 
 
 @record
@@ -90,13 +107,12 @@ def conclude(comparison: Comparison, policy: Policy = DEFAULT_POLICY) -> Conclus
         for test, level in zip(exact, adjusted, strict=True)
         if level <= policy.alpha and _is_strong(test, policy)
     ]
-    if identity is not None and identity.n:
-        rejected.insert(0, f"{identity.n} telling tensors are the same byte for byte; trained apart, none would be.")
-    if rejected:
-        return _conclusion("exact-rejected", policy, *rejected)
-    if not exact:
+    found, few = _findings(comparison, policy)
+    if found or rejected:
+        return _conclusion("exact-rejected", policy, *found, *rejected)
+    if not exact and not few:
         return _conclusion("inconclusive", policy, "No exact test could be run on this pair.")
-    weak = [
+    weak = few + [
         _describe(test, level)
         for test, level in zip(exact, adjusted, strict=True)
         if level <= policy.inconclusive_alpha
@@ -114,6 +130,19 @@ def conclude(comparison: Comparison, policy: Policy = DEFAULT_POLICY) -> Conclus
 
 def _conclusion(rung: Rung, policy: Policy, *because: str) -> Conclusion:
     return Conclusion(rung=rung, policy=policy, because=because)
+
+
+def _findings(comparison: Comparison, policy: Policy) -> tuple[list[str], list[str]]:
+    """Sentences on the values that were found again: those that reject, and those in too few tensors."""
+    found, few = [], []
+    counted = {test.id: test.n for test in comparison.tests if test.id in _FINDINGS}
+    for name, sentence in _FINDINGS.items():
+        n = counted.get(name, 0)
+        if n >= (1 if name == _IDENTITY else policy.minimum_tensors):
+            found.append(sentence.format(n=n))
+        elif n:
+            few.append(f"{name}: the same values were found again in {n} telling tensor only.")
+    return found, few
 
 
 def _is_strong(test: Test, policy: Policy) -> bool:

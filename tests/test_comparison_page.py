@@ -150,3 +150,47 @@ def test_the_correlation_of_profiles(first: Measurement, second: Measurement):
     left, right = (one.profiles["attention-std/v1"] for one in (first, second))
     correlations = [float(np.corrcoef(left[role], right[role])[0, 1]) for role in "qkvo"]
     assert result_of("attention-std-correlation/v1")["statistic"] == shown(sum(correlations) / 4)
+
+
+def nearest(x: np.ndarray, y: np.ndarray, *, signed: bool) -> np.ndarray:
+    """Row of y with the greatest cosine to each row of x, as the page ranks them; -1 where none is positive."""
+    products = x.astype(np.int64) @ y.astype(np.int64).T
+    norms = np.sqrt((y.astype(np.float64) ** 2).sum(axis=1))
+    inverse = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
+    ranked = (products if signed else np.abs(products)).astype(np.float32) * inverse
+    return np.where(ranked.max(axis=1) > 0, ranked.argmax(axis=1), -1)
+
+
+def has_partner(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Whether each neuron of x has a partner in y."""
+    by_gate, by_rest = nearest(x[:, :8], y[:, :8], signed=True), nearest(x[:, 8:], y[:, 8:], signed=False)
+    back_gate, back_rest = nearest(y[:, :8], x[:, :8], signed=True), nearest(y[:, 8:], x[:, 8:], signed=False)
+    here = np.arange(len(x))
+    return (by_gate == by_rest) & (by_gate >= 0) & (back_gate[by_gate] == here) & (back_rest[by_gate] == here)
+
+
+def test_the_agreement_of_all_layers(first: Measurement, second: Measurement):
+    """256 neurons a layer are all in the sample, so that no random choice is left."""
+    sketches = [one.profiles["neuron-sketch/v1"] for one in (first, second)]
+    lesser = first.evidence.checkpoint.tree_digest < second.evidence.checkpoint.tree_digest
+    shares = np.array(
+        [
+            [
+                has_partner(sketches[0][f"layers.{a}"], sketches[1][f"layers.{b}"]).mean()
+                if lesser
+                else has_partner(sketches[1][f"layers.{b}"], sketches[0][f"layers.{a}"]).mean()
+                for b in LAYERS
+            ]
+            for a in LAYERS
+        ]
+    )
+    test = result_of("matched-agreement/v1")
+    tables = [one["table"]["rows"] for one in COMPARISON["found"] if one["id"] == "matched-agreement/v1"]
+    assert [[float(cell) for cell in row[1:]] for row in tables[1]] == [
+        [float(f"{x:.3g}") for x in row] for row in shares
+    ]
+    assert [shown(layer["statistic"]) for layer in test["layers"]] == [shown(share) for share in shares.diagonal()]
+    assert test["statistic"] == shown(shares.diagonal()[1:].mean())
+    assert (test["n"], test["z"], test["pvalue"]) == (256 * 3, None, None)
+    aligned = next(one["table"]["rows"] for one in COMPARISON["found"] if one["id"] == "layer-alignment/v1")
+    assert [(row[0], row[1], row[3]) for row in aligned] == [(str(layer), str(layer), "in order") for layer in LAYERS]

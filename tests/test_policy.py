@@ -101,3 +101,21 @@ def test_holm_never_lowers_a_p_and_keeps_the_order(values: list[float]) -> None:
     assert sorted(range(len(values)), key=lambda i: (values[i], i)) == sorted(
         range(len(values)), key=lambda i: (adjusted[i], values[i], i)
     )
+
+
+def finding(name: str, n: int) -> Test:
+    return dataclasses.replace(exact(0.0, 1.0, name=name), statistic=0.5, z=None, pvalue=None, n=n, layers=())
+
+
+@pytest.mark.parametrize("name", ["row-containment/v1", "multiset-identity/v1", "exact-replay/v1"])
+def test_values_found_again_in_two_tensors_reject_and_in_one_leave_it_open(name: str) -> None:
+    nothing = exact(0.3, 0.8)
+    assert rung(nothing, finding(name, 0)) == "no-evidence"
+    assert rung(nothing, finding(name, 1)) == "inconclusive"
+    assert rung(nothing, finding(name, 2)) == "exact-rejected"
+    assert rung(finding(name, 1)) == "inconclusive"
+
+
+def test_several_findings_in_one_tensor_each_do_not_add_up() -> None:
+    each = [finding(name, 1) for name in ("row-containment/v1", "multiset-identity/v1", "exact-replay/v1")]
+    assert rung(exact(0.3, 0.8), *each) == "inconclusive"

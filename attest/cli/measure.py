@@ -33,7 +33,7 @@ __all__ = ["command"]
 @click.option(
     "--deep",
     is_flag=True,
-    help="Also sketch the neurons of at most 8 layers on axes of common words (needs tokenizer.json; some minutes more).",
+    help="Also sketch the neurons of at most 8 layers on axes of common words (needs tokenizer.json; half a minute more for 7 billion parameters).",
 )
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads for the read; no number depends on it.")
 @click.option(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from attest.checkpoint import Checkpoint
+from attest.compare.anchored_alignment import anchored_agreement, anchored_alignment
 from attest.compare.attention_std import attention_std_correlation
 from attest.compare.correspondence import (
     head_norm_correspondence,
@@ -12,46 +15,74 @@ from attest.compare.correspondence import (
     qkv_bias_correspondence,
     residual_norm_correspondence,
 )
+from attest.compare.expert_ancestry import expert_ancestry
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.merge import Parent, merge_coefficients
+from attest.compare.multiset_identity import multiset_identity
 from attest.compare.neuron_alignment import neuron_alignment
-from attest.compare.outcome import PairTest
+from attest.compare.neuron_matching import neuron_matching
+from attest.compare.outcome import PairTest, WeightTest
+from attest.compare.recovered_alignment import recovered_alignment
+from attest.compare.replay import exact_replay
+from attest.compare.row_containment import row_containment
 from attest.compare.tensor_identity import tensor_identity
+from attest.compare.weight_delta import weight_delta
 from attest.comparison import COMPARISON_TYPE, Comparison, Side
 from attest.document import dump, timestamp
 from attest.evidence import Environment, Tool
 from attest.statement import DigestSet, Statement, Subject
 
-__all__ = ["DOES_NOT_SHOW", "TESTS", "compare", "comparison_statement"]
+__all__ = ["DOES_NOT_SHOW", "TESTS", "WEIGHT_TESTS", "compare", "comparison_statement"]
 
 TESTS: tuple[PairTest, ...] = (
     tensor_identity,
+    multiset_identity,
+    row_containment,
     neuron_alignment,
+    anchored_alignment,
     neuron_norm_correspondence,
     residual_norm_correspondence,
     norm_gain_correspondence,
     qkv_bias_correspondence,
     head_norm_correspondence,
+    neuron_matching,
+    anchored_agreement,
+    expert_ancestry,
     attention_std_correlation,
 )
 """All tests. A new one is a file beside these and a line here."""
+
+WEIGHT_TESTS: tuple[WeightTest, ...] = (recovered_alignment, exact_replay, weight_delta)
+"""Tests that need the weights of both; they are run where both are given."""
 
 DOES_NOT_SHOW = (
     "Which of the two came first, or who took what from whom.",
     "Whether a license permits it.",
     "Why the two are not independent, where a test is rejected: the weights, or the initialization, may come from a third.",
-    "Independence: permuted neurons together with a rotated residual stream leave these tests nothing to see.",
+    "Independence: permuted neurons and a rotated residual stream leave the exact tests nothing, new embeddings the others.",
     "Anything about code, data or licenses: code reuse is not weight reuse.",
 )
 
 
 def compare(
-    a: Fingerprints, b: Fingerprints, *, tool: Tool, environment: Environment, now: datetime | None = None
+    a: Fingerprints,
+    b: Fingerprints,
+    *,
+    tool: Tool,
+    environment: Environment,
+    weights: tuple[Checkpoint, Checkpoint] | None = None,
+    parents: Sequence[Parent] = (),
+    now: datetime | None = None,
 ) -> Comparison:
     """Run every test on a pair.
 
     Parameters
     ----------
     a, b : Fingerprints
+    weights : tuple of Checkpoint, optional
+        The checkpoints that these are of, opened before they were measured: runs ``WEIGHT_TESTS`` too.
+    parents : sequence of Parent
+        With weights: further candidates that b may have been merged from, beside a.
     tool, environment
         What is running, for the record.
     now : datetime, optional
@@ -63,6 +94,11 @@ def compare(
         All tests, also the null ones; exchanging a and b changes no statistic.
     """
     outcomes = [test(a, b) for test in TESTS]
+    if weights is not None:
+        outcomes += [test(a, b, weights) for test in WEIGHT_TESTS]
+        if parents:
+            candidates = (Parent(fingerprints=a, weights=weights[0]), *parents)
+            outcomes.append(merge_coefficients(weights[1], candidates))
     return Comparison(
         measured_at=timestamp(now),
         tool=tool,
@@ -70,6 +106,7 @@ def compare(
         a=a.side,
         b=b.side,
         tests=tuple(test for outcome in outcomes for test in outcome.tests),
+        found=tuple(one for outcome in outcomes for one in outcome.found),
         not_compared=tuple(item for outcome in outcomes for item in outcome.not_compared),
         does_not_show=DOES_NOT_SHOW,
     )

@@ -26,6 +26,9 @@ _FORMS = {
     "qkv-bias/v1": (1, "float32"),
     "unit-norms/v1": (1, "float32"),
     "neuron-sketch/v1": (2, "int8"),
+    "expert-sketch/v1": (2, "int8"),
+    "anchored-sketch/v1": (2, "int8"),
+    "row-digests/v1": (1, "uint64"),
 }
 """Dimensions and dtype of the arrays that the tests take, by fingerprint."""
 

@@ -6,22 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from attest.checkpoint import Checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test
-from attest.comparison import NotCompared, Test
+from attest.comparison import Found, NotCompared, Test
 
-__all__ = ["Outcome", "PairTest", "exact_outcome", "left_out", "shared_layers"]
+__all__ = ["Outcome", "PairTest", "WeightTest", "exact_outcome", "left_out", "shared_layers"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """Results of one test, and what was left out of it."""
+    """Results of one test, what it found where, and what was left out of it."""
 
     tests: tuple[Test, ...] = ()
+    found: tuple[Found, ...] = ()
     not_compared: tuple[NotCompared, ...] = ()
 
 
 PairTest: TypeAlias = Callable[[Fingerprints, Fingerprints], Outcome]
+WeightTest: TypeAlias = Callable[[Fingerprints, Fingerprints, tuple[Checkpoint, Checkpoint]], Outcome]
 
 
 def left_out(test_id: str, *reasons: str) -> tuple[NotCompared, ...]:

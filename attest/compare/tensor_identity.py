@@ -10,9 +10,13 @@ from attest.compare.permutation import signed_digits
 from attest.comparison import Test
 from attest.evidence import TensorRow
 
-__all__ = ["telling", "tensor_identity"]
+__all__ = ["TRAINED", "telling", "tensor_identity"]
 
-_ROLES = frozenset({"q", "k", "v", "o", "gate", "up", "down", "embed", "lm_head"})
+TRAINED = frozenset(
+    {"q", "k", "v", "o", "qkv", "kv", "gate", "up", "down", "gate_up", "q_a", "q_b", "kv_a", "kv_b", "embed", "lm_head"}
+)
+"""Roles of matrices that training fills: no constants, tables of positions or other buffers."""
+
 _MIN_VALUES = 4096
 _MIN_DISTINCT = 64
 
@@ -53,7 +57,7 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
 
 def telling(row: TensorRow) -> bool:
     """Whether two networks trained apart could share this tensor only by copying."""
-    if row.role not in _ROLES or math.prod(row.shape) < _MIN_VALUES or row.moments is None:
+    if row.role not in TRAINED or math.prod(row.shape) < _MIN_VALUES or row.moments is None:
         return False
     varied = row.moments.distinct is None or row.moments.distinct >= _MIN_DISTINCT
     return varied and row.moments.std != "0"

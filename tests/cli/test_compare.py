@@ -71,3 +71,34 @@ def test_a_missing_side_is_one_coded_line(tmp_path: Path) -> None:
     assert (code, text) == (3, "")
     assert errors.startswith("error[no-checkpoint]")
     assert errors.count("\n") == 1
+
+
+def test_with_the_weights_tensors_are_made_again(tmp_path: Path) -> None:
+    source = family() / "seed-1"
+    out = tmp_path / "c.json"
+    code, _, errors = attest("compare", source, source, "--weights", "--format", "json", "-o", out)
+    assert (code, errors) == (0, "")
+    value = json.loads(out.read_text())
+    tests = {test["id"]: test for test in value["tests"]}
+    assert (tests["exact-replay/v1"]["statistic"], tests["exact-replay/v1"]["n"]) == (1, 29)
+    assert tests["weight-delta/v1"]["statistic"] == 0
+    assert {found["id"] for found in value["found"]} >= {"exact-replay/v1", "weight-delta/v1", "row-containment/v1"}
+    code, text, _ = attest("compare", source, source, "--weights")
+    assert "exact-replay/v1: Tensors of b made again out of a" in text
+    assert "more, in --format json" in text
+
+
+def test_evidence_has_no_weights(tmp_path: Path) -> None:
+    evidence = tmp_path / "evidence"
+    assert attest("measure", family() / "seed-1", "-o", evidence)[0] == 0
+    code, _, errors = attest("compare", family() / "seed-1", evidence, "--weights")
+    assert code == 3
+    assert "no-weights" in errors
+
+
+def test_candidates_for_a_merge_need_the_weights() -> None:
+    one, two, three = (family() / f"seed-{seed}" for seed in (1, 2, 3))
+    assert attest("compare", one, two, "--parent", three)[0] == 2
+    code, text, _ = attest("compare", one, one, "--weights", "--parent", three)
+    assert code == 0
+    assert "merge-coefficients/v1: Coefficients of the candidates in b" in text

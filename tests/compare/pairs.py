@@ -9,7 +9,8 @@ from attest.compare import compare
 from attest.compare.fingerprints import Fingerprints
 from attest.comparison import Comparison, Test
 from attest.demo.weights import family
-from attest.measure import environment, measure, this_tool
+from attest.measure import measure
+from attest.program import environment, this_tool
 
 __all__ = ["by_id", "compared", "measured", "measured_at"]
 

@@ -36,7 +36,7 @@ def test_any_vector_gives_finite_scores(values: np.ndarray) -> None:
     assert np.isfinite(scores).all()
 
 
-@given(arrays(np.float64, (5, 3), elements=st.floats()))
+@given(arrays(np.float64, (5, 3), elements=st.floats(width=32)))
 def test_any_rows_become_unit_or_zero(rows: np.ndarray) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         norms = np.linalg.norm(unit_rows(rows), axis=1)

@@ -18,6 +18,7 @@ from attest.bundle import Bundle
 from attest.comparison import (
     COMPARISON_TYPE,
     Comparison,
+    Found,
     LayerStatistic,
     NotCompared,
     NullDistribution,
@@ -316,7 +317,13 @@ def comparison(a: Side, b: Side, *, z: float = 357.214568123, pvalue: float = 1e
         a=a,
         b=b,
         tests=(identity, *tests, profile),
-        found=(),
+        found=(
+            Found(
+                id="row-containment/v1",
+                title="Rows of a that stand in b, by matrix",
+                table=Table(columns=("tensor", "rows", "found"), rows=(("model.embed_tokens.weight", "151936", "0"),)),
+            ),
+        ),
         not_compared=(
             NotCompared(id="qkv-bias-correspondence/v1", reason="B has no bias of a query, key or value projection"),
         ),

@@ -24,7 +24,7 @@ from attest.report.render import TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "39c200c9ada9eb348683beb152a93dc79aeb26fcfb7850b8f868c9102681ea5a"}
+GOLDEN = {1: "7a46dd17557998da94c420868f23743d9b731a6958c94a2c56bce3fc53878459"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
@@ -295,3 +295,9 @@ def test_the_openssl_commands_on_the_page_check_a_bundle(
     tampered = run(bundle.replace(payload, changed))
     assert tampered.returncode != 0
     assert answer not in tampered.stdout
+
+
+def test_what_was_found_where_is_shown(page: bytes):
+    words = text_of(page)
+    assert "What was found where" in words
+    assert "Rows of a that stand in b, by matrix" in words

@@ -1,0 +1,98 @@
+"""``anchored-alignment/v1`` and ``anchored-agreement/v1``: neurons told by words, whatever axes the network has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attest.compare.descriptive import controls_table, descriptive
+from attest.compare.fingerprints import Fingerprints
+from attest.compare.layer_agreement import agreement_of_sides, sketched_layers
+from attest.compare.outcome import Outcome, exact_outcome, left_out
+from attest.compare.permutation import Pairing, signed_digits
+from attest.comparison import LayerStatistic
+from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
+
+__all__ = ["anchored_agreement", "anchored_alignment"]
+
+_ALIGNMENT = "anchored-alignment/v1"
+_AGREEMENT = "anchored-agreement/v1"
+_MISSING = "one of the two has no anchored sketch; attest measure --deep makes one where there is a tokenizer"
+
+
+def anchored_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """Exact test on anchored sketches, each layer permuted by itself.
+
+    Notes
+    -----
+    Survives what ``neuron-alignment/v1`` survives, and besides a rotation, permutation and sign changes of the residual
+    stream, with gains folded or not; hidden sizes may differ. It stays exact although the axes are made of the two
+    networks' embeddings: those say nothing about the order of hidden neurons. A permutation of the hidden neurons
+    defeats it, and so do embeddings made anew: then z is near 0, and that shows nothing.
+    """
+    mine, theirs = a.arrays.get(ANCHORED_SKETCH_ID, {}), b.arrays.get(ANCHORED_SKETCH_ID, {})
+    if not mine or not theirs:
+        return Outcome(not_compared=left_out(_ALIGNMENT, _MISSING))
+    layers = sorted(
+        sketched_layers(a, ANCHORED_SKETCH_ID, WIDTH).keys() & sketched_layers(b, ANCHORED_SKETCH_ID, WIDTH)
+    )
+    both = {layer: (mine[f"layers.{layer}"], theirs[f"layers.{layer}"]) for layer in layers}
+    pairings = [
+        Pairing(layer=layer, x=x.astype(np.float64), y=y.astype(np.float64))
+        for layer, (x, y) in both.items()
+        if x.shape == y.shape
+    ]
+    if not pairings:
+        reason = "no layer was sketched in both with as many neurons and parts"
+        return Outcome(not_compared=left_out(_ALIGNMENT, reason))
+    unequal = ", ".join(str(layer) for layer, (x, y) in both.items() if x.shape != y.shape)
+    return exact_outcome(
+        _ALIGNMENT,
+        a,
+        b,
+        pairings,
+        method="the neurons of every layer, each layer by itself",
+        note="z of the inner products of neuron sketches on axes of common words, index by index; near 0 for networks"
+        " trained apart, and also after a permutation of hidden neurons",
+        reasons=(f"layers {unequal}: the numbers of neurons or of their parts differ",) if unequal else (),
+    )
+
+
+def anchored_agreement(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """Share of neurons whose partner by gate and by the rest is the same, on anchored sketches.
+
+    Notes
+    -----
+    Survives what ``matched-agreement/v1`` survives, and besides all that ``anchored-alignment/v1`` does. Descriptive, as
+    all that is found by matching.
+    """
+    mine, theirs = (sketched_layers(one, ANCHORED_SKETCH_ID, WIDTH) for one in (a, b))
+    if not mine or not theirs:
+        return Outcome(not_compared=left_out(_AGREEMENT, _MISSING))
+    if len({neurons.gated for neurons in (*mine.values(), *theirs.values())}) > 1:
+        return Outcome(not_compared=left_out(_AGREEMENT, "only one of the two has gates, or only some layers have"))
+    agreement = agreement_of_sides(_AGREEMENT, a, b, mine, theirs)
+    deep = [one for one in agreement.partners if one.first and one.second]
+    controls = controls_table(_AGREEMENT, agreement.controls)
+    if not deep:
+        return Outcome(
+            found=(controls,), not_compared=left_out(_AGREEMENT, "layer 0 is reported apart, and there is no other")
+        )
+    layers = tuple(
+        LayerStatistic(
+            layer=one.first if agreement.by_first else one.second,
+            n=one.sampled,
+            statistic=signed_digits(one.share),
+            z=None,
+        )
+        for one in agreement.partners
+        if one.sampled > 1
+    )
+    test = descriptive(
+        _AGREEMENT,
+        sum(one.share for one in deep) / len(deep),
+        sum(one.sampled for one in deep),
+        "mean share of neurons whose partner by gate and by the rest is the same, on axes of common words, each layer"
+        " with the sketched layer that agrees most, layer 0 apart; see the controls",
+        layers=layers,
+    )
+    return Outcome(tests=(test,), found=(controls,))

@@ -1,0 +1,213 @@
+"""The rows of all matrices of one checkpoint, as 64-bit digests, each with the tensor it stands in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.compare.fingerprints import Fingerprints
+from attest.compare.tensor_identity import TRAINED
+from attest.evidence import TensorRow
+from attest.sweep import RowDigestAccumulator
+from attest.sweep.kernels import digest_rows
+
+__all__ = [
+    "LEAST_COLUMNS",
+    "DigestedRows",
+    "constant_digests",
+    "count_telling",
+    "digested_rows",
+    "is_among",
+    "is_trained",
+    "is_varied",
+    "may_tell",
+    "tells_by_rows",
+]
+
+ROW_DIGESTS = "row-digests/v1"
+
+LEAST_COLUMNS = 64
+"""Shorter rows hold so little that two networks of few distinct values could share some."""
+
+_LEAST_DIGESTED = 16
+_LEAST_VALUES = 4096
+_LEAST_DISTINCT = 64
+_LEAST_PEAK = 1.5
+_CODES = 1 << 16
+_TOKENS = frozenset({"embed", "lm_head"})
+_BATCH = 1 << 22
+
+Digests = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DigestedRows:
+    """Digests of the rows of all matrices, one matrix after the other.
+
+    Parameters
+    ----------
+    tensors : tuple of TensorRow
+        The matrices.
+    starts : ndarray of shape (n_tensors + 1,), int64
+        Position of the first row of each, and the number of all rows.
+    digests : ndarray of shape (n_rows,), uint64
+    distinct : ndarray of shape (n_distinct,), uint64
+        Digests that occur, ascending.
+    positions : ndarray of shape (n_rows,), int64
+        Position of each row's digest among these.
+    """
+
+    tensors: tuple[TensorRow, ...]
+    starts: NDArray[np.int64]
+    digests: Digests
+    distinct: Digests
+    positions: NDArray[np.int64]
+
+    def of(self, tensor: int) -> Digests:
+        """Digests of one matrix, in the order of its rows."""
+        return self.digests[self.starts[tensor] : self.starts[tensor + 1]]
+
+    def holding(self, some: Digests) -> NDArray[np.bool_]:
+        """Which rows have one of these digests, which ascend."""
+        return is_among(self.distinct, some)[self.positions]
+
+    def those(self, rows: NDArray[np.bool_]) -> Digests:
+        """Digests of the rows of a mask, ascending, each once."""
+        occurs = np.zeros(self.distinct.size, bool)
+        occurs[self.positions[rows]] = True
+        return self.distinct[occurs]
+
+    def owners(self) -> NDArray[np.int32]:
+        """Number of the matrix that each row stands in, shape (n_rows,)."""
+        return np.repeat(np.arange(len(self.tensors), dtype=np.int32), np.diff(self.starts))
+
+    def values(self) -> int:
+        """Values in all rows."""
+        return sum(math.prod(tensor.shape) for tensor in self.tensors)
+
+
+def digested_rows(one: Fingerprints) -> tuple[DigestedRows | None, str]:
+    """Rows of a checkpoint, and what is wrong where there are none."""
+    arrays = one.arrays.get(ROW_DIGESTS, {})
+    if not arrays:
+        return None, "one of the two has no row digests"
+    named = dict(_named(one.tensors))
+    order = sorted((row.layer is not None, row.layer or 0, row.name, name) for name, row in named.items())
+    tensors = [(named[name], arrays[name]) for *_, name in order if name in arrays]
+    kept = [(row, digests) for row, digests in tensors if digests.size == math.prod(row.shape[:-1])]
+    if len(kept) != len(arrays):
+        return None, "the row digests of one of the two do not go with its table of tensors"
+    sizes = [0, *(digests.size for _, digests in kept)]
+    digests = np.concatenate([digests for _, digests in kept])
+    once, positions = _distinct(digests)
+    rows = DigestedRows(
+        tensors=tuple(row for row, _ in kept),
+        starts=np.cumsum(sizes, dtype=np.int64),
+        digests=digests,
+        distinct=once,
+        positions=positions,
+    )
+    return rows, ""
+
+
+def _named(tensors: Sequence[TensorRow]) -> Iterator[tuple[str, TensorRow]]:
+    """Tensors that have row digests, by the name of their array (``schemas/detail.v1.md``, row-digests/v1)."""
+    unnamed = 0
+    for row in sorted(tensors, key=lambda row: row.name):
+        if len(row.shape) < 2 or row.dtype not in RowDigestAccumulator.DTYPES:
+            continue
+        if row.shape[-1] < _LEAST_DIGESTED or not math.prod(row.shape):
+            continue
+        if row.role is None:
+            yield f"other.{unnamed}", row
+            unnamed += 1
+            continue
+        expert = "" if row.expert is None else f"experts.{row.expert}."
+        yield f"{'' if row.layer is None else f'layers.{row.layer}.'}{expert}{row.role}", row
+
+
+def may_tell(row: TensorRow) -> bool:
+    """Whether a tensor is varied, and has no role that something else than training fills, such as positions."""
+    return is_varied(row) and (row.role is None or is_trained(row))
+
+
+def tells_by_rows(row: TensorRow) -> bool:
+    """Whether a matrix may tell, and its rows are long enough."""
+    return may_tell(row) and row.shape[-1] >= LEAST_COLUMNS
+
+
+def is_trained(row: TensorRow) -> bool:
+    """Whether a tensor's role is one that training fills, in whatever stack."""
+    return row.role is not None and row.role.rpartition(".")[2] in TRAINED
+
+
+def is_varied(row: TensorRow) -> bool:
+    """Whether a tensor is large and varied enough that its values can tell one network from another.
+
+    Left out: fewer than 4,096 values; fewer than 64 distinct values where they were counted; more
+    than three quarters zeros (identities, masks, one-hot tables); a standard deviation below the mean (ones with noise,
+    few BF16 values apart); no value beyond 1.5 standard deviations (signs and Hadamard matrices; a uniform distribution
+    ends at 1.73); values that are not finite.
+    """
+    moments = row.moments
+    if moments is None or math.prod(row.shape) < _LEAST_VALUES:
+        return False
+    if moments.nans or moments.infinities or 4 * moments.zeros > 3 * moments.n:
+        return False
+    if moments.distinct is not None and moments.distinct < _LEAST_DISTINCT:
+        return False
+    spread, peak = float(moments.std), max(-float(moments.minimum or 0), float(moments.maximum or 0))
+    return spread > abs(float(moments.mean)) and peak > _LEAST_PEAK * spread
+
+
+def _distinct(digests: Digests) -> tuple[Digests, NDArray[np.int64]]:
+    """Digests that occur, ascending, each once, and for every given digest its position among those."""
+    order = np.argsort(digests)
+    ordered = digests[order]
+    first = np.ones(ordered.size, bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    positions = np.empty(ordered.size, np.int64)
+    positions[order] = np.cumsum(first) - 1
+    return ordered[first], positions
+
+
+def is_among(some: Digests, others: Digests) -> NDArray[np.bool_]:
+    """Which digests occur in others; both ascend, which makes it fast."""
+    if not others.size:
+        return np.zeros(some.size, bool)
+    places = np.minimum(np.searchsorted(others, some), others.size - 1)
+    among: NDArray[np.bool_] = others[places] == some
+    return among
+
+
+def count_telling(found: Iterable[Sequence[TensorRow]]) -> int:
+    """How many telling tensors were found, each given with its counterparts; those of one row a token are one.
+
+    Rows of tokens that were never trained may share a random initialization in the embedding and the output, and
+    several networks may be built on one public table of embeddings.
+    """
+    tokens = [any(row.role is not None and row.role.rpartition(".")[2] in _TOKENS for row in rows) for rows in found]
+    return len(tokens) - max(0, sum(tokens) - 1)
+
+
+@cache
+def constant_digests(columns: int) -> Digests:
+    """Digests of the rows that hold one BF16 value throughout, of all 65,536 codes, ascending.
+
+    Examples
+    --------
+    >>> constant_digests(32).size
+    65536
+    """
+    digests = np.empty(_CODES, np.uint64)
+    step = max(1, _BATCH // columns)
+    for begin in range(0, _CODES, step):
+        codes = np.arange(begin, min(begin + step, _CODES), dtype=np.uint16)
+        digest_rows(np.repeat(codes[:, None], columns, axis=1), digests[begin : begin + codes.size])
+    digests.sort()
+    return digests

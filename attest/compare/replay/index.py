@@ -1,0 +1,124 @@
+"""Every line that a checkpoint's matrices give under every operation, by its sums."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.compare.replay.matrix import LineSums, Matrix
+from attest.compare.replay.operation import Operation, operations
+
+__all__ = ["LEAST_LINE", "Index", "Made", "sums_of"]
+
+LEAST_LINE = 16
+"""Codes of the shortest line that is looked for, in a matrix of more than one."""
+
+Sums = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What an operation makes of a matrix.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    operation : Operation
+    largest : ndarray
+        What the operation's scales need.
+    sums : LineSums
+    columns : int
+        Codes in a row of what is made.
+    """
+
+    matrix: Matrix
+    operation: Operation
+    largest: NDArray[np.float32]
+    sums: LineSums
+    columns: int
+
+    def size_along(self, axis: int) -> tuple[int, int]:
+        """Lines along an axis (0: rows, 1: columns), and the codes in each."""
+        return (self.matrix.rows, self.columns) if axis == 0 else (self.columns, self.matrix.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shelf:
+    """Lines of one dtype and length: sums in ascending order, and for each the entry and the line."""
+
+    entries: tuple[tuple[Made, int], ...]
+    sums: Sums
+    owners: NDArray[np.int64]
+    lines: NDArray[np.int64]
+
+    def find(self, sums: Sums) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First and behind the last position of each sum."""
+        return np.searchsorted(self.sums, sums), np.searchsorted(self.sums, sums, "right")
+
+
+class Index:
+    """Lines of all matrices of a parent, under all operations that could make a child's.
+
+    Parameters
+    ----------
+    parents : iterable of Matrix
+    wanted : mapping of str to set of int
+        Lengths of the lines that the child has, by dtype.
+    """
+
+    def __init__(self, parents: Iterable[Matrix], wanted: Mapping[str, set[int]]) -> None:
+        made = [one for matrix in parents for one in _make(matrix, wanted)]
+        self._ordered, self._unordered = (_shelve(made, wanted, ordered=ordered) for ordered in (True, False))
+
+    def ordered(self, dtype: str, length: int) -> _Shelf | None:
+        """Lines by their ordered sums."""
+        return self._ordered.get((dtype, length))
+
+    def unordered(self, dtype: str, length: int) -> _Shelf | None:
+        """Lines by their unordered sums."""
+        return self._unordered.get((dtype, length))
+
+
+def sums_of(matrix: Matrix) -> LineSums:
+    """Sums over the lines of a matrix as it is."""
+    sums = LineSums(matrix.rows, matrix.columns)
+    for first, codes in matrix.bands():
+        sums.add(first, codes)
+    return sums
+
+
+def _make(matrix: Matrix, wanted: Mapping[str, set[int]]) -> Iterator[Made]:
+    for dtype, lengths in wanted.items():
+        for operation in operations(matrix.tensor.dtype, dtype, matrix.columns):
+            columns = operation.apply(matrix.take(np.zeros(1, np.int64)), np.ones((1, 1), np.float32)).shape[1]
+            if columns not in lengths and matrix.rows not in lengths:
+                continue
+            largest = operation.prepare(matrix)
+            sums = LineSums(matrix.rows, columns)
+            for first, codes in matrix.bands():
+                sums.add(first, operation.apply(codes, largest))
+            yield Made(matrix=matrix, operation=operation, largest=largest, sums=sums, columns=columns)
+
+
+def _shelve(made: Sequence[Made], wanted: Mapping[str, set[int]], *, ordered: bool) -> dict[tuple[str, int], _Shelf]:
+    entries = defaultdict(list)
+    for one in made:
+        for axis in (0, 1):
+            lines, length = one.size_along(axis)
+            whole = one.operation.writes not in {"Q8_0", "Q4_0"} or axis == 0
+            if whole and length in wanted[one.operation.writes] and (length >= LEAST_LINE or lines == 1):
+                entries[one.operation.writes, length].append((one, axis))
+    return {key: _sort(its, ordered=ordered) for key, its in entries.items()}
+
+
+def _sort(entries: Sequence[tuple[Made, int]], *, ordered: bool) -> _Shelf:
+    each = [(one.sums.ordered if ordered else one.sums.unordered)[axis] for one, axis in entries]
+    sums = np.concatenate(each)
+    order = np.argsort(sums, kind="stable")
+    owners = np.repeat(np.arange(len(each)), [one.size for one in each])
+    lines = np.concatenate([np.arange(one.size) for one in each])
+    return _Shelf(entries=tuple(entries), sums=sums[order], owners=owners[order], lines=lines[order])

@@ -1,0 +1,65 @@
+"""The same values in another order, and small tables that anybody may share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compare.derived import bf16, read_family, write
+from compare.pairs import measured, measured_at
+
+from attest.compare.multiset_identity import multiset_identity
+
+
+@pytest.mark.parametrize("other", ["seed-2", "seed-3", "seed-1-continued"])
+def test_models_that_were_trained_share_none(other: str) -> None:
+    (test,) = multiset_identity(measured("seed-1"), measured(other)).tests
+    assert (test.statistic, test.n) == (0, 0)
+
+
+def test_every_order_and_shape_is_seen_through(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    changed = {}
+    for number, (name, array) in enumerate(read_family("seed-1").items()):
+        values = array
+        if array.ndim == 2:
+            values = (array.T, array[rng.permutation(len(array))], rng.permuted(array.ravel()).reshape(-1, 96))[
+                number % 3
+            ]
+        changed[f"t{number}.{name}"] = bf16(np.ascontiguousarray(values))
+    write(tmp_path / "b", changed)
+    outcome = multiset_identity(measured("seed-1"), measured_at(tmp_path / "b"))
+    (test,), (table,) = outcome.tests, outcome.found
+    assert test.n == 29
+    assert test.statistic == 1.0
+    assert all(row[3].endswith(row[0]) for row in table.table.rows)
+    assert {row[-1] for row in table.table.rows} == {"no"}
+
+
+def test_a_wider_dtype_holds_the_same_values(tmp_path: Path) -> None:
+    """BF16 values that F16 holds too."""
+    values = read_family("seed-1")
+    coarse = {name: array.astype(np.float16).astype(np.float32) for name, array in values.items()}
+    narrow = {name: bf16(array) for name, array in coarse.items()}
+    again = {name: (codes.astype(np.uint32) << 16).view(np.float32) for name, codes in narrow.items()}
+    exact = {name: array for name, array in again.items() if np.array_equal(array, array.astype(np.float16))}
+    assert len(exact) > 20
+    write(tmp_path / "a", {name: narrow[name] for name in exact})
+    write(tmp_path / "b", {name: array.astype(np.float16) for name, array in exact.items()})
+    assert multiset_identity(measured_at(tmp_path / "a"), measured_at(tmp_path / "b")).tests[0].statistic == 1.0
+
+
+def test_one_changed_value_is_another_multiset(tmp_path: Path) -> None:
+    values = read_family("seed-1")
+    for array in values.values():
+        array.flat[7] += 1
+    write(tmp_path / "b", {name: bf16(array) for name, array in values.items()})
+    assert multiset_identity(measured("seed-1"), measured_at(tmp_path / "b")).tests[0].n == 0
+
+
+def test_what_was_not_counted_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "b", read_family("seed-1"))
+    outcome = multiset_identity(measured("seed-1"), measured_at(tmp_path / "b"))
+    assert not outcome.tests
+    assert "16 or 8 bits" in outcome.not_compared[0].reason
