@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from attest.checkpoint import Checkpoint
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test
+from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test, tells_apart
 from attest.comparison import Found, NotCompared, Test
 
 __all__ = ["Outcome", "PairTest", "WeightTest", "exact_outcome", "left_out", "shared_layers"]
@@ -51,9 +53,20 @@ def exact_outcome(
 
     Notes
     -----
+    Units of which a network has several that are the same are left out: padding and pruned units stand at the end, or
+    at the same places, in networks that have nothing else in common. What is left out depends on each network's own
+    units and not on their order, so the rest is exchangeable as before.
+
     The seed is public text made of the test and both tree digests, in order, and the side with the greater digest is
     the one that is permuted: A against B and B against A give the same numbers.
     """
+    masks = [tells_apart(one.x) & tells_apart(one.y) for one in pairings]
+    alike = sum(int(np.count_nonzero(~mask)) for mask in masks)
+    if alike:
+        reasons = (*reasons, f"{alike} units of which one of the two has several that are the same, such as padding")
+    if layers is not None:
+        layers = [one.only(masks[0]) for one in layers]
+    pairings = [one.only(mask) for one, mask in zip(pairings, masks, strict=True)]
     digests = sorted((a.side.tree_digest, b.side.tree_digest))
     if a.side.tree_digest != digests[0]:
         pairings = [Pairing(layer=one.layer, x=one.y, y=one.x) for one in pairings]

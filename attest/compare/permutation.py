@@ -28,7 +28,15 @@ from attest.comparison import LayerStatistic, NullDistribution
 from attest.document import decimal
 from attest.native import Kernel
 
-__all__ = ["Pairing", "PermutationTest", "layer_statistics", "normal_pvalue", "permutation_test", "signed_digits"]
+__all__ = [
+    "Pairing",
+    "PermutationTest",
+    "layer_statistics",
+    "normal_pvalue",
+    "permutation_test",
+    "signed_digits",
+    "tells_apart",
+]
 
 MAX_RESAMPLES = 9_999
 MIN_RESAMPLES = 999
@@ -55,6 +63,25 @@ class Pairing:
     layer: int
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+
+    def only(self, units: NDArray[np.bool_]) -> Pairing:
+        """The pairing of some of the units, given by a mask."""
+        return self if units.all() else Pairing(layer=self.layer, x=self.x[units], y=self.y[units])
+
+
+def tells_apart(features: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which units differ from all others of their network, shape (n_units,).
+
+    Examples
+    --------
+    >>> tells_apart(np.array([[1.0, 2.0], [0.0, 0.0], [-0.0, 0.0], [1.0, 3.0]])).tolist()
+    [True, False, False, True]
+    """
+    rows = np.ascontiguousarray(features) + 0.0
+    whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    _, which, counts = np.unique(whole, return_inverse=True, return_counts=True)
+    apart: NDArray[np.bool_] = counts[which] == 1
+    return apart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
