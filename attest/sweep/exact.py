@@ -68,19 +68,20 @@ class ExactSums:
         """Arithmetic mean; 0 without values."""
         return Fraction(self.powers[0], self.n) / 2**self.scale if self.n else Fraction(0)
 
-    def central(self, order: int) -> Fraction:
-        """Central moment of order 2, 3 or 4 with denominator n, in units of 2**(-order * scale)."""
-        n = self.n
-        raw = [Fraction(1), *(Fraction(power, n) for power in self.powers)]
-        mean = raw[1]
-        terms = (math.comb(order, k) * raw[k] * Fraction((-mean) ** (order - k)) for k in range(order + 1))
-        return Fraction(sum(terms))
+    def _central(self, order: int) -> int:
+        """Central moment of order 2, 3 or 4 with denominator n, times n**order, in units of 2**(-order * scale)."""
+        n, (first, second, *higher) = self.n, self.powers
+        if order == 2:
+            return n * second - first**2
+        if order == 3:
+            return n**2 * higher[0] - 3 * n * first * second + 2 * first**3
+        return n**3 * higher[1] - 4 * n**2 * first * higher[0] + 6 * n * first**2 * second - 3 * first**4
 
     def variance(self) -> Fraction:
         """Variance with denominator n - 1 (as ``torch.std`` has it); 0 for fewer than two values."""
         if self.n < 2:
             return Fraction(0)
-        return self.central(2) * Fraction(self.n, (self.n - 1) << (2 * self.scale))
+        return Fraction(self._central(2), (self.n * (self.n - 1)) << (2 * self.scale))
 
     def std(self) -> float:
         """Standard deviation, rounded once."""
@@ -88,16 +89,17 @@ class ExactSums:
 
     def skewness(self) -> float | None:
         """Third standardized moment m3 / m2**1.5; None where not counted or all values are equal."""
-        if len(self.powers) < 4 or self.n < 2 or not self.central(2):
+        if len(self.powers) < 4 or self.n < 2 or not self._central(2):
             return None
-        third = self.central(3)
-        return math.copysign(sqrt_fraction(third * third / self.central(2) ** 3), third)
+        third = self._central(3)
+        return math.copysign(sqrt_fraction(Fraction(third**2, self._central(2) ** 3)), third)
 
     def excess_kurtosis(self) -> float | None:
         """Fourth standardized moment m4 / m2**2 minus 3; None where not counted or all values are equal."""
-        if len(self.powers) < 4 or self.n < 2 or not self.central(2):
+        if len(self.powers) < 4 or self.n < 2 or not self._central(2):
             return None
-        return float(self.central(4) / self.central(2) ** 2 - 3)
+        square = self._central(2) ** 2
+        return (self._central(4) - 3 * square) / square
 
 
 def sqrt_fraction(value: Fraction) -> float:
