@@ -127,10 +127,11 @@ def sums_of_codes(counts: NDArray[np.int64], dtype: str) -> ExactSums:
         With powers up to the fourth, quantiles and distinct values.
     """
     table = codes_of(dtype)
-    seen = table.ascending[counts[table.ascending] > 0]
-    finite = seen[np.isfinite(table.values[seen])]
-    values, firsts = np.unique(table.values[seen], return_index=True)
-    tally = np.add.reduceat(counts[seen], firsts) if seen.size else counts[:0]
+    ascending = table.ascending[counts[table.ascending] > 0]
+    values = table.values[ascending]
+    firsts = np.flatnonzero(_changes(values))
+    values = values[firsts]
+    tally = np.add.reduceat(counts[ascending], firsts) if firsts.size else counts[:0]
     multiset = _multiset(values, tally)
     nans = int(tally[np.isnan(values)].sum())
     infinities = int(tally[np.isinf(values)].sum())
@@ -138,7 +139,7 @@ def sums_of_codes(counts: NDArray[np.int64], dtype: str) -> ExactSums:
     n = int(tally.sum())
     return ExactSums(
         n=n,
-        powers=tuple(_power_sum(table, finite, counts[finite], power) for power in (1, 2, 3, 4)),
+        powers=_power_sums(table, counts),
         scale=table.scale,
         zeros=int(tally[values == 0].sum()),
         nans=nans,
@@ -158,21 +159,35 @@ def _multiset(values: NDArray[np.float64], tally: NDArray[np.int64]) -> str:
     return sha256(_MULTISET + entries.tobytes())
 
 
-def _power_sum(table: Codes, codes: NDArray[np.int64], counts: NDArray[np.int64], power: int) -> int:
-    """Sum of the values' powers as an integer; products are split so that 64 bits hold every partial sum."""
-    order = np.argsort(table.shifts[codes], kind="stable")
-    shifts, counts = table.shifts[codes][order], counts[order]
-    if not shifts.size:
-        return 0
-    powers = table.significands[codes][order] ** power
-    firsts = np.flatnonzero(np.diff(shifts, prepend=-1))
-    total = 0
-    for half, bits in ((powers & 0x3FFFFF, 0), (powers >> 22, 22)):
-        low = np.add.reduceat(half * (counts & 0xFFFFF), firsts).tolist()
-        high = np.add.reduceat(half * (counts >> 20), firsts).tolist()
-        for shift, lower, upper in zip(shifts[firsts].tolist(), low, high, strict=True):
-            total += (lower + (upper << 20)) << (bits + power * shift)
-    return total
+def _changes(ordered: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a value differs from the one before; NaN, which stands last, differs from no NaN."""
+    changes = np.ones(ordered.size, bool)
+    changes[1:] = (ordered[1:] != ordered[:-1]) & (ordered[:-1] == ordered[:-1])
+    return changes
+
+
+def _power_sums(table: Codes, counts: NDArray[np.int64]) -> tuple[int, ...]:
+    """Sums of the first four powers of the finite values; products are split so that 64 bits hold every partial sum."""
+    codes = np.flatnonzero(counts)
+    codes = codes[np.isfinite(table.values[codes])]
+    if not codes.size:
+        return (0, 0, 0, 0)
+    shifts, significands = table.shifts[codes], table.significands[codes]
+    firsts = np.flatnonzero(_changes(shifts))
+    shift_of = shifts[firsts].tolist()
+    low_counts, high_counts = counts[codes] & 0xFFFFF, counts[codes] >> 20
+    many = bool(high_counts.any())
+    powers, sums = np.ones_like(significands), []
+    for power in (1, 2, 3, 4):
+        powers = powers * significands
+        total = 0
+        for half, bits in ((powers & 0x3FFFFF, 0), (powers >> 22, 22)):
+            low = np.add.reduceat(half * low_counts, firsts).tolist()
+            high = np.add.reduceat(half * high_counts, firsts).tolist() if many else [0] * len(low)
+            for shift, lower, upper in zip(shift_of, low, high, strict=True):
+                total += (lower + (upper << 20)) << (bits + power * shift)
+        sums.append(total)
+    return tuple(sums)
 
 
 def _quantiles(ordered: NDArray[np.float64], tally: NDArray[np.int64], n: int) -> tuple[float, ...]:
