@@ -1,11 +1,9 @@
 """The strict scanner of headers: what contradicts itself is refused with its own code, and nothing else happens."""
 
-import faulthandler
 import hashlib
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ import safetensors
 from hypothesis import example, given
 from hypothesis import strategies as st
 from small_checkpoint import entry, raw
+from time_limit import no_longer_than
 
 from attest.checkpoint import format as container_format
 from attest.checkpoint.format import Contents
@@ -230,16 +229,6 @@ def test_the_header_is_digested_in_chunks(monkeypatch: pytest.MonkeyPatch):
     pieces = [VALID[:HEADER_END][begin : begin + 50] for begin in range(0, HEADER_END, 50)]
     assert len(chunks) == len(pieces) > 1
     assert chunks == tuple(hashlib.sha256(piece).digest() for piece in pieces)
-
-
-@contextmanager
-def no_longer_than(seconds: float) -> Iterator[None]:
-    """End the whole run, with a trace, where the block hangs."""
-    faulthandler.dump_traceback_later(seconds, exit=True)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 HUGE = {
