@@ -122,9 +122,13 @@ class Journal:
 
     @staticmethod
     def clear(folder: Path) -> None:
-        """Remove all entries, and the folder where nothing else is in it: the measurement is written."""
-        for path in folder.glob(f"*{_SUFFIX}"):
-            path.unlink(missing_ok=True)
+        """Remove all entries, and the folder where nothing else is in it: the measurement is written.
+
+        Entries that a killed run had begun to write go too.
+        """
+        for pattern in (f"*{_SUFFIX}", f".*{_SUFFIX}.*"):
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
         with suppress(OSError):
             folder.rmdir()
 

@@ -311,9 +311,10 @@ def test_a_place_where_no_folder_can_be(tmp_path: Path, place: str):
 
 
 def test_clearing_leaves_other_files(tmp_path: Path):
+    """And takes what a killed run had begun to write."""
     folder = tmp_path / "journal"
     folder.mkdir()
-    for name in ("x.attest-journal", "mine.txt"):
+    for name in ("x.attest-journal", ".y.attest-journal.begun", "mine.txt"):
         (folder / name).touch()
     Journal.clear(folder)
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
