@@ -54,6 +54,7 @@ def anchored_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
         note="z of the inner products of neuron sketches on axes of common words, index by index; near 0 for networks"
         " trained apart, and also after a permutation of hidden neurons",
         reasons=(f"layers {unequal}: the numbers of neurons or of their parts differ",) if unequal else (),
+        directions=True,
     )
 
 

@@ -48,6 +48,7 @@ def neuron_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
         note="z of the inner products of neuron sketches, index by index; near 0 for networks trained apart, and also"
         " after a permutation of hidden neurons or a rotation of the residual stream",
         reasons=reasons,
+        directions=True,
     )
 
 

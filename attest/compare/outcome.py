@@ -10,6 +10,7 @@ import numpy as np
 
 from attest.checkpoint import Checkpoint
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.order import IN_ORDER, REACH, order_z
 from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test, tells_apart
 from attest.comparison import Found, NotCompared, Test
 
@@ -43,19 +44,31 @@ def shared_layers(a: Fingerprints, b: Fingerprints) -> tuple[range, tuple[str, .
     return range(shared), (reason,)
 
 
-def exact_outcome(
+_IN_ORDER = "both list their units in an order of their own, as sorted or nested networks do"
+
+
+def _both_in_order(pairings: Sequence[Pairing]) -> bool:
+    return all(order_z(side) >= IN_ORDER for side in ([one.x for one in pairings], [one.y for one in pairings]))
+
+
+def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
     test_id: str, a: Fingerprints, b: Fingerprints, pairings: Sequence[Pairing], *, method: str, note: str,
-    reasons: Sequence[str] = (), layers: Sequence[Pairing] | None = None,
+    reasons: Sequence[str] = (), layers: Sequence[Pairing] | None = None, directions: bool = False,
 ) -> Outcome:  # fmt: skip
     """Run an exact test on pairings that are permuted independently of each other.
 
     ``layers`` gives one pairing a layer where ``pairings`` has them all on one axis, for the table of layers.
+    ``directions`` says that features are directions, to which neighbors in any order owe little.
 
     Notes
     -----
     Units of which a network has several that are the same are left out: padding and pruned units stand at the end, or
     at the same places, in networks that have nothing else in common. What is left out depends on each network's own
     units and not on their order, so the rest is exchangeable as before.
+
+    Where both networks list their units in an order, neither side is exchangeable. Of directions each unit's own part is
+    then compared, without what it shares with its neighbors; sizes, such as norms, follow the order itself, and the test
+    is left out.
 
     The seed is public text made of the test and both tree digests, in order, and the side with the greater digest is
     the one that is permuted: A against B and B against A give the same numbers.
@@ -67,6 +80,11 @@ def exact_outcome(
     if layers is not None:
         layers = [one.only(masks[0]) for one in layers]
     pairings = [one.only(mask) for one, mask in zip(pairings, masks, strict=True)]
+    if _both_in_order(pairings):
+        if not directions:
+            return Outcome(not_compared=left_out(test_id, *reasons, f"{_IN_ORDER}: agreement by index shows nothing"))
+        reasons = (*reasons, f"{_IN_ORDER}: what a unit shares with the {2 * REACH} next to it")
+        pairings = [one.among_neighbors() for one in pairings]
     digests = sorted((a.side.tree_digest, b.side.tree_digest))
     if a.side.tree_digest != digests[0]:
         pairings = [Pairing(layer=one.layer, x=one.y, y=one.x) for one in pairings]

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.compare.order import center_among_neighbors
 from attest.comparison import LayerStatistic, NullDistribution
 from attest.document import decimal
 from attest.native import Kernel
@@ -67,6 +68,10 @@ class Pairing:
     def only(self, units: NDArray[np.bool_]) -> Pairing:
         """The pairing of some of the units, given by a mask."""
         return self if units.all() else Pairing(layer=self.layer, x=self.x[units], y=self.y[units])
+
+    def among_neighbors(self) -> Pairing:
+        """The pairing of what is each unit's own, without what its neighbors have too."""
+        return Pairing(layer=self.layer, x=center_among_neighbors(self.x), y=center_among_neighbors(self.y))
 
 
 def tells_apart(features: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -104,6 +104,7 @@ def recovered_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpo
         method="the neurons of every layer, each layer by itself",
         note="z of the inner products of neuron sketches in a basis recovered from the embeddings alone, index by index;"
         " near 0 for networks trained apart, and also after a permutation of hidden neurons",
+        directions=True,
     )
     return Outcome(tests=outcome.tests, found=(fits,), not_compared=outcome.not_compared)
 

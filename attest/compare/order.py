@@ -1,0 +1,77 @@
+"""Whether a network lists its units in an order, such as by importance, instead of in none.
+
+The exact tests hold where the units of at least one of the two were left in the order that chance gave them. Nested and
+pruned networks, and such that were made ready for fast inference, sort their neurons; two of them agree by index
+without having anything else in common. Each network shows by itself whether it did so.
+
+References
+----------
+Wald and Wolfowitz, "An Exact Test for Randomness in the Non-Parametric Case Based on Serial Correlation", 1943 (the
+correlation of neighbors).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["IN_ORDER", "REACH", "center_among_neighbors", "order_z"]
+
+IN_ORDER = 6.0
+"""Standard deviations from which on units count as listed in an order.
+
+Less of an order cannot matter: where each of two networks owes a share r^2 of what its n units vary in to one trend, the
+two agree by r^2 sqrt(n) standard deviations at most, and r^2 n is about 20 here.
+"""
+
+_WAVES = 4
+REACH = 16
+"""Units on either side that count as a unit's neighbors."""
+
+
+def order_z(features: Sequence[NDArray[np.float64]]) -> float:
+    """How far the order of units is from a random one, in standard deviations; the largest of three statistics.
+
+    Parameters
+    ----------
+    features : sequence of ndarray of shape (n_units, n_features), float64
+        One array for each layer, or one for an axis that all layers share.
+
+    Returns
+    -------
+    float
+        Of the features' products with the slowest cosine along the index (it sees a trend), with the four slowest (they
+        see blocks), and of the products of neighbors (they see any smooth order). Under a random order each has mean 0
+        and variance near 1, over all layers.
+    """
+    scales = [z for z in map(_order_of_layer, features) if z is not None]
+    if not scales:
+        return 0.0
+    return float(np.max(np.sum(scales, axis=0)) / math.sqrt(len(scales)))
+
+
+def _order_of_layer(features: NDArray[np.float64]) -> tuple[float, ...] | None:
+    """The three statistics of one layer, each in standard deviations; None where nothing varies."""
+    n = features.shape[0]
+    centered = features - features.mean(axis=0)
+    spread = centered.T @ centered / max(n - 1, 1)
+    expected, size = float(np.trace(spread)), math.sqrt(float(np.sum(spread * spread)))
+    if n <= _WAVES or not size > 0:
+        return None
+    waves = np.cos(np.pi * np.outer(np.arange(1, _WAVES + 1), np.arange(n) + 0.5) / n) * math.sqrt(2 / n)
+    energy = np.cumsum(np.sum((waves @ centered) ** 2, axis=1))
+    slow = [(float(energy[count - 1]) - count * expected) / (math.sqrt(2 * count) * size) for count in (1, _WAVES)]
+    products = float(np.sum(centered * np.roll(centered, 1, axis=0)))
+    return (*slow, (products + expected) / (math.sqrt(n) * size))
+
+
+def center_among_neighbors(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is each unit's own: its features less their mean over itself and the 16 units on either side."""
+    n = features.shape[0]
+    sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(features, axis=0)])
+    begin, end = (np.clip(np.arange(n) + shift, 0, n) for shift in (-REACH, REACH + 1))
+    centered: NDArray[np.float64] = features - (sums[end] - sums[begin]) / (end - begin)[:, None]
+    return centered
