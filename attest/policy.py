@@ -36,6 +36,13 @@ _FINDINGS = {
 """Tests that find the same values again: their ``n`` counts what only copying explains, and there is no p-value."""
 
 
+_COMPONENT = "component-identity/v1"
+_SHARED_COMPONENT = (
+    "Beside the main stack of layers, {n} telling tensors hold the same values in both: such a part, as an encoder of images"
+    " or speech, is often taken from a third party by both, and it says nothing of the main stack."
+)
+
+
 @record
 class Policy:
     """How numbers become a rung.
@@ -109,14 +116,20 @@ def conclude(comparison: Comparison, policy: Policy = DEFAULT_POLICY) -> Conclus
     ]
     found, few = _findings(comparison, policy)
     if found or rejected:
-        return _conclusion("exact-rejected", policy, *found, *rejected)
+        return _conclusion("exact-rejected", policy, *found, *rejected, *_shared_components(comparison))
     if not exact and not few:
-        return _conclusion("inconclusive", policy, "No exact test could be run on this pair.")
-    weak = few + [
-        _describe(test, level)
-        for test, level in zip(exact, adjusted, strict=True)
-        if level <= policy.inconclusive_alpha
-    ]
+        return _conclusion(
+            "inconclusive", policy, "No exact test could be run on this pair.", *_shared_components(comparison)
+        )
+    weak = (
+        few
+        + _shared_components(comparison)
+        + [
+            _describe(test, level)
+            for test, level in zip(exact, adjusted, strict=True)
+            if level <= policy.inconclusive_alpha
+        ]
+    )
     if weak:
         return _conclusion("inconclusive", policy, *weak, "That is less than the policy asks of a rejection.")
     largest = max(exact, key=lambda test: abs(test.z or 0.0))
@@ -143,6 +156,12 @@ def _findings(comparison: Comparison, policy: Policy) -> tuple[list[str], list[s
         elif n:
             few.append(f"{name}: the same values were found again in {n} telling tensor only.")
     return found, few
+
+
+def _shared_components(comparison: Comparison) -> list[str]:
+    """Sentence on parts beside the main stack that hold the same values; they accuse nobody."""
+    counted = sum(test.n for test in comparison.tests if test.id == _COMPONENT)
+    return [_SHARED_COMPONENT.format(n=counted)] if counted else []
 
 
 def _is_strong(test: Test, policy: Policy) -> bool:

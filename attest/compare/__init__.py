@@ -8,6 +8,7 @@ from datetime import datetime
 from attest.checkpoint import Checkpoint
 from attest.compare.anchored_alignment import anchored_agreement, anchored_alignment
 from attest.compare.attention_std import attention_std_correlation
+from attest.compare.component_identity import component_identity
 from attest.compare.correspondence import (
     head_norm_correspondence,
     neuron_norm_correspondence,
@@ -38,6 +39,7 @@ TESTS: tuple[PairTest, ...] = (
     tensor_identity,
     multiset_identity,
     row_containment,
+    component_identity,
     neuron_alignment,
     anchored_alignment,
     neuron_norm_correspondence,

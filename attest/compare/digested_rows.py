@@ -22,6 +22,7 @@ __all__ = [
     "constant_digests",
     "count_telling",
     "digested_rows",
+    "in_main_stack",
     "is_among",
     "is_trained",
     "is_varied",
@@ -144,6 +145,14 @@ def tells_by_rows(row: TensorRow) -> bool:
 def is_trained(row: TensorRow) -> bool:
     """Whether a tensor's role is one that training fills, in whatever stack."""
     return row.role is not None and row.role.rpartition(".")[2] in TRAINED
+
+
+def in_main_stack(row: TensorRow) -> bool:
+    """Whether a tensor's role is one that training fills, in the stack of layers that a network mainly consists of.
+
+    Other stacks are often taken from somebody else as they are: encoders of images and speech above all.
+    """
+    return row.role in TRAINED
 
 
 def is_varied(row: TensorRow) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from attest.compare.digested_rows import count_telling, is_trained, may_tell
+from attest.compare.digested_rows import count_telling, in_main_stack, may_tell
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
@@ -29,7 +29,7 @@ def multiset_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     the exact histogram, so nobody can make another multiset with the same one.
 
     Telling is a varied matrix of 64 or more distinct values in both (``may_tell``), with a role that training fills
-    in at least one of the two.
+    in the main stack of at least one of the two.
     """
     left, right = _counted(a), _counted(b)
     if not left or not right:
@@ -37,7 +37,7 @@ def multiset_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
             not_compared=left_out(_ID, "one of the two has no tensors whose values were counted (16 or 8 bits)")
         )
     pairs = {one: (left[one], right[one]) for one in left if one in right}
-    telling = {one: sides for one, sides in pairs.items() if any(is_trained(row) for side in sides for row in side)}
+    telling = {one: sides for one, sides in pairs.items() if any(in_main_stack(row) for side in sides for row in side)}
     total = sum(_size(rows) for side in (left, right) for rows in side.values())
     found = sum(_size(rows) for sides in telling.values() for rows in sides)
     lines = tuple(_line(*sides) for sides in telling.values())

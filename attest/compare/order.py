@@ -56,10 +56,12 @@ def order_z(features: Sequence[NDArray[np.float64]]) -> float:
 def _order_of_layer(features: NDArray[np.float64]) -> tuple[float, ...] | None:
     """The three statistics of one layer, each in standard deviations; None where nothing varies."""
     n = features.shape[0]
+    if n <= _WAVES:
+        return None
     centered = features - features.mean(axis=0)
-    spread = centered.T @ centered / max(n - 1, 1)
+    spread = centered.T @ centered / (n - 1)
     expected, size = float(np.trace(spread)), math.sqrt(float(np.sum(spread * spread)))
-    if n <= _WAVES or not size > 0:
+    if not size > 0:
         return None
     waves = np.cos(np.pi * np.outer(np.arange(1, _WAVES + 1), np.arange(n) + 0.5) / n) * math.sqrt(2 / n)
     energy = np.cumsum(np.sum((waves @ centered) ** 2, axis=1))

@@ -15,8 +15,8 @@ from attest.compare.digested_rows import (
     constant_digests,
     count_telling,
     digested_rows,
+    in_main_stack,
     is_among,
-    is_trained,
     tells_by_rows,
 )
 from attest.compare.fingerprints import Fingerprints
@@ -82,7 +82,7 @@ def _shared(mine: DigestedRows, theirs: DigestedRows) -> tuple[NDArray[np.uint64
     """Digests of telling rows that both have, ascending, and how many pairs would be expected by chance.
 
     Telling is a row of two matrices that may tell (``tells_by_rows``), at least one of which has a role that training
-    fills, and that does not hold one value throughout. The role of one side suffices: a copy does not escape by renaming
+    fills in the main stack, and that does not hold one value throughout. The role of one side suffices: a copy does not escape by renaming
     its tensors. A role of the other that says it is no such matrix forbids it: nobody's table of positions counts because
     an accuser calls the same table weights.
     """
@@ -95,9 +95,9 @@ def _shared(mine: DigestedRows, theirs: DigestedRows) -> tuple[NDArray[np.uint64
 
 
 def _candidates(rows: DigestedRows) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Distinct digests of the varied matrices, and of those with a role that training fills."""
+    """Distinct digests of the varied matrices, and of those of a main stack."""
     varied = np.array([tells_by_rows(tensor) for tensor in rows.tensors], bool)
-    trained = np.array([is_trained(tensor) for tensor in rows.tensors], bool) & varied
+    trained = np.array([in_main_stack(tensor) for tensor in rows.tensors], bool) & varied
     sizes = np.diff(rows.starts)
     return rows.those(np.repeat(varied, sizes)), rows.those(np.repeat(trained, sizes))
 

@@ -133,7 +133,7 @@ def test_orders_are_seen(shape: Callable[[int], Values]):
 
 
 def test_nothing_to_say_of_constants_and_few_units():
-    assert order_z([np.ones((50, 2)), np.arange(4.0)[:, None]]) == 0.0
+    assert order_z([np.ones((50, 2)), np.arange(4.0)[:, None], np.empty((0, 3))]) == 0.0
     assert order_z([]) == 0.0
 
 

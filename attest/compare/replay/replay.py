@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attest.checkpoint import Checkpoint
-from attest.compare.digested_rows import count_telling, is_trained, is_varied
+from attest.compare.digested_rows import count_telling, in_main_stack, is_trained, is_varied
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
@@ -137,7 +137,7 @@ def _is_telling(one: Remade, child: Sequence[TensorRow], parents: Sequence[Tenso
     """Whether two networks trained apart could give this only by copying.
 
     Many values, many different ones, none of them most; lines too long to be equal by chance, and both ways where both
-    were reordered; a parent that is varied; and on either side a role that training fills.
+    were reordered; a parent that is varied; and on either side a role that training fills in the main stack.
     """
     sizes = [one.child.columns if one.proposal.axis == 0 else one.child.rows]
     if any(piece.within is not None for piece in one.proposal.pieces):
@@ -149,7 +149,7 @@ def _is_telling(one: Remade, child: Sequence[TensorRow], parents: Sequence[Tenso
         and min(sizes) >= _LEAST_LINE
         and all(is_varied(row) or row.moments is None for row in parents)
         and all(row.role is None or is_trained(row) for row in (*child, *parents))
-        and any(is_trained(row) for row in (*child, *parents))
+        and any(in_main_stack(row) for row in (*child, *parents))
     )
 
 
