@@ -12,6 +12,7 @@ from attest.checkpoint import Checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.order import IN_ORDER, REACH, order_z
 from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test, tells_apart
+from attest.compare.tied_layers import tied_layers
 from attest.comparison import Found, NotCompared, Test
 
 __all__ = ["Outcome", "PairTest", "WeightTest", "exact_outcome", "left_out", "shared_layers"]
@@ -44,11 +45,17 @@ def shared_layers(a: Fingerprints, b: Fingerprints) -> tuple[range, tuple[str, .
     return range(shared), (reason,)
 
 
+_TIED = "both have layers that list their units in one order, as shared, repeated or stacked layers do:"
 _IN_ORDER = "both list their units in an order of their own, as sorted or nested networks do"
 
 
 def _both_in_order(pairings: Sequence[Pairing]) -> bool:
     return all(order_z(side) >= IN_ORDER for side in ([one.x for one in pairings], [one.y for one in pairings]))
+
+
+def _named(pairings: Sequence[Pairing], tied: Sequence[Sequence[int]]) -> str:
+    groups = [[str(pairings[place].layer) for place in places] for places in tied if len(places) > 1]
+    return "; ".join(", ".join(group) for group in groups)
 
 
 def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
@@ -79,7 +86,14 @@ def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
         reasons = (*reasons, f"{alike} units of which one of the two has several that are the same, such as padding")
     if layers is not None:
         layers = [one.only(masks[0]) for one in layers]
-    pairings = [one.only(mask) for one, mask in zip(pairings, masks, strict=True)]
+    tied = tied_layers(pairings)
+    if len(tied) < len(pairings):
+        layers = [one.only(mask) for one, mask in zip(pairings, masks, strict=True)]
+        reasons = (*reasons, f"{_TIED} layers {_named(pairings, tied)} were exchanged together")
+    pairings = [
+        Pairing.beside([pairings[place] for place in places]).only(np.all([masks[place] for place in places], axis=0))
+        for places in tied
+    ]
     if _both_in_order(pairings):
         if not directions:
             return Outcome(not_compared=left_out(test_id, *reasons, f"{_IN_ORDER}: agreement by index shows nothing"))

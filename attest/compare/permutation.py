@@ -69,6 +69,14 @@ class Pairing:
         """The pairing of some of the units, given by a mask."""
         return self if units.all() else Pairing(layer=self.layer, x=self.x[units], y=self.y[units])
 
+    @classmethod
+    def beside(cls, pairings: Sequence[Pairing]) -> Pairing:
+        """One pairing of the units of several layers, to be exchanged together; it is called by the first."""
+        if len(pairings) == 1:
+            return pairings[0]
+        x, y = np.hstack([one.x for one in pairings]), np.hstack([one.y for one in pairings])
+        return cls(layer=pairings[0].layer, x=x, y=y)
+
     def among_neighbors(self) -> Pairing:
         """The pairing of what is each unit's own, without what its neighbors have too."""
         return Pairing(layer=self.layer, x=center_among_neighbors(self.x), y=center_among_neighbors(self.y))
