@@ -17,18 +17,16 @@ from attest.compare.permutation import Pairing
 
 __all__ = ["tied_layers"]
 
-_MAX_UNITS = 4096
-"""Units of a layer that the correlation is taken of, evenly spaced."""
-
 
 def tied_layers(pairings: Sequence[Pairing]) -> list[list[int]]:
     """Positions of pairings, in groups whose units must be exchanged together; most often each is a group.
 
     Notes
     -----
-    If one random order were taken for all layers, the statistics of layers l and m would have the covariance
-    tr((X_l'X_m)(Y_m'Y_l)) / (n - 1), which is large only where the two are alike in both networks. Layers of one shape
-    are tied where these covariances would raise the variance of the sum of z by more than a tenth and what chance does, 6 / n.
+    Let r_lm be the correlation of the features of layers l and m of one network, unit by unit. If one random order were
+    taken for all layers, the statistics of l and m would be correlated by about the product of both networks' r_lm.
+    Layers of one shape are tied where that would raise the variance of the sum of z by more than a tenth and what chance
+    does, 6 / n.
     """
     shapes: dict[tuple[tuple[int, ...], ...], list[int]] = {}
     for place, one in enumerate(pairings):
@@ -44,22 +42,18 @@ def tied_layers(pairings: Sequence[Pairing]) -> list[list[int]]:
 
 def _raised(pairings: Sequence[Pairing]) -> float:
     """Variance of the layers' summed z under one order for all of them, in that under an order for each."""
-    products = _products([one.x for one in pairings]) * _products([one.y for one in pairings])
-    n, width = len(pairings), pairings[0].x.shape[1]
-    covariance = products.reshape(n, width, n, width).sum(axis=(1, 3), dtype=np.float64)
-    spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    varied = spread > 0
-    if not varied.any():
-        return 1.0
-    correlation = covariance[varied][:, varied] / np.outer(spread[varied], spread[varied])
-    return float(correlation.sum() / np.count_nonzero(varied))
+    mine, theirs = (_correlations(side) for side in ([one.x for one in pairings], [one.y for one in pairings]))
+    return float(np.sum(mine * theirs)) / len(pairings)
 
 
-def _products(layers: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
-    """Inner products of all layers' features, shape (n_layers * n_features,) twice."""
-    step = -(-layers[0].shape[0] // _MAX_UNITS)
-    units = np.hstack([layer[::step] for layer in layers])
-    units -= units.mean(axis=0)
-    narrow = (units / (float(np.abs(units).max()) or 1.0)).astype(np.float32)
-    products: NDArray[np.float32] = narrow.T @ narrow
-    return products
+def _correlations(layers: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Correlation of every layer with every other, unit by unit, shape (n_layers, n_layers)."""
+    rows = np.stack([_unit(layer - layer.mean(axis=0)) for layer in layers])
+    correlations: NDArray[np.float64] = (rows @ rows.T).astype(np.float64)
+    return correlations
+
+
+def _unit(features: NDArray[np.float64]) -> NDArray[np.float32]:
+    """All features in a row of length 1, or zeros."""
+    norm = float(np.linalg.norm(features))
+    return (features.ravel() / (norm or 1.0)).astype(np.float32)
