@@ -53,62 +53,43 @@ def assign(similarity: NDArray[np.float32]) -> NDArray[np.int64]:
     owner = np.full(n_columns, -1, np.int64)
     column = np.full(n_rows, -1, np.int64)
     sizes = np.array([n_rows, n_columns], np.int64)
-    free = np.arange(n_rows, dtype=np.int64)
     lengths, before, open_ = np.empty(n_columns), np.empty(n_columns, np.int64), np.empty(n_columns, np.int64)
     gains = np.ascontiguousarray(similarity, dtype=np.float32)
     if n_rows:
-        _BID(gains, sizes, prices, owner, column, free)
+        _BID(gains, sizes, prices, owner, column)
         _AUGMENT(gains, sizes, prices, owner, column, lengths, before, open_)
     return column
 
 
-def _bid(similarity: Any, sizes: Any, prices: Any, owner: Any, column: Any, free: Any) -> None:
+def _bid(similarity: Any, sizes: Any, prices: Any, owner: Any, column: Any) -> None:
     """Give each row its best column at current prices, and raise the price to where the second best is as good.
 
     Whoever is outbid by a raise bids again, a bounded number of times. Prices of columns without an owner stay 0.
     """
     n_rows, n_columns = sizes[0], sizes[1]
-    waiting, bids = n_rows, 0
-    for _ in range(2):
-        handled, kept, total = 0, 0, waiting
-        while handled < total and bids < 8 * n_rows:
-            row = free[handled]
-            handled += 1
+    bids = 0
+    for start in range(n_rows):
+        row = start
+        while row >= 0 and bids < 8 * n_rows:
             bids += 1
             best, second, at = -np.inf, -np.inf, 0
             for j in range(n_columns):
                 worth = similarity[row * n_columns + j] - prices[j]
-                if worth > second:
-                    if worth > best:
-                        best, second, at = worth, best, j
-                    else:
-                        second = worth
-            if n_columns == 1:
-                second = best
+                if worth > best:
+                    best, second, at = worth, best, j
+                elif worth > second:
+                    second = worth
             outbid = owner[at]
-            if best > second:
-                prices[at] += best - second
-            elif outbid >= 0:
-                free[kept] = row
-                kept += 1
-                continue
+            if outbid >= 0 and best <= second:
+                break
+            prices[at] += best - second
             owner[at], column[row] = row, at
             if outbid >= 0:
                 column[outbid] = -1
-                if best > second:
-                    handled -= 1
-                    free[handled] = outbid
-                else:
-                    free[kept] = outbid
-                    kept += 1
-        while handled < total:
-            free[kept] = free[handled]
-            kept += 1
-            handled += 1
-        waiting = kept
+            row = outbid
 
 
-def _augment(  # noqa: C901, PLR0913, PLR0917 - one search for a path, on arrays that the caller owns
+def _augment(  # noqa: C901 - one search for a path, on arrays that the caller owns
     similarity: Any, sizes: Any, prices: Any, owner: Any, column: Any, lengths: Any, before: Any, open_: Any
 ) -> None:
     """Assign each row that is left along the shortest path of exchanges that ends at a free column."""
@@ -150,5 +131,5 @@ def _augment(  # noqa: C901, PLR0913, PLR0917 - one search for a path, on arrays
             j = following if row != start else -1
 
 
-_BID = Kernel(_bid, "float32*", "int64*", "float64*", "int64*", "int64*", "int64*")
+_BID = Kernel(_bid, "float32*", "int64*", "float64*", "int64*", "int64*")
 _AUGMENT = Kernel(_augment, "float32*", "int64*", "float64*", "int64*", "int64*", "float64*", "int64*", "int64*")

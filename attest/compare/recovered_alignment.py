@@ -16,14 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.architecture import Model, Part, place_tensors
+from attest.architecture import Model, Part
 from attest.checkpoint import Checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, exact_outcome, left_out
 from attest.compare.permutation import Pairing
+from attest.compare.role_weights import RoleWeights, in_both
+from attest.compare.shared_tokens import centered_embeddings, shared_tokens
 from attest.comparison import Found
 from attest.document import decimal
-from attest.errors import DocumentError
 from attest.evidence import Table
 from attest.fingerprint.anchored_sketch import (
     PARTS,
@@ -32,15 +33,13 @@ from attest.fingerprint.anchored_sketch import (
     folded_gain,
     sketched_layer_numbers,
 )
-from attest.fingerprint.anchors import read_rows, read_tokens
 from attest.fingerprint.unit_sums import gain_in_front
-from attest.sweep import RowSumsAccumulator, as_float32
+from attest.sweep import RowSumsAccumulator
 
 __all__ = ["recovered_alignment"]
 
 _ID = "recovered-alignment/v1"
 _MAX_TOKENS = 8192
-_LEAST_TOKENS = 64
 _MAX_WIDTH = 8192
 _BLOCK = 1024
 
@@ -77,8 +76,9 @@ def recovered_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpo
     nothing.
     """
     swapped = b.side.tree_digest < a.side.tree_digest
-    first, second = (place_tensors(one) for one in (weights[::-1] if swapped else weights))
-    recovered = _recover(first, second)
+    left, right = in_both(weights[::-1] if swapped else weights)
+    first, second = left.model, right.model
+    recovered = _recover(left, right)
     if isinstance(recovered, str):
         return Outcome(not_compared=left_out(_ID, recovered))
     axes = _public_axes(first.d_model or 0)
@@ -109,20 +109,14 @@ def recovered_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpo
     return Outcome(tests=outcome.tests, found=(fits,), not_compared=outcome.not_compared)
 
 
-def _recover(first: Model, second: Model) -> _Recovered | str:
+def _recover(first: RoleWeights, second: RoleWeights) -> _Recovered | str:
     """The rotation between two residual streams; or why none can be recovered."""
-    embeds = [model.index.get(("embed", None)) for model in (first, second)]
-    left, right = embeds
-    if left is None or right is None or not all(_can_be_read(part) for part in (left, right)):
-        return "one of the two has no embedding of floating-point values that was recognized"
-    if max(left.tensor.shape[1], right.tensor.shape[1]) > _MAX_WIDTH:
+    rows = shared_tokens(first, second, _MAX_TOKENS)
+    if isinstance(rows, str):
+        return rows
+    if max(one.model.d_model or 0 for one in (first, second)) > _MAX_WIDTH:
         return f"a residual stream is wider than {_MAX_WIDTH}"
-    rows = _shared_tokens(first, second, left, right)
-    if len(rows) < _LEAST_TOKENS:
-        return f"fewer than {_LEAST_TOKENS} tokens are known to be the same"
-    x, y = (
-        _centered(model, part, rows[:, side]) for side, (model, part) in enumerate(((first, left), (second, right)))
-    )
+    x, y = centered_embeddings(first, rows[:, 0]), centered_embeddings(second, rows[:, 1])
     scale = float(np.linalg.norm(x) * np.linalg.norm(y))
     if not scale > 0:
         return "the embeddings do not vary"
@@ -140,30 +134,6 @@ def _recover(first: Model, second: Model) -> _Recovered | str:
 
 def _can_be_read(part: Part) -> bool:
     return len(part.tensor.shape) == 2 and part.tensor.dtype in RowSumsAccumulator.DTYPES
-
-
-def _shared_tokens(first: Model, second: Model, left: Part, right: Part) -> NDArray[np.int64]:
-    """Rows of tokens in both embeddings, of shape (n, 2): by text, or by row where a tokenizer is missing."""
-    try:
-        texts = [read_tokens(model.checkpoint)[0] for model in (first, second)]
-    except DocumentError:
-        texts = [{}, {}]
-    sizes = (left.tensor.shape[0], right.tensor.shape[0])
-    if all(texts):
-        shared = sorted(texts[0].keys() & texts[1].keys())
-        pairs = [(texts[0][text], texts[1][text]) for text in shared]
-        rows = np.array([pair for pair in pairs if pair[0] < sizes[0] and pair[1] < sizes[1]], np.int64).reshape(-1, 2)
-    else:
-        rows = np.repeat(np.arange(min(sizes), dtype=np.int64)[:, None], 2, axis=1)
-    count = min(len(rows), _MAX_TOKENS)
-    return rows[np.arange(count, dtype=np.int64) * len(rows) // max(1, count)]
-
-
-def _centered(model: Model, part: Part, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    values = as_float32(read_rows(model.checkpoint, part.tensor, rows), part.tensor.dtype).astype(np.float64)
-    finite = np.where(np.isfinite(values), values, 0.0)
-    centered: NDArray[np.float64] = finite - finite.mean(axis=0)
-    return centered
 
 
 def _one_by_one(x: NDArray[np.float64], y: NDArray[np.float64], cross: NDArray[np.float64]) -> float:

@@ -1,0 +1,52 @@
+"""Tokens that two networks have in common, by their text, and the embeddings of these: what tells directions apart."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.compare.role_weights import RoleWeights
+from attest.errors import DocumentError
+from attest.fingerprint.anchors import read_tokens
+
+__all__ = ["LEAST_TOKENS", "centered_embeddings", "shared_tokens"]
+
+LEAST_TOKENS = 64
+"""Fewer say too little of a residual stream."""
+
+
+def shared_tokens(first: RoleWeights, second: RoleWeights, most: int) -> NDArray[np.int64] | str:
+    """Rows of the embeddings that stand for the same tokens, of shape (n, 2); or why there are too few.
+
+    Notes
+    -----
+    Paired by text where both have a tokenizer, in order of text, else by row; of more than ``most`` pairs evenly spaced
+    ones are taken.
+    """
+    shapes = [one.shape("embed", None) for one in (first, second)]
+    if shapes[0] is None or shapes[1] is None:
+        return "one of the two has no embedding of floating-point values that was recognized"
+    sizes = (shapes[0][0], shapes[1][0])
+    try:
+        texts = [read_tokens(one.model.checkpoint)[0] for one in (first, second)]
+    except DocumentError:
+        texts = [{}, {}]
+    if all(texts):
+        pairs = [(texts[0][text], texts[1][text]) for text in sorted(texts[0].keys() & texts[1].keys())]
+        rows = np.array([pair for pair in pairs if pair[0] < sizes[0] and pair[1] < sizes[1]], np.int64).reshape(-1, 2)
+    else:
+        rows = np.repeat(np.arange(min(sizes), dtype=np.int64)[:, None], 2, axis=1)
+    if len(rows) < LEAST_TOKENS:
+        return f"fewer than {LEAST_TOKENS} tokens are known to be the same"
+    count = min(len(rows), most)
+    return rows[np.arange(count, dtype=np.int64) * len(rows) // count]
+
+
+def centered_embeddings(one: RoleWeights, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Embeddings of some tokens less their mean, of shape (n, d_model)."""
+    values = one.rows("embed", None, rows)
+    if values is None:
+        raise ValueError("has no embedding")
+    centered: NDArray[np.float64] = values.astype(np.float64)
+    centered -= centered.mean(axis=0)
+    return centered
