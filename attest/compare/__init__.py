@@ -18,6 +18,7 @@ from attest.compare.correspondence import (
 )
 from attest.compare.expert_ancestry import expert_ancestry
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.full_matching import full_matching
 from attest.compare.merge import Parent, merge_coefficients
 from attest.compare.multiset_identity import multiset_identity
 from attest.compare.neuron_alignment import neuron_alignment
@@ -27,6 +28,7 @@ from attest.compare.recovered_alignment import recovered_alignment
 from attest.compare.replay import exact_replay
 from attest.compare.row_containment import row_containment
 from attest.compare.tensor_identity import tensor_identity
+from attest.compare.vocabulary_lens import vocabulary_lens
 from attest.compare.weight_delta import weight_delta
 from attest.comparison import COMPARISON_TYPE, Comparison, Side
 from attest.document import dump, timestamp
@@ -54,7 +56,13 @@ TESTS: tuple[PairTest, ...] = (
 )
 """All tests. A new one is a file beside these and a line here."""
 
-WEIGHT_TESTS: tuple[WeightTest, ...] = (recovered_alignment, exact_replay, weight_delta)
+WEIGHT_TESTS: tuple[WeightTest, ...] = (
+    recovered_alignment,
+    exact_replay,
+    weight_delta,
+    full_matching,
+    vocabulary_lens,
+)
 """Tests that need the weights of both; they are run where both are given."""
 
 DOES_NOT_SHOW = (

@@ -13,6 +13,7 @@ layer, whose agreement is the statistic).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from attest.compare.descriptive import controls_table, descriptive
 from attest.compare.fingerprints import Fingerprints
@@ -20,6 +21,7 @@ from attest.compare.layer_agreement import LayerAgreement, LayerPair, agreement_
 from attest.compare.layer_alignment import AlignedLayer, align_layers
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
+from attest.compare.rank_correlation import matched_rank_correlation
 from attest.comparison import Found, LayerStatistic, NotCompared, Test
 from attest.document import decimal
 from attest.evidence import Table
@@ -50,7 +52,12 @@ def neuron_matching(a: Fingerprints, b: Fingerprints) -> Outcome:
         return _nothing("one of the two has no neuron sketch")
     if len({neurons.gated for neurons in (*mine.values(), *theirs.values())}) > 1:
         return _nothing("only one of the two has gates, or only some layers have")
-    return _outcome(agreement_of_sides(_AGREEMENT, a, b, mine, theirs))
+    agreement = agreement_of_sides(_AGREEMENT, a, b, mine, theirs)
+    outcome, deep = _outcome(agreement), [one for one in agreement.partners if one.first and one.second]
+    if not deep:
+        return outcome
+    ranked = matched_rank_correlation(deep, mine, theirs, (a.side.tree_digest, b.side.tree_digest))
+    return replace(outcome, tests=(*outcome.tests, ranked))
 
 
 def _nothing(reason: str) -> Outcome:
