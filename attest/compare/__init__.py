@@ -16,18 +16,25 @@ from attest.compare.correspondence import (
     qkv_bias_correspondence,
     residual_norm_correspondence,
 )
+from attest.compare.embedding_anchors import embedding_anchors
 from attest.compare.expert_ancestry import expert_ancestry
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.full_matching import full_matching
+from attest.compare.head_alignment import head_alignment
+from attest.compare.invariant_terms import invariant_terms
+from attest.compare.matrix_alignment import matrix_alignment
 from attest.compare.merge import Parent, merge_coefficients
 from attest.compare.multiset_identity import multiset_identity
 from attest.compare.neuron_alignment import neuron_alignment
 from attest.compare.neuron_matching import neuron_matching
+from attest.compare.norm_gain_cosine import norm_gain_cosine
 from attest.compare.outcome import PairTest, WeightTest
+from attest.compare.projection_spectra import projection_spectra
 from attest.compare.recovered_alignment import recovered_alignment
 from attest.compare.replay import exact_replay
 from attest.compare.row_containment import row_containment
 from attest.compare.tensor_identity import tensor_identity
+from attest.compare.token_rows import token_rows
 from attest.compare.vocabulary_lens import vocabulary_lens
 from attest.compare.weight_delta import weight_delta
 from attest.comparison import COMPARISON_TYPE, Comparison, Side
@@ -53,6 +60,7 @@ TESTS: tuple[PairTest, ...] = (
     anchored_agreement,
     expert_ancestry,
     attention_std_correlation,
+    norm_gain_cosine,
 )
 """All tests. A new one is a file beside these and a line here."""
 
@@ -62,6 +70,12 @@ WEIGHT_TESTS: tuple[WeightTest, ...] = (
     weight_delta,
     full_matching,
     vocabulary_lens,
+    head_alignment,
+    token_rows,
+    embedding_anchors,
+    matrix_alignment,
+    invariant_terms,
+    projection_spectra,
 )
 """Tests that need the weights of both; they are run where both are given."""
 

@@ -9,8 +9,9 @@ from attest.compare.role_weights import RoleWeights
 from attest.errors import DocumentError
 from attest.fingerprint.anchors import read_tokens
 
-__all__ = ["LEAST_TOKENS", "centered_embeddings", "shared_tokens"]
+__all__ = ["LEAST_TOKENS", "centered_embeddings", "shared_tokens", "whitened_embeddings"]
 
+_RIDGE = 1e-3
 LEAST_TOKENS = 64
 """Fewer say too little of a residual stream."""
 
@@ -50,3 +51,21 @@ def centered_embeddings(one: RoleWeights, rows: NDArray[np.int64]) -> NDArray[np
     centered: NDArray[np.float64] = values.astype(np.float64)
     centered -= centered.mean(axis=0)
     return centered
+
+
+def whitened_embeddings(one: RoleWeights, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Embeddings of some tokens, made as different from each other as they can be, of shape (n, d_model).
+
+    Notes
+    -----
+    (E E' + r I)^(-1/2) E, where E are the centered embeddings, each of unit length, and r is a thousandth of the greatest
+    eigenvalue of E E'. Embeddings have a few directions in common, in which all that is measured against them would look
+    alike.
+    """
+    embeddings = centered_embeddings(one, rows)
+    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    units = np.divide(embeddings, norms, out=np.zeros_like(embeddings), where=norms > 0)
+    values, vectors = np.linalg.eigh(units @ units.T)
+    scale = 1 / np.sqrt(np.maximum(values, 0.0) + _RIDGE * max(float(values[-1]), 1e-300))
+    whitened: NDArray[np.float32] = ((vectors * scale) @ (vectors.T @ units)).astype(np.float32)
+    return whitened

@@ -19,7 +19,7 @@ from attest.compare.matching import Neurons
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
 from attest.compare.role_weights import RoleWeights, in_both
-from attest.compare.shared_tokens import LEAST_TOKENS, centered_embeddings, shared_tokens
+from attest.compare.shared_tokens import LEAST_TOKENS, shared_tokens, whitened_embeddings
 from attest.comparison import Found, LayerStatistic
 from attest.document import decimal
 from attest.evidence import Table
@@ -29,7 +29,6 @@ __all__ = ["vocabulary_lens"]
 
 _ID = "vocabulary-lens-agreement/v1"
 _MAX_TOKENS = 512
-_RIDGE = 1e-3
 _STEPS = 32.0
 
 
@@ -89,7 +88,7 @@ def vocabulary_lens(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint,
 
 def _lenses(one: RoleWeights, rows: NDArray[np.int64]) -> dict[int, Neurons]:
     """Neurons of some layers by their cosines with tokens."""
-    tokens = _whitened(centered_embeddings(one, rows))
+    tokens = whitened_embeddings(one, rows)
     found = {}
     for layer in sketched_layer_numbers(one.layers):
         parts = [_cosines(one, role, layer, tokens) for role in PARTS]
@@ -99,16 +98,6 @@ def _lenses(one: RoleWeights, rows: NDArray[np.int64]) -> dict[int, Neurons]:
         if neurons is not None:
             found[layer] = neurons
     return found
-
-
-def _whitened(embeddings: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Embeddings of unit length, made as different from each other as they can be: (E E' + r I)^(-1/2) E."""
-    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    units = np.divide(embeddings, norms, out=np.zeros_like(embeddings), where=norms > 0)
-    values, vectors = np.linalg.eigh(units @ units.T)
-    scale = 1 / np.sqrt(np.maximum(values, 0.0) + _RIDGE * max(float(values[-1]), 1e-300))
-    whitened: NDArray[np.float32] = ((vectors * scale) @ (vectors.T @ units)).astype(np.float32)
-    return whitened
 
 
 def _cosines(one: RoleWeights, role: str, layer: int, tokens: NDArray[np.float32]) -> NDArray[np.int8] | None:
