@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from attest.compare import compare
+from attest.checkpoint import open_checkpoint
+from attest.compare import WEIGHT_TESTS, compare
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.weight_delta import weight_delta
 from attest.comparison import Comparison, Test
 from attest.measure import measure
 from attest.policy import conclude
@@ -22,7 +22,8 @@ __all__ = ["EXACT_LEVEL", "Pair", "Result", "compare_pair", "fingerprints", "see
 EXACT_LEVEL = 1e-3
 """Level at which an exact test counts as having seen an alteration."""
 
-_GAINS = "norm-gain/v1"
+_ON_WEIGHTS = tuple(test for test in WEIGHT_TESTS if test is not weight_delta)
+"""All but the distance, which is great where nothing is seen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,15 +44,13 @@ class Result:
     label : tuple of str
         Of the pair.
     rung : str
-        What the default policy makes of it.
+        What the default policy makes of the fingerprints alone.
     tests : mapping of str to mapping
         By test: calibration, statistic, z, pvalue, n, and z by layer.
     found : sequence of mapping
         Tables of what was found where: id, title, columns, rows.
     not_compared : mapping of str to str
         Reasons by test.
-    gain_cosine : float or None
-        Raw cosine of all norm gains, as the dispute about Solar-Open-100B had it; no test of attest.
     """
 
     label: tuple[str, ...]
@@ -59,7 +58,6 @@ class Result:
     tests: Mapping[str, Mapping[str, Any]]
     found: tuple[Mapping[str, Any], ...]
     not_compared: Mapping[str, str]
-    gain_cosine: float | None
 
 
 @cache
@@ -70,16 +68,19 @@ def fingerprints(folder: Path) -> Fingerprints:
 
 
 def compare_pair(pair: Pair) -> Result:
-    """Run every test of ``attest.compare.TESTS`` on a pair."""
+    """Run every test on a pair: those on fingerprints, from which the rung follows, and those on weights."""
     a, b = fingerprints(pair.a), fingerprints(pair.b)
     comparison = compare(a, b, tool=this_tool(), environment=environment())
+    weights = (open_checkpoint(pair.a), open_checkpoint(pair.b))
+    outcomes = [test(a, b, weights) for test in _ON_WEIGHTS]
+    tests = (*comparison.tests, *(test for one in outcomes for test in one.tests))
+    not_compared = (*comparison.not_compared, *(item for one in outcomes for item in one.not_compared))
     return Result(
         label=pair.label,
         rung=conclude(comparison).rung,
-        tests={test.id: _numbers(test) for test in comparison.tests},
+        tests={test.id: _numbers(test) for test in tests},
         found=_tables(comparison),
-        not_compared={one.id: one.reason for one in comparison.not_compared},
-        gain_cosine=_gain_cosine(a, b),
+        not_compared={one.id: one.reason for one in not_compared},
     )
 
 
@@ -118,12 +119,3 @@ def _tables(comparison: Comparison) -> tuple[dict[str, Any], ...]:
         }
         for one in getattr(comparison, "found", ())
     )
-
-
-def _gain_cosine(a: Fingerprints, b: Fingerprints) -> float | None:
-    mine, theirs = a.arrays.get(_GAINS, {}), b.arrays.get(_GAINS, {})
-    names = [name for name in mine if name in theirs and mine[name].shape == theirs[name].shape]
-    if not names:
-        return None
-    x, y = (np.concatenate([side[name] for name in names]).astype(np.float64) for side in (mine, theirs))
-    return float(x @ y / np.sqrt((x @ x) * (y @ y)))

@@ -170,18 +170,16 @@ def _published(record: Record) -> str:
             return ("0", "-", "-", "-")
         return (str(len(values)), *(number(values[at]) for at in (0, len(values) // 2, -1)))
 
-    def std(one: Record) -> float | None:
-        test = one["tests"].get("attention-std-correlation/v1")
-        return None if test is None else float(test["statistic"])
+    def statistic(name: str) -> Any:
+        return lambda one: float(one["tests"][name]["statistic"]) if name in one["tests"] else None
 
     def above(results: Sequence[Record]) -> int:
-        return sum((std(one) or 0.0) > 0.927 for one in results)
+        return sum((statistic("attention-std-correlation/v1")(one) or 0.0) > 0.927 for one in results)
 
     rows = []
-    for title, pick in (("correlation of attention standard deviations", std),
-                        ("raw cosine of norm gains", lambda one: one["gain_cosine"])):  # fmt: skip
-        rows.append((title, "independent, alike", *spread(alike, pick)))
-        rows.append((title, "derived", *spread(derived, pick)))
+    for name in sorted(PUBLISHED):
+        rows.append((_short(name), "independent, alike", *spread(alike, statistic(name))))
+        rows.append((_short(name), "derived", *spread(derived, statistic(name))))
     return (
         "### The published statistics on the same pairs, for contrast\n\n"
         + table(("statistic", "pairs are", "n", "least", "median", "greatest"), rows)

@@ -26,7 +26,10 @@ Result: TypeAlias = Mapping[str, Any]
 ACCUSING = ("identical", "exact-rejected", "matched-above-panel")
 """Rungs that say that two networks are not independent."""
 
-PUBLISHED = frozenset({"attention-std-correlation/v1"})
+PUBLISHED = frozenset(
+    {"attention-std-correlation/v1", "norm-gain-cosine/v1", "norm-gain-correlation/v1", "embedding-anchors-correlation/v1",
+     "awm/v1", "huref-invariants/v1", "spectrum-correlation/v1"}
+)  # fmt: skip
 """Statistics that are shown since the field quotes them; they never count as having seen anything."""
 
 LEVELS = (1e-2, 1e-3)

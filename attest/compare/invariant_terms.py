@@ -18,7 +18,7 @@ from attest.document import decimal
 __all__ = ["invariant_terms"]
 
 _ID = "huref-invariants/v1"
-_TOKENS = 1024
+_TOKENS = 512
 _LAYERS = 2
 _ROLES = ("q", "k", "v", "o", "up", "down")
 
@@ -30,7 +30,7 @@ def invariant_terms(_a: Fingerprints, _b: Fingerprints, weights: tuple[Checkpoin
 
     Notes
     -----
-    X are the embeddings of at most 1,024 common tokens as they are, evenly spaced in order of text; its authors take the
+    X are the embeddings of at most 512 common tokens as they are, evenly spaced in order of text; its authors take the
     4,096 rarest of a corpus, which is not at hand. Where queries share keys, keys and values are repeated. Neither a
     permutation or rotation of the residual stream nor one of the hidden neurons changes a term; new embeddings and
     rescaled or heavily retrained ones do. Descriptive: terms of networks trained apart may correlate, through frequent
