@@ -92,7 +92,10 @@ def full_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, C
         return _nothing("layer 0 is reported apart, and no other pair has matrices that are read and not too wide")
     count = max(1, min(len(deep), _MAX_PAIRS, _WORK // max(work.values())))
     chosen = [deep[place * len(deep) // count] for place in range(count)]
-    matches = [match_layers(first, second, i, j) for i, j in chosen]
+    if b.side.tree_digest < a.side.tree_digest:
+        matches = [match_layers(second, first, j, i) for i, j in chosen]
+    else:
+        matches = [match_layers(first, second, i, j) for i, j in chosen]
     for one in weights:
         one.tree.check_unchanged()
     return _outcome(chosen, matches)

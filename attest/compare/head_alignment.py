@@ -13,7 +13,7 @@ HUman-REadable Fingerprint for Large Language Models", NeurIPS 2024 (products be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class _Pair:
     runner_up: float
 
 
-def head_alignment(_a: Fingerprints, _b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
+def head_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
     """Share of the heads that are found in the other network, of the one that has fewer.
 
     Notes
@@ -88,7 +88,11 @@ def head_alignment(_a: Fingerprints, _b: Fingerprints, weights: tuple[Checkpoint
     if mine is None or theirs is None:
         reason = "one of the two has no attention heads whose number is known and whose values are read, or too many"
         return Outcome(not_compared=left_out(_ID, reason))
-    pairs = _pair(mine, theirs)
+    if b.side.tree_digest < a.side.tree_digest:
+        pairs = [replace(one, first=one.second, second=one.first) for one in _pair(theirs, mine)]
+    else:
+        pairs = _pair(mine, theirs)
+    pairs.sort(key=lambda one: one.first)
     fewest = min(len(mine.places), len(theirs.places))
     moved = sum(1 for one in pairs if mine.places[one.first] != theirs.places[one.second])
     test = descriptive(

@@ -26,7 +26,7 @@ _ROLES = ("q", "k")
 Floats = NDArray[np.float32]
 
 
-def matrix_alignment(_a: Fingerprints, _b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
+def matrix_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
     """Mean unbiased CKA of query and key matrices, once the residual dimensions were assigned by the embeddings.
 
     Notes
@@ -46,9 +46,10 @@ def matrix_alignment(_a: Fingerprints, _b: Fingerprints, weights: tuple[Checkpoi
     rows = shared_tokens(first, second, _TOKENS)
     if isinstance(rows, str):
         return Outcome(not_compared=left_out(_ID, rows))
-    swapped = (first.model.d_model or 0) > (second.model.d_model or 0)
+    widths = [one.model.d_model or 0 for one in (first, second)]
+    swapped = (widths[0], a.side.tree_digest) > (widths[1], b.side.tree_digest)
     narrow, wide = (second, first) if swapped else (first, second)
-    if (wide.model.d_model or 0) > MOST_ROWS // 2:
+    if max(widths) > MOST_ROWS // 2:
         return Outcome(not_compared=left_out(_ID, f"a residual stream is wider than {MOST_ROWS // 2}"))
     order, signs = _dimensions(narrow, wide, rows[:, ::-1] if swapped else rows)
     kept = np.arange(min(order.size, _DIMENSIONS), dtype=np.int64) * order.size // min(order.size, _DIMENSIONS)

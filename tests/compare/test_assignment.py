@@ -1,0 +1,70 @@
+"""Linear sum assignment: nothing better exists, in any small matrix; and large ones that are known."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attest.compare.assignment import MOST_ROWS, assign
+
+
+@st.composite
+def small_matrices(draw: st.DrawFn) -> np.ndarray:
+    n_columns = draw(st.integers(1, 6))
+    n_rows = draw(st.integers(1, n_columns))
+    values = draw(st.lists(st.integers(-4, 4), min_size=n_rows * n_columns, max_size=n_rows * n_columns))
+    return np.array(values, np.float32).reshape(n_rows, n_columns)
+
+
+@settings(max_examples=300)
+@given(small_matrices())
+def test_no_other_assignment_has_a_greater_sum(similarity: np.ndarray):
+    rows = np.arange(len(similarity))
+    columns = assign(similarity)
+    assert len(set(columns.tolist())) == rows.size
+    best = max(similarity[rows, list(one)].sum() for one in permutations(range(similarity.shape[1]), rows.size))
+    assert similarity[rows, columns].sum() == best
+
+
+def test_a_greedy_choice_that_costs_more_than_it_gains_is_not_made():
+    assert assign(np.array([[10, 9], [9, 1]], np.float32)).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("extra", [0, 30])
+def test_rows_that_were_put_in_another_order_are_found(extra: int):
+    rng = np.random.default_rng(1)
+    order = rng.permutation(300 + extra)[:300]
+    similarity = rng.uniform(0, 0.49, (300, 300 + extra)).astype(np.float32)
+    similarity[np.arange(300), order] += np.float32(0.5)
+    assert np.array_equal(assign(similarity), order)
+
+
+def test_exchanging_two_never_gains_in_a_large_random_matrix():
+    similarity = np.random.default_rng(2).standard_normal((400, 400)).astype(np.float32)
+    found = assign(similarity)
+    assigned = similarity[:, found].astype(np.float64)
+    kept = np.diag(assigned)
+    assert np.max(assigned + assigned.T - kept[:, None] - kept) < 1e-4
+
+
+def test_it_is_the_same_turned_over():
+    similarity = np.random.default_rng(3).standard_normal((200, 200)).astype(np.float32)
+    assert np.array_equal(assign(np.ascontiguousarray(similarity.T))[assign(similarity)], np.arange(200))
+
+
+@pytest.mark.parametrize(
+    "similarity",
+    [np.zeros((3, 2), np.float32), np.zeros((1, MOST_ROWS + 1), np.float32), np.array([[np.nan]], np.float32)],
+    ids=["more rows", "too many", "not finite"],
+)
+def test_what_cannot_be_assigned_is_refused(similarity: np.ndarray):
+    with pytest.raises(ValueError, match=r"rows|finite"):
+        assign(similarity)
+
+
+def test_nothing_is_assigned_to_nothing():
+    assert assign(np.empty((0, 5), np.float32)).size == 0

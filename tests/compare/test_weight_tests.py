@@ -1,0 +1,52 @@
+"""What holds for every test on weights: exchanging the two changes no number, and what is missing has a reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from compare.opened import Opened, changed, opened, run, statistics
+from relabeled import weights
+from small_checkpoint import write_tensors
+
+from attest.checkpoint import open_checkpoint
+from attest.compare import WEIGHT_TESTS
+from attest.compare.fingerprints import Fingerprints
+from attest.compare.outcome import WeightTest
+from attest.compare.weight_delta import weight_delta
+from attest.measure import measure
+
+DESCRIBING = [test for test in WEIGHT_TESTS if test is not weight_delta]
+
+
+@pytest.fixture(scope="module")
+def nameless(tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    """A checkpoint in which nothing is recognized."""
+    folder = tmp_path_factory.mktemp("nameless")
+    write_tensors(folder / "model.safetensors", {"x": np.ones((8, 8), np.float32)})
+    measurement = measure(folder)
+    found = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
+    return found, open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("test", DESCRIBING, ids=lambda test: test.__name__)
+@pytest.mark.parametrize("change", ["as it was", "without its first layer"])
+def test_exchanging_the_two_changes_no_statistic(test: WeightTest, change: str):
+    one, other = opened("seed-1"), opened("seed-1-continued", change)
+    forth, back = statistics(run(test, one, other)), statistics(run(test, other, one))
+    assert forth == back
+
+
+@pytest.mark.parametrize("test", DESCRIBING, ids=lambda test: test.__name__)
+def test_where_nothing_is_recognized_there_is_a_reason_or_nothing_found(test: WeightTest, nameless: Opened):
+    outcome = run(test, opened("seed-1"), nameless)
+    assert outcome.not_compared or all(one.statistic == 0 for one in outcome.tests)
+
+
+@pytest.mark.parametrize("test", DESCRIBING, ids=lambda test: test.__name__)
+def test_values_that_are_not_finite_or_all_zero_break_nothing(test: WeightTest):
+    model = weights("seed-1")
+    model["embed_tokens.weight"][5] = np.nan
+    model["layers.1.mlp.gate_proj.weight"][:] = 0
+    model["layers.2.self_attn.q_proj.weight"][:] = np.inf
+    outcome = run(test, opened("seed-1"), changed(model))
+    assert all(np.isfinite(one.statistic) for one in outcome.tests)
