@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,35 +67,39 @@ def _cut_off(values: NDArray[np.float32]) -> list[NDArray[np.uint16]]:
     return [(np.ascontiguousarray(values).view(np.uint32) >> np.uint32(16)).astype(np.uint16)]
 
 
-def _write(weights: Mapping[str, NDArray[np.float32]], folder: Path, name: str) -> RoleWeights:
-    """Write as BF16, cut off, and open."""
-    place = folder / name
-    place.mkdir()
+def _write(weights: Mapping[str, NDArray[np.float32]], place: Path) -> None:
+    """Write as BF16, cut off."""
     pending = [
         PendingTensor(name=key, dtype="BF16", shape=values.shape, pieces=partial(_cut_off, values))
         for key, values in weights.items()
     ]
     write_safetensors(place / "model.safetensors", pending)
-    return RoleWeights.of(open_checkpoint(place))
+
+
+def _make(folder: Path, neurons: int, width: int) -> None:
+    parent = _layer(neurons, width, 1)
+    _write(parent, folder / "parent")
+    _write(_descendant(parent, 2), folder / "descendant")
+    _write(_layer(neurons, width, 3), folder / "stranger")
 
 
 def full_matching(arguments: argparse.Namespace) -> None:
     """One pair of layers on whole rows."""
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        parent = _layer(arguments.neurons, arguments.width, 1)
-        one = _write(parent, folder, "parent")
-        others = {"descendant": _write(_descendant(parent, 2), folder, "descendant")}
-        del parent
-        others["stranger"] = _write(_layer(arguments.neurons, arguments.width, 3), folder, "stranger")
-        for title, other in others.items():
+        _in_another_process(_make, folder, arguments.neurons, arguments.width)
+        parent, *others = (
+            RoleWeights.of(open_checkpoint(folder / one)) for one in ("parent", "descendant", "stranger")
+        )
+        for other in others:
             for assignment in (False, True):
                 began, cpu = time.perf_counter(), time.process_time()
-                found = match_layers(one, other, 0, 0, assignment=assignment)
+                found = match_layers(parent, other, 0, 0, assignment=assignment)
                 spent, cpu = time.perf_counter() - began, time.process_time() - cpu
                 what = "with assignments" if assignment else "nearest neighbors"
                 rank = "" if found.correlation is None else f", rank correlation {found.correlation:.4f}"
-                print(f"{title}, {what}: share {found.share:.4f}{rank}; {spent:.1f} s, {cpu:.1f} CPU s")
+                title = other.model.checkpoint.name
+                print(f"{title}, {what}: share {found.share:.4f}{rank}; {spent:.1f} s, {cpu:.1f} CPU s", flush=True)
 
 
 SCENARIOS: Mapping[str, Callable[[argparse.Namespace], None]] = {"full-matching": full_matching}
@@ -106,6 +111,15 @@ def _run(name: str, arguments: argparse.Namespace) -> None:
     print(f"{name}: peak memory {peak / 2**20:.0f} MiB")
 
 
+def _in_another_process(function: Callable[..., None], *arguments: Any) -> None:
+    """Run it where its memory is not counted."""
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(process.exitcode)
+
+
 def main() -> None:
     """Run the scenarios, each in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -114,13 +128,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=4096)
     parser.add_argument("--folder", type=Path, help="where checkpoints are made, about 1 GB")
     arguments = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
     for name in arguments.scenario or SCENARIOS:
-        process = context.Process(target=_run, args=(name, arguments))
-        process.start()
-        process.join()
-        if process.exitcode:
-            sys.exit(process.exitcode)
+        _in_another_process(_run, name, arguments)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class LayerMatch:
     share : float
         Those of them whose partner by gate and by the rest is the same.
     correlation : float or None
-        Spearman's, of the two linear sum assignments; None where they were not asked for.
+        Spearman's, of the two linear sum assignments; None where they were not asked for or not found.
     """
 
     neurons: int
@@ -120,19 +120,21 @@ def _partners(agreement: LayerAgreement) -> list[tuple[int, int]]:
 
 def _work(first: RoleWeights, second: RoleWeights, i: int, j: int) -> int:
     """Multiplications of a pair; 0 where it cannot be matched."""
-    roles = _roles(first, i)
-    shapes = [(one.shape(role, layer), role) for one, layer in ((first, i), (second, j)) for role in roles]
-    if any(shape is None for shape, _ in shapes) or roles != _roles(second, j):
+    roles, sizes = _roles(first, i), (_size(first, i), _size(second, j))
+    if roles != _roles(second, j) or 0 in {*sizes[0], *sizes[1]} or sizes[0][1] != sizes[1][1]:
         return 0
-    widths = [max(shape) if role == "down" else shape[0] for shape, role in shapes if shape is not None]
-    neurons = {shape[1] if role == "down" else shape[0] for shape, role in shapes if shape is not None}
-    if len(neurons) > 2 or max(neurons) > MOST_ROWS:
-        return 0
-    return max(widths) * min(neurons) * (first.model.d_model or 1) * len(roles)
+    return sizes[0][0] * sizes[1][0] * sizes[0][1] * len(roles) if max(sizes[0][0], sizes[1][0]) <= MOST_ROWS else 0
 
 
 def _roles(one: RoleWeights, layer: int) -> tuple[str, ...]:
     return ("gate", "up", "down") if one.shape("gate", layer) else ("up", "down")
+
+
+def _size(one: RoleWeights, layer: int) -> tuple[int, int]:
+    """Neurons of a layer and their dimensions; zeros where a matrix is missing or they contradict each other."""
+    shapes = {role: one.shape(role, layer) or (0, 0) for role in _roles(one, layer)}
+    sizes = {shape[::-1] if role == "down" else shape for role, shape in shapes.items()}
+    return (sizes.pop()[0], shapes["up"][1]) if len(sizes) == 1 else (0, 0)
 
 
 def match_layers(first: RoleWeights, second: RoleWeights, i: int, j: int, *, assignment: bool = True) -> LayerMatch:
@@ -154,7 +156,7 @@ def match_layers(first: RoleWeights, second: RoleWeights, i: int, j: int, *, ass
     roles = _roles(first, i)
     looks = (roles[:1], roles[1:])
     gated = len(roles) == 3
-    if (_neurons(second, j)) < (_neurons(first, i)):
+    if _size(second, j) < _size(first, i):
         first, second, i, j = second, first, j, i
     found = [
         _match(
@@ -173,10 +175,6 @@ def match_layers(first: RoleWeights, second: RoleWeights, i: int, j: int, *, ass
         correlation = rank_correlation(by_gate.assigned, by_rest.assigned)
     share = float(np.count_nonzero(agree)) / agree.size
     return LayerMatch(neurons=agree.size, share=share, correlation=correlation)
-
-
-def _neurons(one: RoleWeights, layer: int) -> int:
-    return (one.shape("up", layer) or (0, 0))[0]
 
 
 def _units(one: RoleWeights, role: str, layer: int) -> NDArray[np.float32]:
@@ -225,6 +223,9 @@ def _outcome(chosen: Sequence[tuple[int, int]], matches: Sequence[LayerMatch]) -
         "mean share of neurons whose partner by the whole gate and by the whole rest is the same, in layers of a and b"
         f" that belong together ({names}); networks trained apart may share some",
     )
+    if not ranks:
+        reason = "neurons are too much alike to be assigned"
+        return Outcome(tests=(agreement,), not_compared=left_out(_RANKS, reason))
     assigned = descriptive(
         _RANKS,
         float(decimal(sum(ranks) / len(ranks), 4)),

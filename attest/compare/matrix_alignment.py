@@ -21,6 +21,7 @@ __all__ = ["matrix_alignment", "unbiased_cka"]
 _ID = "awm/v1"
 _TOKENS = 8192
 _DIMENSIONS = 512
+_MAX_LAYERS = 256
 _ROLES = ("q", "k")
 
 Floats = NDArray[np.float32]
@@ -49,9 +50,13 @@ def matrix_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint
     widths = [one.model.d_model or 0 for one in (first, second)]
     swapped = (widths[0], a.side.tree_digest) > (widths[1], b.side.tree_digest)
     narrow, wide = (second, first) if swapped else (first, second)
-    if max(widths) > MOST_ROWS // 2:
-        return Outcome(not_compared=left_out(_ID, f"a residual stream is wider than {MOST_ROWS // 2}"))
-    order, signs = _dimensions(narrow, wide, rows[:, ::-1] if swapped else rows)
+    if max(widths) > MOST_ROWS // 2 or max(first.layers, second.layers) > _MAX_LAYERS:
+        reason = f"a residual stream is wider than {MOST_ROWS // 2}, or there are more than {_MAX_LAYERS} layers"
+        return Outcome(not_compared=left_out(_ID, reason))
+    assigned = _dimensions(narrow, wide, rows[:, ::-1] if swapped else rows)
+    if assigned is None:
+        return Outcome(not_compared=left_out(_ID, "residual dimensions are too much alike to be assigned"))
+    order, signs = assigned
     kept = np.arange(min(order.size, _DIMENSIONS), dtype=np.int64) * order.size // min(order.size, _DIMENSIONS)
     here = _grams(narrow, kept, np.ones(kept.size, np.float32))
     there = _grams(wide, order[kept], signs[kept])
@@ -75,7 +80,9 @@ def matrix_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint
     return Outcome(tests=(test,))
 
 
-def _dimensions(narrow: RoleWeights, wide: RoleWeights, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+def _dimensions(
+    narrow: RoleWeights, wide: RoleWeights, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], Floats] | None:
     """For each residual dimension of the narrower network the one of the wider, and the sign of their cosine."""
     columns = []
     for side, one in enumerate((narrow, wide)):
@@ -86,6 +93,8 @@ def _dimensions(narrow: RoleWeights, wide: RoleWeights, rows: NDArray[np.int64])
         columns.append(np.divide(values, norms, out=np.zeros_like(values), where=norms > 0))
     cosines = columns[0].T @ columns[1]
     order = assign(np.abs(cosines))
+    if order is None:
+        return None
     return order, np.where(cosines[np.arange(order.size), order] < 0, np.float32(-1), np.float32(1))
 
 
@@ -132,6 +141,8 @@ def _layers(here: dict[int, list[Floats]], there: dict[int, list[Floats]]) -> li
     rows, columns = list(here), list(there)
     values = np.array([[mean(i, j) for j in columns] for i in rows], np.float32).reshape(len(rows), len(columns))
     turned = values if len(rows) <= len(columns) else values.T
-    chosen = assign(np.ascontiguousarray(turned)).tolist()
-    places = list(enumerate(chosen)) if turned is values else [(j, i) for i, j in enumerate(chosen)]
+    chosen = assign(np.ascontiguousarray(turned))
+    if chosen is None:
+        return []
+    places = [(i, j) if turned is values else (j, i) for i, j in enumerate(chosen.tolist())]
     return [(rows[i], columns[j], float(values[i, j])) for i, j in places]

@@ -28,6 +28,7 @@ __all__ = ["token_rows"]
 
 _ID = "token-rows/v1"
 _TABLES = ("embed", "lm_head")
+_MOST_NUMBER = 2**53
 _COLUMNS = (
     "rows of",
     "tokens of both",
@@ -85,7 +86,7 @@ def _tokens(weights: tuple[Checkpoint, Checkpoint]) -> _Tokens | str:
         return "the tokenizer.json of one of the two cannot be read"
     if not mine or not theirs:
         return "one of the two has no tokenizer.json with a vocabulary"
-    shared = sorted(mine.keys() & theirs.keys())
+    shared = sorted(text for text in mine.keys() & theirs.keys() if max(mine[text], theirs[text]) <= _MOST_NUMBER)
     if not shared:
         return "the two vocabularies have no token in common"
     rows = np.array([(mine[text], theirs[text]) for text in shared], np.int64)
