@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from attest.checkpoint import Checkpoint
 from attest.compare.descriptive import controls_table, descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.layer_agreement import agreement_of_sides
+from attest.compare.layer_agreement import LayerAgreement, agreement_of_sides
 from attest.compare.matching import Neurons
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
@@ -55,7 +55,10 @@ def vocabulary_lens(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint,
     if not mine or not theirs or len({one.gated for one in (*mine.values(), *theirs.values())}) > 1:
         reason = "one of the two has no dense MLP whose values are read, or only one has gates"
         return Outcome(not_compared=left_out(_ID, reason))
-    agreement = agreement_of_sides(_ID, a, b, mine, theirs)
+    return _outcome(agreement_of_sides(_ID, a, b, mine, theirs), len(rows))
+
+
+def _outcome(agreement: LayerAgreement, n_tokens: int) -> Outcome:
     deep = [one for one in agreement.partners if one.first and one.second]
     cells = ((str(one.first), str(one.second), decimal(one.share, 3)) for one in agreement.partners)
     table = Table(columns=("layer of a", "layer of b", "agreement"), rows=tuple(cells))
@@ -66,22 +69,23 @@ def vocabulary_lens(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint,
     if not deep:
         reason = "layer 0 is reported apart, and there is no other"
         return Outcome(found=found, not_compared=left_out(_ID, reason))
+    layers = tuple(
+        LayerStatistic(
+            layer=one.first if agreement.by_first else one.second,
+            n=one.sampled,
+            statistic=signed_digits(one.share),
+            z=None,
+        )
+        for one in agreement.partners
+        if one.sampled > 1
+    )
     test = descriptive(
         _ID,
         sum(one.share for one in deep) / len(deep),
         sum(one.sampled for one in deep),
         f"mean share of neurons whose partner by gate and by the rest is the same, told by their cosines with"
-        f" {len(rows)} common tokens, each layer with the layer that agrees most, layer 0 apart; see the controls",
-        layers=tuple(
-            LayerStatistic(
-                layer=one.first if agreement.by_first else one.second,
-                n=one.sampled,
-                statistic=signed_digits(one.share),
-                z=None,
-            )
-            for one in agreement.partners
-            if one.sampled > 1
-        ),
+        f" {n_tokens} common tokens, each layer with the layer that agrees most, layer 0 apart; see the controls",
+        layers=layers,
     )
     return Outcome(tests=(test,), found=found)
 
