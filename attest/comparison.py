@@ -16,6 +16,8 @@ __all__ = [
     "COMPARISON_TYPE",
     "Calibration",
     "Comparison",
+    "Control",
+    "ControlKind",
     "Found",
     "LayerStatistic",
     "NotCompared",
@@ -28,6 +30,7 @@ COMPARISON_TYPE = "https://attest/comparison/v1"
 """Identifier of the predicate; it names a meaning and is never fetched."""
 
 Calibration = Literal["exact", "empirical", "descriptive"]
+ControlKind = Literal["itself", "shuffled", "other-layers"]
 
 
 @record
@@ -115,6 +118,35 @@ class Test:
 
 
 @record
+class Control:
+    """A test's statistic where the answer is known.
+
+    Parameters
+    ----------
+    test : str
+        Id of the test.
+    kind : {"itself", "shuffled", "other-layers"}
+        Against itself it must find a correspondence; with units in a random order, or against the next layer, none.
+    of : {"a", "b", "a-b"}
+        Within one side alone, or between the two.
+    n : int
+        Pairs of layers, or 1 for an axis that all layers share.
+    statistic : float
+        As the test combines its layers: Stouffer's z, or a mean share.
+    median, greatest : float
+        Of single pairs; the greatest in magnitude.
+    """
+
+    test: str
+    kind: ControlKind
+    of: Literal["a", "b", "a-b"]
+    n: Count
+    statistic: float
+    median: float
+    greatest: float
+
+
+@record
 class NotCompared:
     """A test that was not run, or a part left out of one, and why."""
 
@@ -133,7 +165,7 @@ class Found:
 
 @record
 class Comparison:
-    """Every test that was run on a pair, also the null ones, what was found where, and every test that was not run."""
+    """Every test that was run on a pair, also the null ones, with its controls, and every test that was not run."""
 
     measured_at: Timestamp
     tool: Tool
@@ -141,6 +173,7 @@ class Comparison:
     a: Side
     b: Side
     tests: tuple[Test, ...]
+    controls: tuple[Control, ...]
     found: tuple[Found, ...]
     not_compared: tuple[NotCompared, ...]
     does_not_show: tuple[str, ...]

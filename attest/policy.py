@@ -17,12 +17,15 @@ from typing import Literal
 
 from attest.comparison import Comparison, Test
 from attest.document import decimal, record
+from attest.policy_file import DEFAULT_POLICY, Policy
+from attest.reading import Reading, exact_tests, read_tests
 
-__all__ = ["DEFAULT_POLICY", "Conclusion", "Policy", "Rung", "conclude", "holm"]
+__all__ = ["PROPOSITIONS", "Conclusion", "Propositions", "Rung", "conclude"]
 
 Rung = Literal["identical", "exact-rejected", "matched-above-panel", "inconclusive", "no-evidence"]
 
 _IDENTITY = "tensor-identity/v1"
+_PLACES = "tensor-places/v1"
 
 _FINDINGS = {
     _IDENTITY: "{n} telling tensors are the same byte for byte; trained apart, none would be.",
@@ -41,60 +44,36 @@ _SHARED_COMPONENT = (
     "Beside the main stack of layers, {n} telling tensors hold the same values in both: such a part, as an encoder of images"
     " or speech, is often taken from a third party by both, and it says nothing of the main stack."
 )
+_NOT_ONE_TO_ONE = (
+    "Every tensor of each is found in the other, byte for byte, but not one to one in the same place: some are repeated,"
+    " or moved to another layer or role."
+)
 
 
 @record
-class Policy:
-    """How numbers become a rung.
+class Propositions:
+    """The two accounts that a finding is weighed between. Nothing here says how probable either is."""
 
-    Parameters
-    ----------
-    id : str
-        Name and version of the policy.
-    alpha : float
-        Level at which an exact test counts as rejected, after Holm's correction over the exact tests that ran.
-    minimum_z : float
-        Standard deviations that the test must reach besides, since resampled p-values end at 1 / (n + 1).
-    half_z : float
-        Standard deviations that the even and the odd layers must each reach.
-    inconclusive_alpha : float
-        Level below which a result is too small to be called no evidence.
-    minimum_tensors : int
-        Telling tensors or matrices in which the same values must be found again for a rejection; fewer are
-        inconclusive. Tensors that are the same byte for byte count from one.
-    """
-
-    id: str
-    alpha: float
-    minimum_z: float
-    half_z: float
-    inconclusive_alpha: float
-    minimum_tensors: int
+    h1: str
+    h2: str
 
 
-DEFAULT_POLICY = Policy(
-    id="attest-default/v1", alpha=0.005, minimum_z=6.0, half_z=4.0, inconclusive_alpha=0.01, minimum_tensors=2
+PROPOSITIONS = Propositions(
+    h1="One of the two derives from the weights of the other, or both derive from those of a third, a common"
+    " initialization included.",
+    h2="The two were trained independently of each other, from initializations drawn apart, with a similar recipe.",
 )
 
 
 @record
 class Conclusion:
-    """The rung that a policy reaches, and the sentences that carry it there."""
+    """The rung that a policy reaches, the sentences that carry it there, and how the policy reads every exact test."""
 
+    propositions: Propositions
     rung: Rung
     policy: Policy
     because: tuple[str, ...]
-
-
-def holm(pvalues: Sequence[float]) -> list[float]:
-    """P-values adjusted by Holm's step-down procedure, in the given order, at most 1."""
-    order = sorted(range(len(pvalues)), key=lambda position: pvalues[position])
-    adjusted = [0.0] * len(pvalues)
-    highest = 0.0
-    for rank, position in enumerate(order):
-        highest = max(highest, min(1.0, (len(pvalues) - rank) * pvalues[position]))
-        adjusted[position] = highest
-    return adjusted
+    readings: tuple[Reading, ...]
 
 
 def conclude(comparison: Comparison, policy: Policy = DEFAULT_POLICY) -> Conclusion:
@@ -102,47 +81,49 @@ def conclude(comparison: Comparison, policy: Policy = DEFAULT_POLICY) -> Conclus
 
     Notes
     -----
-    ``matched-above-panel`` needs a reference panel; without empirical tests in the comparison it is never reached.
+    A test whose controls failed carries nothing up the ladder. ``matched-above-panel`` needs a reference panel; without
+    empirical tests in the comparison it is never reached.
     """
-    identity = next((test for test in comparison.tests if test.id == _IDENTITY), None)
-    if identity is not None and identity.statistic == 1.0 and identity.n:
-        return _conclusion("identical", policy, "Every tensor of each is found in the other, byte for byte.")
-    exact = [test for test in comparison.tests if test.calibration == "exact" and test.pvalue is not None]
-    adjusted = holm([test.pvalue or 0.0 for test in exact])
-    rejected = [
-        _describe(test, level)
-        for test, level in zip(exact, adjusted, strict=True)
-        if level <= policy.alpha and _is_strong(test, policy)
-    ]
-    found, few = _findings(comparison, policy)
-    if found or rejected:
-        return _conclusion("exact-rejected", policy, *found, *rejected, *_shared_components(comparison))
-    if not exact and not few:
-        return _conclusion(
-            "inconclusive", policy, "No exact test could be run on this pair.", *_shared_components(comparison)
-        )
-    weak = (
-        few
-        + _shared_components(comparison)
-        + [
-            _describe(test, level)
-            for test, level in zip(exact, adjusted, strict=True)
-            if level <= policy.inconclusive_alpha
-        ]
+    readings = read_tests(comparison, policy)
+    rung, because = _climb(comparison, policy, readings)
+    left_out = (f"{one.test} is left out: {one.left_out}." for one in readings if one.left_out)
+    return Conclusion(
+        propositions=PROPOSITIONS, rung=rung, policy=policy, because=(*because, *left_out), readings=readings
     )
+
+
+def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) -> tuple[Rung, list[str]]:
+    """The rung, and the sentences on the tests that carry it."""
+    shares = {test.id: test.statistic for test in comparison.tests if test.id in {_IDENTITY, _PLACES} and test.n}
+    if shares.get(_IDENTITY) == shares.get(_PLACES) == 1.0:
+        return "identical", ["Every tensor of each is in the other, byte for byte, one to one and in the same place."]
+    exact = [
+        (test, one.pvalue) for test, one in zip(exact_tests(comparison), readings, strict=True) if one.left_out is None
+    ]
+    rejected = [_describe(test, level) for test, level in exact if level <= policy.alpha and _is_strong(test, policy)]
+    found, few = _findings(comparison, policy)
+    if shares.get(_IDENTITY) == 1.0:
+        found.insert(0, _NOT_ONE_TO_ONE)
+    if found or rejected:
+        return "exact-rejected", found + rejected + _shared_components(comparison)
+    few += _shared_components(comparison)
+    if not exact and not few:
+        return "inconclusive", ["No exact test could be run on this pair and stood its controls."]
+    weak = few + [_describe(test, level) for test, level in exact if level <= policy.inconclusive_alpha]
     if weak:
-        return _conclusion("inconclusive", policy, *weak, "That is less than the policy asks of a rejection.")
+        return "inconclusive", [*weak, "That is less than the policy asks of a rejection."]
+    return "no-evidence", _describe_nothing([test for test, _ in exact], policy, readings)
+
+
+def _describe_nothing(exact: Sequence[Test], policy: Policy, readings: Sequence[Reading]) -> list[str]:
     largest = max(exact, key=lambda test: abs(test.z or 0.0))
-    return _conclusion(
-        "no-evidence",
-        policy,
+    share, keenest = min((one.smallest_share, one.test) for one in readings if one.smallest_share is not None)
+    power = f"With about {decimal(100 * share, 2)} % of its units copied in place and unaltered, {keenest} would have reached"
+    return [
         f"None of {len(exact)} exact tests was rejected; the largest, {largest.id}, has z = {decimal(largest.z or 0.0, 4)}.",
         "That is what networks trained apart give; it does not prove that they were.",
-    )
-
-
-def _conclusion(rung: Rung, policy: Policy, *because: str) -> Conclusion:
-    return Conclusion(rung=rung, policy=policy, because=because)
+        f"{power} the z = {decimal(policy.minimum_z)} that the policy asks for. Units in another order it cannot see.",
+    ]
 
 
 def _findings(comparison: Comparison, policy: Policy) -> tuple[list[str], list[str]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import pytest
 from compare.pairs import compared, measured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.comparison import Comparison, LayerStatistic, Test
-from attest.policy import DEFAULT_POLICY, conclude, holm
+from attest.comparison import Comparison, Control, ControlKind, LayerStatistic, Test
+from attest.policy import conclude
+from attest.policy_file import DEFAULT_POLICY
+from attest.reading import holm
 
 
 def exact(z: float, pvalue: float, *, layers: tuple[float, ...] = (), name: str = "neuron-alignment/v1") -> Test:
@@ -30,8 +33,20 @@ def exact(z: float, pvalue: float, *, layers: tuple[float, ...] = (), name: str 
     )
 
 
+def passed(name: str) -> tuple[Control, ...]:
+    """Controls of a test as they must be."""
+    kinds: tuple[tuple[ControlKind, float], ...] = (("itself", 100.0), ("shuffled", 0.4))
+    sides: tuple[Literal["a", "b"], ...] = ("a", "b")
+    return tuple(
+        Control(test=name, kind=kind, of=side, n=4, statistic=z, median=z / 2, greatest=z / 2)
+        for kind, z in kinds
+        for side in sides
+    )
+
+
 def comparison(*tests: Test) -> Comparison:
-    return dataclasses.replace(compared(measured("seed-1"), measured("seed-2")), tests=tests)
+    controls = tuple(control for test in tests for control in passed(test.id))
+    return dataclasses.replace(compared(measured("seed-1"), measured("seed-2")), tests=tests, controls=controls)
 
 
 def rung(*tests: Test) -> str:
@@ -76,8 +91,9 @@ def test_a_high_descriptive_correlation_never_accuses() -> None:
 
 
 def test_the_correction_counts_every_exact_test_that_ran() -> None:
-    null = [exact(0.1, 0.9, name=f"null-{i}/v1") for i in range(60)]
-    assert rung(exact(40.0, 0.0001), *null) == "inconclusive"
+    null = [exact(0.1, 0.9, name=f"null-{i}/v1") for i in range(120)]
+    assert rung(exact(40.0, 0.0001), *null[:90]) == "exact-rejected"
+    assert rung(exact(40.0, 0.0001), *null) == "no-evidence"
 
 
 def test_the_sentences_name_the_test_and_the_policy_is_told() -> None:
@@ -119,3 +135,26 @@ def test_values_found_again_in_two_tensors_reject_and_in_one_leave_it_open(name:
 def test_several_findings_in_one_tensor_each_do_not_add_up() -> None:
     each = [finding(name, 1) for name in ("row-containment/v1", "multiset-identity/v1", "exact-replay/v1")]
     assert rung(exact(0.3, 0.8), *each) == "inconclusive"
+
+
+def test_both_propositions_are_told_in_full_and_are_about_weights() -> None:
+    propositions = conclude(comparison(exact(40.0, 0.0001))).propositions
+    assert "derives from the weights" in propositions.h1
+    assert "from those of a third" in propositions.h1
+    assert "independently" in propositions.h2
+
+
+def test_no_evidence_says_what_the_keenest_test_would_have_seen() -> None:
+    nothing = conclude(comparison(exact(0.3, 0.8)))
+    assert "With about 6 % of its units copied in place and unaltered" in nothing.because[2]
+    assert [reading.smallest_share for reading in nothing.readings] == [0.06]
+
+
+def test_tensors_that_are_all_found_but_not_one_to_one_are_not_identical() -> None:
+    everything = dataclasses.replace(finding("tensor-identity/v1", 29), statistic=1.0)
+    places = dataclasses.replace(finding("tensor-places/v1", 40), statistic=0.9)
+    repeated = conclude(comparison(everything, places))
+    assert repeated.rung == "exact-rejected"
+    assert "not one to one" in repeated.because[0]
+    assert rung(everything, dataclasses.replace(places, statistic=1.0)) == "identical"
+    assert rung(everything) == "exact-rejected"

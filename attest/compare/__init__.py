@@ -130,6 +130,7 @@ def compare(
         a=a.side,
         b=b.side,
         tests=tuple(test for outcome in outcomes for test in outcome.tests),
+        controls=tuple(one for outcome in outcomes for one in outcome.controls),
         found=tuple(one for outcome in outcomes for one in outcome.found),
         not_compared=tuple(item for outcome in outcomes for item in outcome.not_compared),
         does_not_show=DOES_NOT_SHOW,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from attest.compare.descriptive import controls_table, descriptive
+from attest.compare.controls import share_controls
+from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import agreement_of_sides, sketched_layers
 from attest.compare.outcome import Outcome, exact_outcome, left_out
@@ -73,10 +74,10 @@ def anchored_agreement(a: Fingerprints, b: Fingerprints) -> Outcome:
         return Outcome(not_compared=left_out(_AGREEMENT, "only one of the two has gates, or only some layers have"))
     agreement = agreement_of_sides(_AGREEMENT, a, b, mine, theirs)
     deep = [one for one in agreement.partners if one.first and one.second]
-    controls = controls_table(_AGREEMENT, agreement.controls)
+    controls = share_controls(_AGREEMENT, agreement.controls)
     if not deep:
         return Outcome(
-            found=(controls,), not_compared=left_out(_AGREEMENT, "layer 0 is reported apart, and there is no other")
+            controls=controls, not_compared=left_out(_AGREEMENT, "layer 0 is reported apart, and there is no other")
         )
     layers = tuple(
         LayerStatistic(
@@ -96,4 +97,4 @@ def anchored_agreement(a: Fingerprints, b: Fingerprints) -> Outcome:
         " with the sketched layer that agrees most, layer 0 apart; see the controls",
         layers=layers,
     )
-    return Outcome(tests=(test,), found=(controls,))
+    return Outcome(tests=(test,), controls=controls)

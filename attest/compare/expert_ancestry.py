@@ -17,13 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.compare.descriptive import Control, control, controls_table, descriptive
+from attest.compare.controls import share_controls
+from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import WORK, sample_size, sketched_layers
 from attest.compare.matching import Neurons, Sample, find_partners, public_order, share_found
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
-from attest.comparison import Found, LayerStatistic
+from attest.comparison import ControlKind, Found, LayerStatistic
 from attest.document import decimal
 from attest.evidence import Table
 from attest.fingerprint.unit_sums import N_BUCKETS
@@ -36,6 +37,7 @@ _DENSE = "neuron-sketch/v1"
 _COLUMNS = ("layer", "experts", "layer of the other", "found, mean", "least", "greatest", "unchanged", "kept", "there")
 
 Experts = Mapping[int, Mapping[int, Neurons]]
+Shares = Mapping[ControlKind, Sequence[float]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,9 +104,7 @@ def _sketched_experts(one: Fingerprints) -> Experts:
     return found
 
 
-def _ancestors(
-    experts: Experts, dense: Mapping[int, Neurons], seed: str
-) -> tuple[list[_Ancestor], list[Control]] | None:
+def _ancestors(experts: Experts, dense: Mapping[int, Neurons], seed: str) -> tuple[list[_Ancestor], Shares] | None:
     gated = {one.gated for layer in experts.values() for one in layer.values()} | {one.gated for one in dense.values()}
     if not experts or not dense or len(gated) > 1:
         return None
@@ -122,7 +122,7 @@ def _ancestors(
         _shares({layer: samples[layer]}, dense[j].joined_anew(public_order(dense[j].size, f"{seed} apart {j}")))[0]
         for layer, j in zip(layers, best, strict=True)
     ]
-    return found, [control("joined anew", apart), control("other layers", others)]
+    return found, {"shuffled": apart, "other-layers": others}
 
 
 def _spread(experts: Mapping[int, Neurons], size: int, seed: str) -> list[Sample]:
@@ -168,11 +168,20 @@ def _same(sample: Sample, found: NDArray[np.int64], there: Neurons) -> int:
     return int(np.count_nonzero(first & (sample.neurons.second[rows] == there.second[ends]).all(axis=1)))
 
 
-def _outcome(sides: Sequence[tuple[str, tuple[list[_Ancestor], list[Control]]]]) -> Outcome:
+def _outcome(sides: Sequence[tuple[str, tuple[list[_Ancestor], Shares]]]) -> Outcome:
+    shares: dict[ControlKind, list[float]] = defaultdict(list)
+    for _, (_, known) in sides:
+        for kind, found in known.items():
+            shares[kind] += found
+    controls = share_controls(_ID, shares)
     deep = [one for _, (found, _) in sides for one in found if one.layer and one.dense]
-    tables = tuple(table for name, (found, controls) in sides for table in _tables(name, found, controls))
+    tables = tuple(_table(name, found) for name, (found, _) in sides)
     if not deep:
-        return Outcome(found=tables, not_compared=left_out(_ID, "layer 0 is reported apart, and there is no other"))
+        return Outcome(
+            controls=controls,
+            found=tables,
+            not_compared=left_out(_ID, "layer 0 is reported apart, and there is no other"),
+        )
     test = descriptive(
         _ID,
         sum(one.mean for one in deep) / len(deep),
@@ -185,10 +194,10 @@ def _outcome(sides: Sequence[tuple[str, tuple[list[_Ancestor], list[Control]]]])
             if one.sampled > 1
         ),
     )
-    return Outcome(tests=(test,), found=tables)
+    return Outcome(tests=(test,), controls=controls, found=tables)
 
 
-def _tables(name: str, found: Sequence[_Ancestor], controls: Sequence[Control]) -> tuple[Found, Found]:
+def _table(name: str, found: Sequence[_Ancestor]) -> Found:
     rows = tuple(
         (
             str(one.layer),
@@ -201,4 +210,4 @@ def _tables(name: str, found: Sequence[_Ancestor], controls: Sequence[Control]) 
         for one in found
     )
     title = f"Experts of {name} and the dense layer of the other that holds most of their neurons"
-    return controls_table(_ID, controls), Found(id=_ID, title=title, table=Table(columns=_COLUMNS, rows=rows))
+    return Found(id=_ID, title=title, table=Table(columns=_COLUMNS, rows=rows))

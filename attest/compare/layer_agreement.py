@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.compare.descriptive import Control, control
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching import Neurons, Sample, find_partners, public_order, share_found
+from attest.comparison import ControlKind
 
 __all__ = [
     "WORK",
@@ -55,7 +55,8 @@ class LayerAgreement:
         For each layer of the network with fewer, the one that agrees most, measured with another, larger sample.
     by_first : bool
         Whether partners are of the layers of the first, each once.
-    controls : tuple of Control
+    controls : mapping of str to sequence of float
+        Shares where the answer is known, by kind.
     """
 
     first_widths: Mapping[int, int]
@@ -63,7 +64,7 @@ class LayerAgreement:
     matrix: NDArray[np.float64]
     partners: tuple[LayerPair, ...]
     by_first: bool
-    controls: tuple[Control, ...]
+    controls: Mapping[ControlKind, Sequence[float]]
 
     def best_known(self) -> NDArray[np.float64]:
         """The matrix with the partners' shares from the larger samples in their places."""
@@ -116,7 +117,8 @@ def layer_agreement(first: Layers, second: Layers, seed: str) -> LayerAgreement:
         matrix=matrix,
         partners=tuple(_pair(i, j, first[i], second[j], size, f"{seed} partners {i} {j}") for i, j in pairs),
         by_first=len(rows) <= len(columns),
-        controls=(*_controls(first, second, pairs, seed), _mismatched(matrix, rows, columns, set(chosen))),
+        controls=_controls(first, second, pairs, seed)
+        | {"other-layers": _mismatched(matrix, rows, columns, set(chosen))},
     )
 
 
@@ -146,23 +148,26 @@ def _choose(matrix: NDArray[np.float64]) -> list[tuple[int, int]]:
     return [(row, at) if by_row else (at, row) for row, at in enumerate(best)]
 
 
-def _controls(first: Layers, second: Layers, pairs: Sequence[tuple[int, int]], seed: str) -> tuple[Control, ...]:
+def _controls(
+    first: Layers, second: Layers, pairs: Sequence[tuple[int, int]], seed: str
+) -> dict[ControlKind, Sequence[float]]:
     """What networks agree with themselves, and what neurons do that were taken apart and joined anew."""
     size = sample_size([second[j] for _, j in pairs], _CONTROL_WORK)
     same = [(first[i], first[i]) for i, _ in pairs] + [(second[j], second[j]) for _, j in pairs]
     apart = [(first[i], second[j].joined_anew(public_order(second[j].size, f"{seed} apart {j}"))) for i, j in pairs]
-    return tuple(
-        control(name, [_pair(0, 0, *one, size, f"{seed} {name} {at}").share for at, one in enumerate(found)])
-        for name, found in (("itself", same), ("joined anew", apart))
-    )
+
+    def shares(name: str, found: Sequence[tuple[Neurons, Neurons]]) -> list[float]:
+        return [_pair(0, 0, *one, size, f"{seed} {name} {at}").share for at, one in enumerate(found)]
+
+    return {"itself": shares("itself", same), "shuffled": shares("joined anew", apart)}
 
 
 def _mismatched(
     matrix: NDArray[np.float64], rows: Sequence[int], columns: Sequence[int], chosen: set[tuple[int, int]]
-) -> Control:
+) -> list[float]:
     """Agreement of layers that are not partners, layer 0 apart."""
     places = [(i, j) for i, row in enumerate(rows) for j, column in enumerate(columns) if row and column]
-    return control("other layers", [float(matrix[place]) for place in places if place not in chosen])
+    return [float(matrix[place]) for place in places if place not in chosen]
 
 
 def agreement_of_sides(test_id: str, a: Fingerprints, b: Fingerprints, mine: Layers, theirs: Layers) -> LayerAgreement:

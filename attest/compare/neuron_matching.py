@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from attest.compare.descriptive import controls_table, descriptive
+from attest.compare.controls import share_controls
+from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import LayerAgreement, LayerPair, agreement_of_sides, sketched_layers
 from attest.compare.layer_alignment import AlignedLayer, align_layers
@@ -78,7 +79,8 @@ def _outcome(agreement: LayerAgreement) -> Outcome:
         missing += left_out(_WIDTH, "layers that belong together are equally wide")
     return Outcome(
         tests=(*tests, *((width,) if width else ())),
-        found=(controls_table(_AGREEMENT, agreement.controls), _matrix_table(agreement), _lines_table(lines)),
+        controls=share_controls(_AGREEMENT, agreement.controls),
+        found=(_matrix_table(agreement), _lines_table(lines)),
         not_compared=tuple(missing),
     )
 
@@ -92,14 +94,14 @@ def _matched(deep: Sequence[LayerPair], agreement: LayerAgreement) -> Test:
         for one in agreement.partners
         if one.sampled > 1
     )
-    others = next(control for control in agreement.controls if control.name == "other layers")
+    others = agreement.controls["other-layers"] or (0.0,)
     return descriptive(
         _AGREEMENT,
         sum(one.share for one in deep) / len(deep),
         sum(one.sampled for one in deep),
         f"mean share of neurons whose partner by gate and by the rest is the same, each layer of"
         f" {'a' if by_first else 'b'} with the layer that agrees most, layer 0 apart; layers that are not partners"
-        f" agree on {decimal(others.mean, 3)} at the mean and {decimal(others.greatest, 3)} at most",
+        f" agree on {decimal(sum(others) / len(others), 3)} at the mean and {decimal(max(others), 3)} at most",
         layers=statistics,
     )
 

@@ -9,20 +9,22 @@ from typing import TypeAlias
 import numpy as np
 
 from attest.checkpoint import Checkpoint
+from attest.compare.controls import exact_controls
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.order import IN_ORDER, REACH, order_z
 from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test, tells_apart
 from attest.compare.tied_layers import tied_layers
-from attest.comparison import Found, NotCompared, Test
+from attest.comparison import Control, Found, NotCompared, Test
 
 __all__ = ["Outcome", "PairTest", "WeightTest", "exact_outcome", "left_out", "shared_layers"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """Results of one test, what it found where, and what was left out of it."""
+    """Results of one test, its controls, what it found where, and what was left out of it."""
 
     tests: tuple[Test, ...] = ()
+    controls: tuple[Control, ...] = ()
     found: tuple[Found, ...] = ()
     not_compared: tuple[NotCompared, ...] = ()
 
@@ -90,15 +92,19 @@ def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
     if len(tied) < len(pairings):
         layers = [one.only(mask) for one, mask in zip(pairings, masks, strict=True)]
         reasons = (*reasons, f"{_TIED} layers {_named(pairings, tied)} were exchanged together")
+    masks = [np.all([masks[place] for place in places], axis=0) for places in tied]
     pairings = [
-        Pairing.beside([pairings[place] for place in places]).only(np.all([masks[place] for place in places], axis=0))
-        for places in tied
+        Pairing.beside([pairings[place] for place in places]).only(mask)
+        for places, mask in zip(tied, masks, strict=True)
     ]
     if _both_in_order(pairings):
         if not directions:
             return Outcome(not_compared=left_out(test_id, *reasons, f"{_IN_ORDER}: agreement by index shows nothing"))
         reasons = (*reasons, f"{_IN_ORDER}: what a unit shares with the {2 * REACH} next to it")
         pairings = [one.among_neighbors() for one in pairings]
+    controls = exact_controls(
+        test_id, pairings, masks, tree_digests={"a": a.side.tree_digest, "b": b.side.tree_digest}
+    )
     digests = sorted((a.side.tree_digest, b.side.tree_digest))
     if a.side.tree_digest != digests[0]:
         pairings = [Pairing(layer=one.layer, x=one.y, y=one.x) for one in pairings]
@@ -118,4 +124,4 @@ def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
         null_distribution=result.null_distribution,
         note=note,
     )
-    return Outcome(tests=(test,), not_compared=left_out(test_id, *reasons))
+    return Outcome(tests=(test,), controls=controls, not_compared=left_out(test_id, *reasons))

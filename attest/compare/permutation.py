@@ -30,11 +30,13 @@ from attest.document import decimal
 from attest.native import Kernel
 
 __all__ = [
+    "Centered",
     "Pairing",
     "PermutationTest",
     "layer_statistics",
     "normal_pvalue",
     "permutation_test",
+    "share_digits",
     "signed_digits",
     "tells_apart",
 ]
@@ -85,16 +87,27 @@ class Pairing:
 def tells_apart(features: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which units differ from all others of their network, shape (n_units,).
 
+    Sums modulo 2^64 find units that may be the same; those are compared.
+
     Examples
     --------
     >>> tells_apart(np.array([[1.0, 2.0], [0.0, 0.0], [-0.0, 0.0], [1.0, 3.0]])).tolist()
     [True, False, False, True]
     """
     rows = np.ascontiguousarray(features) + 0.0
-    whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    _, which, counts = np.unique(whole, return_inverse=True, return_counts=True)
-    apart: NDArray[np.bool_] = counts[which] == 1
+    codes = rows.view(np.uint64)
+    odd = np.random.Philox(key=0).random_raw(codes.shape[1]) | np.uint64(1)
+    apart = ~_repeated((codes * odd).sum(axis=1))
+    suspects = np.flatnonzero(~apart)
+    whole = rows[suspects].view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    apart[suspects] = ~_repeated(whole)
     return apart
+
+
+def _repeated(values: NDArray[Any]) -> NDArray[np.bool_]:
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    repeated: NDArray[np.bool_] = counts[which] > 1
+    return repeated
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +146,30 @@ def layer_statistics(pairings: Sequence[Pairing]) -> tuple[LayerStatistic, ...]:
         for one, _, statistic, spread in standardized
         if spread > 0
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Centered:
+    """Features of one network's units around their mean, shape (n_units, n_features), and their sums of products."""
+
+    values: NDArray[np.float64]
+    products: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: NDArray[np.float64]) -> Centered:
+        """Centered features; there are two units or more."""
+        values = np.ascontiguousarray(features - features.mean(axis=0))
+        return cls(values=values, products=values.T @ values)
+
+    def statistic(self, other: Centered) -> tuple[float, float]:
+        """Statistic of the pairing by index, and its standard deviation under the null."""
+        variance = float(np.sum(self.products * other.products)) / (self.values.shape[0] - 1)
+        return float(np.sum(self.values * other.values)), math.sqrt(max(variance, 0.0))
+
+    def z(self, other: Centered) -> float | None:
+        """Statistic in standard deviations; None where one of the two does not vary."""
+        statistic, spread = self.statistic(other)
+        return statistic / spread if spread > 0 else None
 
 
 def permutation_test(
@@ -190,10 +227,8 @@ def _standardize(
     one: Pairing,
 ) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], float, float]:
     """Centered features, the statistic, and its standard deviation under the null."""
-    x = np.ascontiguousarray(one.x - one.x.mean(axis=0))
-    y = np.ascontiguousarray(one.y - one.y.mean(axis=0))
-    variance = float(np.sum((x.T @ x) * (y.T @ y))) / (x.shape[0] - 1)
-    return (x, y), float(np.sum(x * y)), math.sqrt(max(variance, 0.0))
+    x, y = Centered.of(one.x), Centered.of(one.y)
+    return (x.values, y.values), *x.statistic(y)
 
 
 def _fewest_pairings(pairings: Sequence[Pairing]) -> float:
@@ -263,3 +298,16 @@ def signed_digits(value: float) -> float:
     Sums of floats may differ in the last bits between machines; 6 digits do not.
     """
     return float(decimal(value, 6))
+
+
+def share_digits(part: int, whole: int) -> float:
+    """A share of a whole in the digits that are signed: 0 only for nothing, 1 only for all of it.
+
+    Examples
+    --------
+    >>> share_digits(6_999_999_999, 7_000_000_000)
+    0.999999
+    """
+    if part in {0, whole}:
+        return float(part > 0)
+    return min(signed_digits(part / whole), 1 - 1e-6)

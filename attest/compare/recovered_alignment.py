@@ -11,7 +11,7 @@ Schönemann, "A generalized solution of the orthogonal Procrustes problem", Psyc
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,7 @@ def recovered_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpo
         " near 0 for networks trained apart, and also after a permutation of hidden neurons",
         directions=True,
     )
-    return Outcome(tests=outcome.tests, found=(fits,), not_compared=outcome.not_compared)
+    return replace(outcome, found=(fits,))
 
 
 def _recover(first: RoleWeights, second: RoleWeights) -> _Recovered | str:

@@ -1,12 +1,14 @@
-"""``tensor-identity/v1``: which tensors are the same, byte for byte."""
+"""``tensor-identity/v1`` and ``tensor-places/v1``: which tensors are the same, byte for byte, and in the same place."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome
-from attest.compare.permutation import signed_digits
+from attest.compare.permutation import share_digits
 from attest.comparison import Test
 from attest.evidence import TensorRow
 
@@ -30,29 +32,71 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     may share (buffers, constants, small vectors) are counted, but ``n`` counts only telling ones: matrices with a
     role, at least 4,096 values, and not a handful of distinct ones.
     """
-    mine = {row.digest for row in a.tensors}
-    theirs = {row.digest for row in b.tensors}
-    total = sum(math.prod(row.shape) for row in (*a.tensors, *b.tensors))
+    mine, theirs = _by_digest(a.tensors), _by_digest(b.tensors)
+    total = _size(a.tensors) + _size(b.tensors)
     shared = [row for row in a.tensors if row.digest in theirs]
-    found = sum(math.prod(row.shape) for row in (*shared, *(row for row in b.tensors if row.digest in mine)))
-    telling_digests = {row.digest for row in (*a.tensors, *b.tensors) if row.digest in mine & theirs and telling(row)}
+    found = _size(shared) + _size(row for row in b.tensors if row.digest in mine)
+    telling_digests = {one for one in mine.keys() & theirs if any(map(telling, (*mine[one], *theirs[one])))}
     names = {row.digest: row.name for row in b.tensors}
     renamed = sum(1 for row in shared if names[row.digest] != row.name)
-    test = Test(
-        id="tensor-identity/v1",
+    placed = [one for one in mine.keys() & theirs if _stand_alike(mine[one], theirs[one])]
+    identity = _test(
+        "tensor-identity/v1",
+        share_digits(found, total),
+        len(telling_digests),
+        f"{len(shared)} of {len(a.tensors)} and {len(b.tensors)} tensors have equal digests, {renamed} of them"
+        " under another name; n counts the telling ones, which networks trained apart never share",
+    )
+    places = _test(
+        "tensor-places/v1",
+        share_digits(sum(_size(mine[one]) + _size(theirs[one]) for one in placed), total),
+        sum(len(mine[one]) for one in placed),
+        "share of all values that lie in tensors which stand in the other byte for byte, as many times and in the same"
+        " place (role, layer and expert); 1 only where the two hold the same tensors one to one",
+    )
+    return Outcome(tests=(identity, places))
+
+
+def _test(test_id: str, statistic: float, n: int, note: str) -> Test:
+    return Test(
+        id=test_id,
         calibration="exact",
-        statistic=signed_digits(found / total) if total else 0.0,
+        statistic=statistic,
         z=None,
         pvalue=None,
         smallest_pvalue=None,
         normal_pvalue=None,
-        n=len(telling_digests),
+        n=n,
         layers=(),
         null_distribution=None,
-        note=f"{len(shared)} of {len(a.tensors)} and {len(b.tensors)} tensors have equal digests, {renamed} of them"
-        " under another name; n counts the telling ones, which networks trained apart never share",
+        note=note,
     )
-    return Outcome(tests=(test,))
+
+
+def _by_digest(rows: Sequence[TensorRow]) -> dict[str, list[TensorRow]]:
+    found = defaultdict(list)
+    for row in rows:
+        found[row.digest].append(row)
+    return found
+
+
+def _size(rows: Iterable[TensorRow]) -> int:
+    return sum(math.prod(row.shape) for row in rows)
+
+
+def _stand_alike(mine: Sequence[TensorRow], theirs: Sequence[TensorRow]) -> bool:
+    """Whether equal tensors are as many on both sides, in places that do not contradict each other.
+
+    A tensor whose name tells no role may stand anywhere: a copy stays one whatever it is called.
+    """
+    if len(mine) != len(theirs):
+        return False
+    left, right = (Counter(_place(row) for row in rows if row.role is not None) for rows in (mine, theirs))
+    return (left - right).total() <= len(theirs) - right.total() and (right - left).total() <= len(mine) - left.total()
+
+
+def _place(row: TensorRow) -> tuple[str | None, int | None, int | None]:
+    return row.role, row.layer, row.expert
 
 
 def telling(row: TensorRow) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from attest.comparison import Comparison, Side, Test
 from attest.evidence import ActivationSummary, Evidence, FingerprintSummary
 from attest.finding import Finding
-from attest.policy import DEFAULT_POLICY, Conclusion, conclude
+from attest.policy import Conclusion, conclude
+from attest.policy_file import DEFAULT_POLICY
 from attest.report.figure import (
     Figure,
     by_layer,

@@ -74,10 +74,9 @@ def test_a_stranger_is_no_ancestor(mixture: Fingerprints, name: str):
 
 
 def test_controls_stand_beside(mixture: Fingerprints):
-    found = expert_ancestry(mixture, measured("seed-1-continued")).found
-    controls = {row[0]: float(row[3]) for row in found[0].table.rows}
-    assert controls.keys() == {"joined anew", "other layers"}
-    assert max(controls.values()) < 0.05
+    controls = expert_ancestry(mixture, measured("seed-1-continued")).controls
+    assert {control.kind for control in controls} == {"shuffled", "other-layers"}
+    assert max(control.greatest for control in controls) < 0.05
 
 
 def test_exchanging_the_two_changes_no_number(mixture: Fingerprints):

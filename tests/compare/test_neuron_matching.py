@@ -74,10 +74,11 @@ def test_they_carry_no_p_value_and_their_controls_stand_beside():
     outcome = neuron_matching(measured("seed-1"), measured("seed-1-continued"))
     assert {test.calibration for test in outcome.tests} == {"descriptive"}
     assert all(test.pvalue is None and test.z is None and test.null_distribution is None for test in outcome.tests)
-    controls = {row[0]: [float(cell) for cell in row[1:]] for row in outcome.found[0].table.rows}
-    assert controls["itself"][1] > 0.95
-    assert controls["joined anew"][2] < 0.05
-    assert controls["other layers"][2] < 0.05
+    controls = {control.kind: control for control in outcome.controls}
+    assert {control.test for control in outcome.controls} == {"matched-agreement/v1"}
+    assert controls["itself"].statistic > 0.95
+    assert controls["shuffled"].greatest < 0.05
+    assert controls["other-layers"].greatest < 0.05
 
 
 def test_however_much_agrees_a_descriptive_number_moves_no_rung():
