@@ -14,6 +14,7 @@ from attest.statement import Sha256
 
 __all__ = [
     "COMPARISON_TYPE",
+    "Announcement",
     "Calibration",
     "Comparison",
     "Control",
@@ -164,6 +165,14 @@ class Found:
 
 
 @record
+class Announcement:
+    """The protocol that announced a comparison, by its statement, and in what it was not kept, a sentence each."""
+
+    statement_sha256: Sha256
+    deviations: tuple[str, ...]
+
+
+@record
 class Comparison:
     """Every test that was run on a pair, also the null ones, with its controls, and every test that was not run."""
 
@@ -172,6 +181,7 @@ class Comparison:
     environment: Environment
     a: Side
     b: Side
+    protocol: Announcement | None
     tests: tuple[Test, ...]
     controls: tuple[Control, ...]
     found: tuple[Found, ...]

@@ -16,10 +16,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from attest.document import Count, load, parse, record
+from attest.digest import sha256
+from attest.document import Count, canonical, dump, load, parse, record
 from attest.errors import DocumentError, InputError
 
-__all__ = ["DEFAULT_POLICY", "MAX_POLICY", "POLICY_TYPE", "Grade", "Policy", "Scale", "parse_policy", "read_policy"]
+__all__ = [
+    "DEFAULT_POLICY",
+    "MAX_POLICY",
+    "POLICY_TYPE",
+    "Grade",
+    "Policy",
+    "Scale",
+    "parse_policy",
+    "policy_digest",
+    "read_policy",
+]
 
 POLICY_TYPE: Literal["https://attest/comparison-policy/v1"] = "https://attest/comparison-policy/v1"
 """Identifier of the kind of document: tells it from policies on other things than comparisons."""
@@ -154,3 +165,8 @@ def read_policy(path: Path) -> Policy:
         raise InputError("no-policy", "is no file", fix="write one with attest compare --show-policy", where=str(path))
     with path.open("rb") as stream:
         return parse_policy(stream.read(MAX_POLICY + 1), where=path.name)
+
+
+def policy_digest(policy: Policy) -> str:
+    """SHA-256 of a policy's canonical JSON (RFC 8785)."""
+    return sha256(canonical(dump(policy)))

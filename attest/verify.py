@@ -22,16 +22,16 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from attest.bundle import Bundle, read_bundle
 from attest.checkpoint.source import Location, is_remote
-from attest.comparison import COMPARISON_TYPE, Comparison
+from attest.comparison import Comparison
 from attest.coverage import MAX_LISTED, Coverage, Progress, cover, digest_tree, list_problems
 from attest.digest import sha256
 from attest.document import load, parse, record
 from attest.errors import AttestError, CheckpointError, DocumentError, InputError, SignatureError
-from attest.evidence import CHUNKS_NAME, EVIDENCE_TYPE, ChunkList, Evidence
+from attest.evidence import CHUNKS_NAME, ChunkList, Evidence
 from attest.evidence_directory import (
     SIGNER_KEY_NAME,
     STATEMENT_NAME,
@@ -39,6 +39,9 @@ from attest.evidence_directory import (
     read_detail,
     read_unsigned_statement,
 )
+from attest.policy_file import policy_digest
+from attest.predicate import PREDICATES, Predicate
+from attest.protocol import Protocol
 from attest.signer import PublicKey
 from attest.statement import Statement
 
@@ -46,10 +49,8 @@ __all__ = ["Check", "Content", "Expectation", "Outcome", "Verification", "check_
 
 Outcome = Literal["PASSED", "FAILED", "SKIPPED"]
 Step = Literal["bundle", "signature", "signer", "statement", "subjects", "details", "checkpoint"]
-Predicate: TypeAlias = Evidence | Comparison
 
 _STEPS: tuple[Step, ...] = ("bundle", "signature", "signer", "statement", "subjects", "details", "checkpoint")
-_PREDICATES: Mapping[str, type[Predicate]] = {EVIDENCE_TYPE: Evidence, COMPARISON_TYPE: Comparison}
 _MAX_CHUNK_LIST = 64 * 1024 * 1024
 _TREE = "."
 _UNREAD = "Not checked, since the predicate could not be read (step 4)."
@@ -283,7 +284,7 @@ def _check_statement(payload: bytes) -> tuple[Check, Statement | None, Predicate
     """Step 4."""
     try:
         statement = Statement.parse(payload, where="statement")
-        kind = _PREDICATES.get(statement.predicate_type)
+        kind = PREDICATES.get(statement.predicate_type)
         if kind is None:
             known = f"not a predicate that this version knows: {statement.predicate_type}"
             return _skipped("statement", f"Nothing of its content was checked, since it is {known}."), statement, None
@@ -305,9 +306,10 @@ def _check_subjects(statement: Statement, predicate: Predicate) -> Check:
         message = f"The {len(files):,} files of the predicate and their tree digest, each once."
     else:
         sides = (("a", predicate.a), ("b", predicate.b))
-        expected = [(f"{label}:{side.name}", side.tree_digest) for label, side in sides]
-        problems = []
-        message = "The tree digests of the two sides."
+        expected = [(f"{label}:{side.name}", side.tree_digest) for label, side in sides if side]
+        if isinstance(predicate, Protocol):
+            expected.append(("policy", policy_digest(predicate.policy)))
+        problems, message = [], "The tree digests of the two sides, as far as they are named."
     differing = sorted(set(found) ^ set(expected))
     problems += [f"subjects and predicate do not agree on {name!r} ({digest})" for name, digest in differing]
     if len(found) != len(expected):
@@ -371,7 +373,7 @@ def _check_checkpoint(
     if statement is None or predicate is None:
         return _skipped("checkpoint", _UNREAD), None
     try:
-        if isinstance(predicate, Comparison):
+        if not isinstance(predicate, Evidence):
             return _check_side(predicate, digest_tree(checkpoint, progress=progress)), None
         coverage = cover(predicate.checkpoint, checkpoint, _chunk_list(statement, directory), progress=progress)
     except CheckpointError as error:
@@ -392,9 +394,9 @@ def _chunk_list(statement: Statement, directory: Path) -> ChunkList | None:
     return None
 
 
-def _check_side(predicate: Comparison, found: str) -> Check:
-    """Step 7 for a comparison, which names no files: the checkpoint is one of the two sides, or it is not."""
-    sides = [name for name, side in (("A", predicate.a), ("B", predicate.b)) if side.tree_digest == found]
+def _check_side(predicate: Comparison | Protocol, found: str) -> Check:
+    """Step 7 for a predicate that names no files: the checkpoint is one of the two sides, or it is not."""
+    sides = [name for name, side in (("A", predicate.a), ("B", predicate.b)) if side and side.tree_digest == found]
     if sides:
         return _check("checkpoint", "PASSED", f"It is side {' and '.join(sides)}, file for file.", treeDigest=found)
     return _check("checkpoint", "FAILED", "It is neither of the two sides.", treeDigest=found)

@@ -27,6 +27,7 @@ COMMANDS = {
     "sign": "Sign an evidence directory.",
     "verify": "Verify a bundle: signature, detail files, checkpoint files.",
     "reproduce": "Measure again and compare with what was signed.",
+    "protocol": "Announce a comparison before it is made.",
     "compare": "Test whether two checkpoints are related.",
     "scan": "Scan a repository for licenses, notices and copyright lines.",
     "report": "Render bundles as one offline HTML page.",

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from attest.checkpoint import Checkpoint, open_checkpoint
-from attest.cli.options import emit, format_option, output_option
+from attest.cli.comparison_text import describe
+from attest.cli.options import emit, format_option, output_option, policy_option
 from attest.cli.progress import Progress
 from attest.compare import compare, comparison_statement
+from attest.compare.announcement import find_deviations, read_protocol
 from attest.compare.fingerprints import Fingerprints, holds_evidence, read_fingerprints
 from attest.compare.merge import Parent
-from attest.comparison import Comparison, Test
-from attest.document import decimal, dump
+from attest.document import dump
 from attest.errors import InputError
-from attest.evidence import Table
 from attest.evidence_directory import write_evidence
+from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID
 from attest.measure import measure
-from attest.policy import Conclusion, Rung, conclude
+from attest.policy import Rung, conclude
+from attest.policy_file import DEFAULT_POLICY, Policy, read_policy
 from attest.program import environment, this_tool
-from attest.terminal import visible
+from attest.protocol import Protocol
+from attest.statement import Statement
 
 __all__ = ["command"]
 
 _RUNGS: tuple[str, ...] = get_args(Rung)
-_SHOWN = 12
-_WIDEST = 60
+
+
+def _show_policy(context: click.Context, _option: click.Parameter, value: object) -> None:
+    if value and not context.resilient_parsing:
+        click.echo(json.dumps(dump(DEFAULT_POLICY), indent=2))
+        context.exit()
 
 
 @click.command("compare")
@@ -47,6 +55,18 @@ _WIDEST = 60
     type=click.Choice(_RUNGS),
     metavar="RUNG",
     help=f"Exit 1 where this rung or a higher one is reached: {', '.join(_RUNGS)}.",
+)
+@policy_option
+@click.option(
+    "--show-policy", is_flag=True, is_eager=True, expose_value=False, callback=_show_policy,
+    help="Print the policy that is used by default, as a file to change and to give with --policy, and exit.",
+)  # fmt: skip
+@click.option(
+    "--protocol",
+    "announced",
+    type=click.Path(path_type=Path),
+    metavar="DIR_OR_BUNDLE",
+    help="Record that attest protocol announced this comparison, name what deviates, and read it by the policy announced.",
 )
 @click.option(
     "--deep", is_flag=True, help="Measure checkpoints as attest measure --deep does; evidence stays as it is."
@@ -70,8 +90,9 @@ _WIDEST = 60
 @output_option
 @format_option
 def command(
-    a: Path, b: Path, directory: Path | None, fail_on: str | None, deep: bool, with_weights: bool,
-    parents: tuple[Path, ...], threads: int | None, output: Path | None, force: bool, style: str,
+    a: Path, b: Path, directory: Path | None, fail_on: str | None, policy_file: Path | None, announced: Path | None,
+    deep: bool, with_weights: bool, parents: tuple[Path, ...], threads: int | None, output: Path | None, force: bool,
+    style: str,
 ) -> None:  # fmt: skip
     """Test whether checkpoints A and B are related.
 
@@ -80,23 +101,42 @@ def command(
     """
     if parents and not with_weights:
         raise click.UsageError("--parent needs --weights.")
+    policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
+    protocol = None if announced is None else _protocol(announced, policy if policy_file else None)
     weights = (_weights(a), _weights(b)) if with_weights else None
     others = [(_weights(path), _fingerprints(path, threads, deep=deep)) for path in parents]
+    sides = [_fingerprints(path, threads, deep=deep) for path in (a, b)]
     comparison = compare(
-        _fingerprints(a, threads, deep=deep),
-        _fingerprints(b, threads, deep=deep),
+        *sides,
         tool=this_tool(),
         environment=environment("numba", "numpy"),
         weights=weights,
         parents=[Parent(fingerprints=measured, weights=opened) for opened, measured in others],
     )
-    conclusion = conclude(comparison)
+    if protocol is not None:
+        are_deep = all(ANCHORED_SKETCH_ID in side.arrays for side in sides)
+        comparison = replace(comparison, protocol=find_deviations(*protocol, comparison, deep=are_deep))
+        policy = protocol[1].policy
+    conclusion = conclude(comparison, policy)
     if directory is not None:
         write_evidence(directory, comparison_statement(comparison), {}, force=force)
     value: dict[str, Any] = {**dump(comparison), "conclusion": dump(conclusion)}
-    emit(_describe(comparison, conclusion), value, style=style, output=output, force=force)
+    emit(describe(comparison, conclusion), value, style=style, output=output, force=force)
     if fail_on is not None and _RUNGS.index(conclusion.rung) <= _RUNGS.index(fail_on):
         click.get_current_context().exit(1)
+
+
+def _protocol(path: Path, policy: Policy | None) -> tuple[Statement, Protocol]:
+    """What was announced, refused where the reader asks for another policy than was announced."""
+    statement, protocol = read_protocol(path)
+    if policy not in {None, protocol.policy}:
+        raise InputError(
+            "policy-not-announced",
+            f"announces the policy {protocol.policy.id}, and --policy asks for another one",
+            fix="leave --policy out, and give it to attest report to read the comparison by both",
+            where=str(path),
+        )
+    return statement, protocol
 
 
 def _weights(path: Path) -> Checkpoint:
@@ -118,47 +158,3 @@ def _fingerprints(path: Path, threads: int | None, *, deep: bool) -> Fingerprint
     with closing(Progress()) as progress:
         measurement = measure(path, threads=threads, deep=deep, progress=progress)
     return Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
-
-
-def _describe(comparison: Comparison, conclusion: Conclusion) -> str:
-    a, b = comparison.a, comparison.b
-    width = max(len(test.id) for test in comparison.tests)
-    lines = [
-        f"A  {visible(a.name)}  {a.parameters:,} parameters, {a.layers} layers, tree {a.tree_digest[:16]}",
-        f"B  {visible(b.name)}  {b.parameters:,} parameters, {b.layers} layers, tree {b.tree_digest[:16]}",
-        "",
-        f"{'test':{width}}  {'calibration':11}  {'statistic':>10}  {'z':>9}  {'p':>8}  {'least p':>8}  {'n':>7}",
-        *(_row(test, width) for test in comparison.tests),
-        "",
-        f"conclusion  {conclusion.rung}  (policy {conclusion.policy.id})",
-        *(f"  {sentence}" for sentence in conclusion.because),
-    ]
-    for found in comparison.found:
-        lines += ["", f"{found.id}: {visible(found.title)}", *_table(found.table)]
-    if comparison.not_compared:
-        lines += ["", "not compared"]
-        lines += [f"  {item.id}: {visible(item.reason)}" for item in comparison.not_compared]
-    lines += ["", "what this does not show", *(f"  {sentence}" for sentence in comparison.does_not_show)]
-    return "\n".join(lines)
-
-
-def _row(test: Test, width: int) -> str:
-    return (
-        f"{test.id:{width}}  {test.calibration:11}  {decimal(test.statistic, 4):>10}  {_number(test.z, 4):>9}"
-        f"  {_number(test.pvalue, 3):>8}  {_number(test.smallest_pvalue, 3):>8}  {test.n:>7}"
-    )
-
-
-def _table(table: Table) -> Iterator[str]:
-    """The first lines of a table; ``--format json`` has them all."""
-    shown = (table.columns, *table.rows[:_SHOWN])
-    cells = [[visible(cell)[:_WIDEST] for cell in row] for row in shown]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(table.columns))]
-    for row in cells:
-        yield "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-    if len(table.rows) > _SHOWN:
-        yield f"  … and {len(table.rows) - _SHOWN} more, in --format json"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else decimal(value, digits)

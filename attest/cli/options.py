@@ -11,7 +11,15 @@ import click
 
 from attest.atomic import write_atomically
 
-__all__ = ["LOCATION", "architecture_option", "emit", "format_option", "output_option", "revision_option"]
+__all__ = [
+    "LOCATION",
+    "architecture_option",
+    "emit",
+    "format_option",
+    "output_option",
+    "policy_option",
+    "revision_option",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,6 +52,14 @@ def architecture_option(function: F) -> F:
         metavar="FILE.toml",
         help="Families that say which tensor has which role, beside those of attest (docs/architectures.md).",
     )(function)
+
+
+def policy_option(function: F) -> F:
+    """``--policy FILE``."""
+    help_text = "Read the numbers by this policy; the one that attest compare --show-policy prints by default."
+    return click.option("--policy", "policy_file", type=click.Path(path_type=Path), metavar="FILE", help=help_text)(
+        function
+    )
 
 
 def format_option(function: F) -> F:

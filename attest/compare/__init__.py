@@ -129,6 +129,7 @@ def compare(
         environment=environment,
         a=a.side,
         b=b.side,
+        protocol=None,
         tests=tuple(test for outcome in outcomes for test in outcome.tests),
         controls=tuple(one for outcome in outcomes for one in outcome.controls),
         found=tuple(one for outcome in outcomes for one in outcome.found),

@@ -30,6 +30,9 @@ from attest.document import decimal
 from attest.native import Kernel
 
 __all__ = [
+    "MAX_RESAMPLES",
+    "MIN_RESAMPLES",
+    "WORK",
     "Centered",
     "Pairing",
     "PermutationTest",
@@ -43,7 +46,7 @@ __all__ = [
 
 MAX_RESAMPLES = 9_999
 MIN_RESAMPLES = 999
-_WORK = 4_000_000_000
+WORK = 4_000_000_000
 _SMALLEST_NORMAL_P = 1e-6
 _EDGES = tuple(edge / 4 for edge in range(-20, 21))
 _BATCH = 64
@@ -204,7 +207,7 @@ def permutation_test(
     if not usable:
         return None
     work = sum(one.x.size for one, *_ in usable)
-    resamples = max(MIN_RESAMPLES, min(max_resamples, _WORK // work))
+    resamples = max(MIN_RESAMPLES, min(max_resamples, WORK // work))
     scale = math.sqrt(len(usable))
     observed = sum(statistic / spread for _, _, statistic, spread in usable) / scale
     null = np.zeros(resamples)

@@ -1,0 +1,132 @@
+"""What a comparison announces beforehand, and in what one that was run differs from what was announced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from attest.compare.permutation import MAX_RESAMPLES, MIN_RESAMPLES, WORK
+from attest.comparison import Announcement, Comparison
+from attest.document import load, timestamp
+from attest.errors import InputError
+from attest.evidence import Tool
+from attest.evidence_directory import read_statement
+from attest.policy_file import Policy
+from attest.protocol import PROTOCOL_TYPE, AnnouncedSide, Protocol, Resampling
+from attest.statement import Statement
+
+__all__ = ["METHODS", "announce", "find_deviations", "read_protocol"]
+
+METHODS = (
+    "tensor-identity/v1",
+    "tensor-places/v1",
+    "multiset-identity/v1",
+    "row-containment/v1",
+    "neuron-alignment/v1",
+    "neuron-norm-correspondence/v1",
+    "residual-norm-correspondence/v1",
+    "norm-gain-correspondence/v1",
+    "qkv-bias-correspondence/v1",
+    "head-norm-correspondence/v1",
+    "matched-agreement/v1",
+    "layer-alignment/v1",
+    "width-alignment/v1",
+    "expert-ancestry/v1",
+    "attention-std-correlation/v1",
+)
+"""Tests of every comparison; each gives a value, or the reason why it does not."""
+
+DEEP_METHODS = ("anchored-alignment/v1", "anchored-agreement/v1")
+WEIGHT_METHODS = ("recovered-alignment/v1", "exact-replay/v1", "weight-delta/v1")
+
+_RESAMPLING = Resampling(
+    least=MIN_RESAMPLES, most=MAX_RESAMPLES, work=WORK, seed="<test id> <lesser tree digest> <greater tree digest>"
+)
+_DOES_NOT_SHOW = (
+    "When it was announced: the time is the announcing machine's own, and a signature carries none.",
+    "That no other comparison was run before it, or beside it.",
+    "Anything about the checkpoints: nothing was measured.",
+)
+
+
+def announce(
+    *,
+    a: AnnouncedSide | None,
+    b: AnnouncedSide | None,
+    deep: bool,
+    weights: bool,
+    policy: Policy,
+    panel_sha256: str | None,
+    tool: Tool,
+    now: datetime | None = None,
+) -> Protocol:
+    """Protocol of a comparison that this version of the program is to run."""
+    methods = (*METHODS, *(DEEP_METHODS if deep else ()), *(WEIGHT_METHODS if weights else ()))
+    return Protocol(
+        announced_at=timestamp(now),
+        tool=tool,
+        a=a,
+        b=b,
+        deep=deep,
+        weights=weights,
+        methods=methods,
+        resampling=_RESAMPLING,
+        policy=policy,
+        panel_sha256=panel_sha256,
+        does_not_show=_DOES_NOT_SHOW,
+    )
+
+
+def read_protocol(path: Path) -> tuple[Statement, Protocol]:
+    """Statement and predicate of a protocol, signed or not; no signature is checked.
+
+    Raises
+    ------
+    InputError
+        There is no statement, or it announces no comparison.
+    DocumentError
+        It is malformed.
+    """
+    statement = read_statement(path)
+    if statement.predicate_type != PROTOCOL_TYPE:
+        raise InputError(
+            "not-a-protocol", "announces no comparison", fix="give what attest protocol wrote", where=str(path)
+        )
+    return statement, load(Protocol, statement.predicate, where=f"{path.name}#/predicate")
+
+
+def find_deviations(statement: Statement, protocol: Protocol, comparison: Comparison, *, deep: bool) -> Announcement:
+    """The digest of a protocol's statement, and everything in which a comparison differs from it.
+
+    Parameters
+    ----------
+    statement, protocol
+        What was announced.
+    comparison : Comparison
+        What was run; its policy is not part of it.
+    deep : bool
+        Whether both sides had sketches on axes of words.
+    """
+    return Announcement(
+        statement_sha256=statement.digest, deviations=tuple(_deviations(protocol, comparison, deep=deep))
+    )
+
+
+def _deviations(protocol: Protocol, comparison: Comparison, *, deep: bool) -> Iterator[str]:
+    compared = {comparison.a.tree_digest, comparison.b.tree_digest}
+    for side in (protocol.a, protocol.b):
+        if side is not None and side.tree_digest not in compared:
+            yield f"a checkpoint of tree digest {side.tree_digest} was announced and is neither of the two"
+    if protocol.tool.source_sha256 != comparison.tool.source_sha256:
+        yield f"the program of source digest {protocol.tool.source_sha256} was announced, and another was run"
+    if protocol.resampling != _RESAMPLING:
+        yield "null distributions were announced to be drawn by another rule"
+    if protocol.panel_sha256 is not None:
+        yield f"a reference panel of SHA-256 {protocol.panel_sha256} was announced and none was used"
+    if protocol.deep and not deep:
+        yield "sketches on axes of words were announced, and one of the two has none"
+    valued = [one.id for one in comparison.tests]
+    run = {*valued, *(one.id for one in comparison.not_compared)}
+    yield from (f"{one} was announced and not run" for one in protocol.methods if one not in run)
+    yield from (f"{one} was run and not announced" for one in valued if one not in protocol.methods)
