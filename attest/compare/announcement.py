@@ -22,6 +22,7 @@ METHODS = (
     "tensor-identity/v1",
     "tensor-places/v1",
     "multiset-identity/v1",
+    "component-identity/v1",
     "row-containment/v1",
     "neuron-alignment/v1",
     "neuron-norm-correspondence/v1",

@@ -42,7 +42,7 @@ class _Units:
     centered: Centered
 
     def shuffled_z(self, seed: str) -> float | None:
-        """z of the pairing with the same units in a public random order."""
+        """Z of the pairing with the same units in a public random order."""
         values = self.centered.values
         order = public_order(len(values), f"{seed} {self.layer}")
         return self.centered.z(Centered(values=values[order], products=self.centered.products))

@@ -102,9 +102,7 @@ def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
             return Outcome(not_compared=left_out(test_id, *reasons, f"{_IN_ORDER}: agreement by index shows nothing"))
         reasons = (*reasons, f"{_IN_ORDER}: what a unit shares with the {2 * REACH} next to it")
         pairings = [one.among_neighbors() for one in pairings]
-    controls = exact_controls(
-        test_id, pairings, masks, tree_digests={"a": a.side.tree_digest, "b": b.side.tree_digest}
-    )
+    controls = exact_controls(test_id, pairings, masks, tree_digests={"a": a.side.tree_digest, "b": b.side.tree_digest})
     digests = sorted((a.side.tree_digest, b.side.tree_digest))
     if a.side.tree_digest != digests[0]:
         pairings = [Pairing(layer=one.layer, x=one.y, y=one.x) for one in pairings]
