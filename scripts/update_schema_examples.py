@@ -10,17 +10,20 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from attest.compare import compare
+from attest.compare.announcement import announce, find_deviations
 from attest.compare.fingerprints import Fingerprints
 from attest.digest import sha256
 from attest.document import dump, load
 from attest.evidence import CHUNKS_NAME, TENSORS_NAME, ChunkList, Environment, TensorList, Tool
 from attest.licenses import LICENSES_NAME, LicenseDetail
 from attest.measure import Measurement, measure
+from attest.policy_file import DEFAULT_POLICY
+from attest.protocol import AnnouncedSide, protocol_statement
 from attest.resource import resource
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -50,11 +53,20 @@ def examples() -> Mapping[str, Any]:
             (repository / name).write_text(text, encoding="utf-8")
         first = measured(family / "seed-1", repository)
     second = measured(family / "seed-1-continued", None)
-    comparison = compare(fingerprints(first), fingerprints(second), tool=TOOL, environment=ENVIRONMENT, now=NOW)
+    sides = [fingerprints(first), fingerprints(second)]
+    comparison = compare(*sides, tool=TOOL, environment=ENVIRONMENT, now=NOW)
+    announced = [AnnouncedSide(name=one.side.name, tree_digest=one.side.tree_digest) for one in sides]
+    protocol = announce(
+        a=announced[0], b=announced[1], deep=False, weights=False, policy=DEFAULT_POLICY, panel_sha256=None, tool=TOOL,
+        now=NOW - timedelta(days=1),
+    )  # fmt: skip
+    kept = find_deviations(protocol_statement(protocol), protocol, comparison, deep=False)
     details = {name: dump(load(kind, json.loads(first.details[name]), where=name)) for name, kind in DETAILS.items()}
     return {
         "evidence.v1.example.json": dump(first.evidence),
-        "comparison.v1.example.json": dump(comparison),
+        "comparison.v1.example.json": dump(replace(comparison, protocol=kept)),
+        "policy.v1.example.json": dump(DEFAULT_POLICY),
+        "protocol.v1.example.json": dump(protocol),
         "detail.v1.example.json": details,
     }
 

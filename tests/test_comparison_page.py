@@ -4,8 +4,10 @@ Nothing of attest computes in this file but the fingerprints; only the example i
 """
 
 import hashlib
+import itertools
 import json
 import math
+import statistics
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -146,6 +148,41 @@ def test_permutation_tests_layer_by_layer(first: Measurement, second: Measuremen
         assert test["n"] == sum(layer["n"] for layer in test["layers"])
 
 
+def test_controls_of_a_permutation_test(first: Measurement, second: Measurement):
+    name = "neuron-alignment/v1"
+    found = {(one["kind"], one["of"]): one for one in COMPARISON["controls"] if one["test"] == name}
+    sides = {
+        label: [centered(list(one.profiles["neuron-sketch/v1"][f"layers.{layer}"].T)) for layer in LAYERS]
+        for label, one in (("a", first), ("b", second))
+    }
+
+    def shuffled(label: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        digest = COMPARISON[label]["treeDigest"]
+        pairs = []
+        for layer, units in zip(LAYERS, sides[label], strict=True):
+            words = philox(hashlib.sha256(f"{name} {digest} shuffled {layer}".encode()).digest()[:16])
+            drawn = [next(words) for _ in units]
+            pairs.append((units, units[sorted(range(len(units)), key=lambda unit: drawn[unit])]))
+        return pairs
+
+    a, b = sides["a"], sides["b"]
+    expected = {
+        ("itself", "a"): zip(a, a, strict=True),
+        ("itself", "b"): zip(b, b, strict=True),
+        ("shuffled", "a"): shuffled("a"),
+        ("shuffled", "b"): shuffled("b"),
+        ("other-layers", "a"): itertools.pairwise(a),
+        ("other-layers", "b"): itertools.pairwise(b),
+        ("other-layers", "a-b"): [*zip(a[:-1], b[1:], strict=True), *zip(b[:-1], a[1:], strict=True)],
+    }
+    assert found.keys() == expected.keys()
+    for key, pairs in expected.items():
+        zs = [observed / spread for observed, spread in (statistic(x, y) for x, y in pairs)]
+        assert found[key]["statistic"] == shown(sum(zs) / math.sqrt(len(zs))), key
+        assert (found[key]["n"], found[key]["median"]) == (len(zs), shown(statistics.median(zs))), key
+        assert found[key]["greatest"] == shown(max(zs, key=abs)), key
+
+
 def test_the_correlation_of_profiles(first: Measurement, second: Measurement):
     left, right = (one.profiles["attention-std/v1"] for one in (first, second))
     correlations = [float(np.corrcoef(left[role], right[role])[0, 1]) for role in "qkvo"]
@@ -186,7 +223,7 @@ def test_the_agreement_of_all_layers(first: Measurement, second: Measurement):
     )
     test = result_of("matched-agreement/v1")
     tables = [one["table"]["rows"] for one in COMPARISON["found"] if one["id"] == "matched-agreement/v1"]
-    assert [[float(cell) for cell in row[1:]] for row in tables[1]] == [
+    assert [[float(cell) for cell in row[1:]] for row in tables[0]] == [
         [float(f"{x:.3g}") for x in row] for row in shares
     ]
     assert [shown(layer["statistic"]) for layer in test["layers"]] == [shown(share) for share in shares.diagonal()]

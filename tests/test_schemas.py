@@ -20,10 +20,12 @@ from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.errors import DocumentError
 from attest.evidence import EVIDENCE_TYPE, ChunkList, Evidence, TensorList
 from attest.licenses import LicenseDetail, repository, source, summary, walk
+from attest.policy_file import POLICY_TYPE, Policy
+from attest.protocol import PROTOCOL_TYPE, Protocol
 from attest.resource import resource
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("evidence", "comparison", "detail")
+NAMES = ("evidence", "comparison", "detail", "policy", "protocol")
 
 
 def read(name: str, end: str) -> Any:
@@ -99,6 +101,10 @@ DOCUMENTS = {
         example=EXAMPLES["comparison"],
         value=EXAMPLES["comparison"] | {"tests": EXAMPLES["comparison"]["tests"][:2]},
     ),
+    "policy": Document(record=Policy, schema=SCHEMAS["policy"], example=EXAMPLES["policy"], value=EXAMPLES["policy"]),
+    "protocol": Document(
+        record=Protocol, schema=SCHEMAS["protocol"], example=EXAMPLES["protocol"], value=EXAMPLES["protocol"]
+    ),
     "chunks": Document(
         record=ChunkList,
         schema=part("ChunkList"),
@@ -118,7 +124,17 @@ DOCUMENTS = {
 EVERY_DOCUMENT = pytest.mark.parametrize("kind", DOCUMENTS.values(), ids=DOCUMENTS.keys())
 
 SAID = {"$schema", "$id", "$defs", "title", "description", "format", "default"}
-LIMITS = {"pattern", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum"}
+LIMITS = {
+    "pattern",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+}
 STRUCTURE = {"$ref", "type", "const", "enum", "anyOf", "properties", "required", "additionalProperties", "items"}
 
 
@@ -171,6 +187,8 @@ def test_a_schema_is_of_2020_12(name: str):
 def test_a_schema_is_named_as_the_predicate():
     assert SCHEMAS["evidence"]["$id"] == EVIDENCE_TYPE
     assert SCHEMAS["comparison"]["$id"] == COMPARISON_TYPE
+    assert SCHEMAS["policy"]["$id"] == POLICY_TYPE
+    assert SCHEMAS["protocol"]["$id"] == PROTOCOL_TYPE
 
 
 def objects(node: Any) -> Iterator[dict[str, Any]]:
