@@ -9,8 +9,9 @@ import click
 
 from attest.atomic import write_atomically
 from attest.bundle import read_bundle
-from attest.cli.options import emit, format_option
+from attest.cli.options import emit, format_option, policy_option
 from attest.digest import sha256
+from attest.policy_file import DEFAULT_POLICY, read_policy
 from attest.terminal import visible
 
 __all__ = ["command"]
@@ -33,16 +34,18 @@ __all__ = ["command"]
     show_default=True,
     help="The page to write.",
 )
+@policy_option
 @click.option("--force", is_flag=True, help="Overwrite the output file.")
 @format_option
-def command(*, bundles: tuple[Path, ...], output: Path, force: bool, style: str) -> None:
+def command(*, bundles: tuple[Path, ...], output: Path, policy_file: Path | None, force: bool, style: str) -> None:
     """Render bundles as one offline HTML page.
 
-    The page depends on nothing but the bundles' bytes. Rendering verifies nothing: use attest verify.
+    The page depends on nothing but the bundles' bytes and the policy, which lies in it. Rendering verifies nothing: use attest verify.
     """
     from attest.report.render import render  # noqa: PLC0415 - keeps --help quick
 
-    page = render([read_bundle(path)[1] for path in bundles])
+    policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
+    page = render([read_bundle(path)[1] for path in bundles], policy)
     write_atomically(output, page, force=force)
     check = f"attest verify-report {shlex.quote(str(output))}"
     value = {"path": str(output), "sha256": sha256(page), "size": len(page), "check": check}

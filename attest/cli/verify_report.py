@@ -10,6 +10,7 @@ import click
 from attest.cli.options import emit, format_option, output_option
 from attest.digest import sha256
 from attest.errors import InputError
+from attest.policy_file import policy_digest
 from attest.terminal import visible
 
 __all__ = ["command"]
@@ -51,6 +52,7 @@ def command(ctx: click.Context, *, report: Path, style: str, output: Path | None
         "path": str(report),
         "sha256": sha256(page),
         "template": result.template,
+        "policy": {"id": result.policy.id, "sha256": policy_digest(result.policy)},
         "outcome": "identical" if difference is None else "different",
         "firstDifference": None,
         "bundles": [
@@ -62,6 +64,7 @@ def command(ctx: click.Context, *, report: Path, style: str, output: Path | None
     }
     if difference is None:
         lines = [f"identical: {visible(str(report))} is, byte for byte, what its bundles give"]
+        lines.append(f"Comparisons are read by the policy {visible(result.policy.id)}, which lies in the page.")
     else:
         value["firstDifference"] = {"line": difference.line, "found": difference.found, "expected": difference.expected}
         lines = [

@@ -1,4 +1,4 @@
-"""Bundles in, one HTML page out: a pure function of the bundles' bytes and of this version's template.
+"""Bundles in, one HTML page out: a pure function of the bundles' bytes, a policy, and this version's template.
 
 The page loads nothing and runs nothing: a content security policy names the digest of its one style sheet and allows
 no script. Every string of a bundle is escaped by the template engine, and its hidden characters are written out.
@@ -14,21 +14,25 @@ from functools import cache
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from attest.document import decimal
+from attest.document import canonical, decimal, dump
 from attest.envelope import b64encode
 from attest.errors import InputError
 from attest.licenses import KINDS, WHOLE
+from attest.policy_file import DEFAULT_POLICY, Policy, policy_digest
 from attest.report.source import read_sources
 from attest.report.view import Page, page
 from attest.resource import resource
 from attest.terminal import visible
 
-__all__ = ["GENERATOR", "MAX_REPORT", "TEMPLATE_VERSION", "render"]
+__all__ = ["GENERATOR", "MAX_REPORT", "POLICY_MEDIA_TYPE", "TEMPLATE_VERSION", "render"]
 
 TEMPLATE_VERSION = 1
 """Raised whenever the page of any bundle changes by a byte: by the template, by a chart, or by the default policy."""
 
 GENERATOR = "attest report template"
+POLICY_MEDIA_TYPE = "application/vnd.attest.comparison-policy+json"
+"""Of the link that holds the page's policy: tells it from the links that hold bundles."""
+
 MAX_REPORT = 128 * 1024 * 1024
 
 
@@ -41,7 +45,9 @@ class Rung:
 
 
 RUNGS = {
-    "identical": Rung(name="Identical", meaning="Every tensor of each is found in the other, byte for byte."),
+    "identical": Rung(
+        name="Identical", meaning="The two hold the same tensors, byte for byte, one to one and in the same places."
+    ),
     "exact-rejected": Rung(
         name="Chance is rejected by an exact test",
         meaning="Networks trained apart (H2) would give this very rarely: common weights (H1) are supported over H2.",
@@ -71,6 +77,8 @@ def _title(content: Page) -> str:
         return f"{len(content.comparisons)} comparisons of checkpoints"
     if len(content.evidences) == 1:
         return f"Measurement of {_short(content.evidences[0].evidence.checkpoint.name)}"
+    if not content.evidences:
+        return "Announcement of a comparison"
     return f"Measurements of {len(content.evidences)} checkpoints"
 
 
@@ -92,18 +100,20 @@ def _environment() -> Environment:
     return environment
 
 
-def render(bundles: Sequence[bytes]) -> bytes:
+def render(bundles: Sequence[bytes], policy: Policy = DEFAULT_POLICY) -> bytes:
     """The report on some bundles.
 
     Parameters
     ----------
     bundles : sequence of bytes
         Bundle files, byte for byte, in any order.
+    policy : Policy
+        By which comparisons are read; it lies in the page, too.
 
     Returns
     -------
     bytes
-        UTF-8 HTML, equal for equal bundles on every machine.
+        UTF-8 HTML, equal for equal bundles and policies on every machine.
 
     Raises
     ------
@@ -116,7 +126,7 @@ def render(bundles: Sequence[bytes]) -> bytes:
     -----
     Nothing is verified here: no signature, no digest of any file.
     """
-    data = _markup(page(read_sources(bundles))).encode()
+    data = _markup(page(read_sources(bundles), policy)).encode()
     if len(data) > MAX_REPORT:
         raise InputError(
             "report-too-large",
@@ -135,6 +145,9 @@ def _markup(content: Page) -> str:
             page=content,
             title=_title(content),
             rungs=RUNGS,
+            policy_bytes=canonical(dump(content.policy)),
+            policy_digest=policy_digest,
+            media_type=POLICY_MEDIA_TYPE,
             kinds={kind.code: kind.title for kind in KINDS},
             whole=WHOLE,
             generator=f"{GENERATOR} {TEMPLATE_VERSION}",

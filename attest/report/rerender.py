@@ -1,6 +1,6 @@
-"""A report rendered again from the bundles that lie in it, and compared byte for byte.
+"""A report rendered again from the bundles and the policy that lie in it, and compared byte for byte.
 
-It answers one question: is this page what this version's template makes of these bundles? It checks no signature.
+It answers one question: is this page what this version's template makes of these? It checks no signature.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 from attest.envelope import b64decode
 from attest.errors import DocumentError, InputError
-from attest.report.render import GENERATOR, MAX_REPORT, TEMPLATE_VERSION, render
+from attest.policy_file import DEFAULT_POLICY, Policy, parse_policy
+from attest.report.render import GENERATOR, MAX_REPORT, POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.source import MAX_SOURCES, Source, read_sources
 
 __all__ = ["Difference", "Rerendered", "embedded_bundles", "rerender"]
 
 _VERSION = re.compile(rb'<meta name="generator" content="%b ([0-9]{1,9})">' % GENERATOR.encode())
 _LINK = re.compile(rb'<a [^<>]{0,400}?href="data:application/json;base64,([A-Za-z0-9+/=]*)"')
+_POLICY = re.compile(rb'href="data:%b;base64,([A-Za-z0-9+/=]*)"' % re.escape(POLICY_MEDIA_TYPE.encode()))
 _AROUND = 60
 
 
@@ -37,6 +39,7 @@ class Rerendered:
     """Outcome of rendering a report again; ``difference`` is None where every byte is the same."""
 
     sources: tuple[Source, ...]
+    policy: Policy
     template: int
     difference: Difference | None
 
@@ -57,6 +60,16 @@ def embedded_bundles(page: bytes) -> tuple[bytes, ...]:
     if not 1 <= len(found) <= MAX_SOURCES:
         raise _not_a_report(f"holds {len(found)} bundles; a report holds 1 to {MAX_SOURCES}")
     return tuple(b64decode(text.decode("ascii"), where=f"bundle {n}") for n, text in enumerate(found, start=1))
+
+
+def _embedded_policy(page: bytes) -> Policy:
+    """Policy that a page was read by; the default one where it shows no comparison."""
+    found = _POLICY.findall(page)
+    if len(found) > 1:
+        raise _not_a_report("holds more than one policy")
+    if not found:
+        return DEFAULT_POLICY
+    return parse_policy(b64decode(found[0].decode("ascii"), where="policy"), where="policy")
 
 
 def _first_difference(found: bytes, expected: bytes) -> Difference | None:
@@ -90,7 +103,7 @@ def rerender(page: bytes) -> Rerendered:
     Raises
     ------
     DocumentError
-        Not a report, or a bundle in it cannot be read.
+        Not a report, or a bundle or the policy in it cannot be read.
     InputError
         Another version of the template made it: nothing can be said.
     """
@@ -105,7 +118,10 @@ def rerender(page: bytes) -> Rerendered:
             f"made by report template {int(version[1])}; this version of attest renders template {TEMPLATE_VERSION}",
             fix="use the version of attest whose changelog names that template",
         )
-    bundles = embedded_bundles(page)
+    bundles, policy = embedded_bundles(page), _embedded_policy(page)
     return Rerendered(
-        sources=read_sources(bundles), template=TEMPLATE_VERSION, difference=_first_difference(page, render(bundles))
+        sources=read_sources(bundles),
+        policy=policy,
+        template=TEMPLATE_VERSION,
+        difference=_first_difference(page, render(bundles, policy)),
     )

@@ -11,15 +11,14 @@ from attest.digest import sha256
 from attest.document import load
 from attest.errors import DocumentError, InputError
 from attest.evidence import EVIDENCE_TYPE, Evidence
+from attest.predicate import PREDICATES, Predicate
+from attest.protocol import PROTOCOL_TYPE
 from attest.statement import Statement, Subject
 
 __all__ = ["MAX_SOURCES", "Source", "read_sources"]
 
 MAX_SOURCES = 16
-_KINDS: dict[str, tuple[str, type[Evidence | Comparison]]] = {
-    EVIDENCE_TYPE: ("evidence", Evidence),
-    COMPARISON_TYPE: ("comparison", Comparison),
-}
+_KINDS = {EVIDENCE_TYPE: "evidence", COMPARISON_TYPE: "comparison", PROTOCOL_TYPE: "protocol"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,24 +28,24 @@ class Source:
     Parameters
     ----------
     label : str
-        Short name on the page: ``E1``, ``E2`` … for evidence, ``C1`` … for comparisons.
+        Short name on the page: ``E1``, ``E2`` … for evidence, ``C1`` … for comparisons, ``P1`` … for protocols.
     data : bytes
         The bundle file, byte for byte.
     bundle : Bundle
     statement : Statement
-    predicate : Evidence or Comparison
+    predicate : Evidence, Comparison or Protocol
     """
 
     label: str
     data: bytes
     bundle: Bundle
     statement: Statement
-    predicate: Evidence | Comparison
+    predicate: Predicate
 
     @property
     def kind(self) -> str:
-        """``evidence`` or ``comparison``."""
-        return _KINDS[self.statement.predicate_type][0]
+        """``evidence``, ``comparison`` or ``protocol``."""
+        return _KINDS[self.statement.predicate_type]
 
     @property
     def file_name(self) -> str:
@@ -74,16 +73,15 @@ def _read(data: bytes, number: int) -> Source:
         raise DocumentError(
             "unknown-predicate",
             f"holds a {statement.predicate_type!r}, which this report does not show",
-            fix="give evidence or comparison bundles",
+            fix="give bundles of evidence, comparisons or protocols",
             where=where,
         )
-    _, record = _KINDS[statement.predicate_type]
-    predicate: Evidence | Comparison = load(record, statement.predicate, where=f"{where}#/predicate")
+    predicate: Predicate = load(PREDICATES[statement.predicate_type], statement.predicate, where=f"{where}#/predicate")
     return Source(label="", data=data, bundle=bundle, statement=statement, predicate=predicate)
 
 
 def _in_order(sources: Sequence[Source]) -> list[Source]:
-    """Comparisons by digest; evidence as they name it (A before B), then by digest."""
+    """Comparisons by digest; evidence as they name it (A before B), then by digest, then protocols."""
     comparisons = [source for source in sources if isinstance(source.predicate, Comparison)]
     named = [
         digest
@@ -116,7 +114,7 @@ def read_sources(bundles: Sequence[bytes]) -> tuple[Source, ...]:
             "bundle-count", f"{len(bundles)} bundles; a report shows 1 to {MAX_SOURCES}", fix="give fewer bundles"
         )
     read = {sha256(data): _read(data, number) for number, data in enumerate(bundles, start=1)}
-    counts = {"evidence": 0, "comparison": 0}
+    counts = dict.fromkeys(_KINDS.values(), 0)
     labeled = []
     for source in _in_order([read[digest] for digest in sorted(read)]):
         counts[source.kind] += 1

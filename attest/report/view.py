@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attest.comparison import Comparison, Side, Test
+from attest.comparison import Comparison, Control, Side, Test
 from attest.evidence import ActivationSummary, Evidence, FingerprintSummary
 from attest.finding import Finding
 from attest.policy import Conclusion, conclude
-from attest.policy_file import DEFAULT_POLICY
+from attest.policy_file import Policy
+from attest.protocol import Protocol
+from attest.reading import Reading
 from attest.report.figure import (
     Figure,
     by_layer,
@@ -47,12 +49,36 @@ class TestView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReadingView:
+    """One exact test as the policy reads it, with its two decisive controls, each of both sides."""
+
+    reading: Reading
+    itself: tuple[Control, ...]
+    shuffled: tuple[Control, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProtocolView:
+    """One protocol, and the comparisons on the page that name it."""
+
+    source: Source
+    protocol: Protocol
+    comparisons: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ComparisonView:
-    """One comparison with the rung that the default policy reaches."""
+    """One comparison with the rung that the page's policy reaches, and the protocol that it names, if it is here.
+
+    ``other_policy`` says that the protocol announced another policy than the page reads by.
+    """
 
     source: Source
     comparison: Comparison
     conclusion: Conclusion
+    readings: tuple[ReadingView, ...]
+    protocol: Source | None
+    other_policy: bool
     sides: tuple[SideView, ...]
     calibrated: tuple[TestView, ...]
     descriptive: tuple[TestView, ...]
@@ -100,6 +126,8 @@ class Page:
     """Everything that the template shows."""
 
     sources: tuple[Source, ...]
+    policy: Policy
+    protocols: tuple[ProtocolView, ...]
     comparisons: tuple[ComparisonView, ...]
     evidences: tuple[EvidenceView, ...]
     profiles: tuple[ProfileView, ...]
@@ -125,12 +153,28 @@ def _test(ident: str, test: Test) -> TestView:
     return TestView(test=test, ident=ident, figures=tuple(figure for figure in figures if figure))
 
 
-def _comparison(source: Source, comparison: Comparison, sources: Sequence[Source]) -> ComparisonView:
+def _reading(reading: Reading, controls: Sequence[Control]) -> ReadingView:
+    mine = [one for one in controls if one.test == reading.test]
+    return ReadingView(
+        reading=reading,
+        itself=tuple(one for one in mine if one.kind == "itself"),
+        shuffled=tuple(one for one in mine if one.kind == "shuffled"),
+    )
+
+
+def _comparison(source: Source, comparison: Comparison, sources: Sequence[Source], policy: Policy) -> ComparisonView:
+    conclusion = conclude(comparison, policy)
+    named = comparison.protocol.statement_sha256 if comparison.protocol else None
+    protocol = next((one for one in sources if one.statement.digest == named), None)
+    announced = protocol.predicate.policy if protocol and isinstance(protocol.predicate, Protocol) else policy
     tests = [_test(f"{source.label}-test-{number}", test) for number, test in enumerate(comparison.tests, start=1)]
     return ComparisonView(
         source=source,
         comparison=comparison,
-        conclusion=conclude(comparison, DEFAULT_POLICY),
+        conclusion=conclusion,
+        readings=tuple(_reading(one, comparison.controls) for one in conclusion.readings),
+        protocol=protocol,
+        other_policy=announced != policy,
         sides=(_side("A", comparison.a, sources), _side("B", comparison.b, sources)),
         calibrated=tuple(one for one in tests if one.test.calibration != "descriptive"),
         descriptive=tuple(one for one in tests if one.test.calibration == "descriptive"),
@@ -201,15 +245,27 @@ def _limits(sources: Sequence[Source]) -> tuple[tuple[tuple[str, ...], tuple[str
     return tuple((tuple(labels), sentences) for sentences, labels in said.items())
 
 
-def page(sources: Sequence[Source]) -> Page:
-    """The report's content from its sources."""
+def _protocol(source: Source, protocol: Protocol, comparisons: Sequence[ComparisonView]) -> ProtocolView:
+    named = tuple(one.source.label for one in comparisons if one.protocol == source)
+    return ProtocolView(source=source, protocol=protocol, comparisons=named)
+
+
+def page(sources: Sequence[Source], policy: Policy) -> Page:
+    """The report's content from its sources, read by a policy."""
     comparisons = [
-        _comparison(source, source.predicate, sources) for source in sources if isinstance(source.predicate, Comparison)
+        _comparison(source, source.predicate, sources, policy)
+        for source in sources
+        if isinstance(source.predicate, Comparison)
+    ]
+    protocols = [
+        _protocol(source, source.predicate, comparisons) for source in sources if isinstance(source.predicate, Protocol)
     ]
     evidences = [_evidence(source, source.predicate) for source in sources if isinstance(source.predicate, Evidence)]
     groups = _groups(comparisons, evidences)
     return Page(
         sources=tuple(sources),
+        policy=policy,
+        protocols=tuple(protocols),
         comparisons=tuple(comparisons),
         evidences=tuple(evidences),
         profiles=tuple(profile for group in groups for profile in _profiles(group)),

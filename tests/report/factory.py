@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey, derive_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attest.bundle import Bundle
 from attest.comparison import (
-    COMPARISON_TYPE,
+    Announcement,
     Comparison,
+    Control,
+    ControlKind,
     Found,
     LayerStatistic,
     NotCompared,
@@ -29,7 +31,6 @@ from attest.digest import sha256, tree_digest
 from attest.document import dump, load
 from attest.envelope import Envelope
 from attest.evidence import (
-    EVIDENCE_TYPE,
     ActivationSummary,
     Architecture,
     CheckpointSummary,
@@ -45,6 +46,9 @@ from attest.evidence import (
     Tool,
 )
 from attest.finding import Finding
+from attest.policy_file import DEFAULT_POLICY, Policy
+from attest.predicate import PREDICATES, Predicate
+from attest.protocol import AnnouncedSide, Protocol, Resampling
 from attest.statement import PAYLOAD_TYPE, DigestSet, Statement, Subject
 
 P256 = derive_private_key(0xA77E57, SECP256R1())
@@ -62,7 +66,7 @@ def public_pem(key: EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
 
 
 def sign(
-    predicate: Evidence | Comparison,
+    predicate: Predicate,
     *,
     key: EllipticCurvePrivateKey | Ed25519PrivateKey = ED25519,
     subjects: tuple[Subject, ...] | None = None,
@@ -70,7 +74,7 @@ def sign(
     """Bundle over a predicate; Ed25519 gives the same bytes every time."""
     if subjects is None:
         subjects = subjects_of(predicate)
-    kind = EVIDENCE_TYPE if isinstance(predicate, Evidence) else COMPARISON_TYPE
+    kind = next(uri for uri, record in PREDICATES.items() if isinstance(predicate, record))
     statement = Statement.build(subjects=subjects, predicate_type=kind, predicate=dump(predicate))
     envelope = Envelope(payload=statement.payload, payload_type=PAYLOAD_TYPE, signature=b"")
     message = envelope.signed_bytes
@@ -78,10 +82,10 @@ def sign(
     return Bundle(envelope=replace(envelope, signature=signature), key_hint=sha256(public_pem(key))).to_json()
 
 
-def subjects_of(predicate: Evidence | Comparison) -> tuple[Subject, ...]:
-    if isinstance(predicate, Comparison):
+def subjects_of(predicate: Predicate) -> tuple[Subject, ...]:
+    if not isinstance(predicate, Evidence):
         sides = (predicate.a, predicate.b)
-        return tuple(Subject(name=side.name, digest=DigestSet(sha256=side.tree_digest)) for side in sides)
+        return tuple(Subject(name=side.name, digest=DigestSet(sha256=side.tree_digest)) for side in sides if side)
     return tuple(Subject(name=f.path, digest=DigestSet(sha256=f.sha256)) for f in predicate.checkpoint.files)
 
 
@@ -256,7 +260,44 @@ def _layers(rng: random.Random, n: int, z: float) -> tuple[LayerStatistic, ...]:
     return tuple(LayerStatistic(layer=i, n=n, statistic=0.012 * value, z=value) for i, value in enumerate(values))
 
 
-def comparison(a: Side, b: Side, *, z: float = 357.214568123, pvalue: float = 1e-4, seed: int = 5) -> Comparison:
+def _controls(rng: random.Random, tests: list[tuple[str, float]]) -> tuple[Control, ...]:
+    kinds: tuple[tuple[ControlKind, tuple[Literal["a", "b", "a-b"], ...]], ...] = (
+        ("itself", ("a", "b")),
+        ("shuffled", ("a", "b")),
+        ("other-layers", ("a", "b", "a-b")),
+    )
+    found = []
+    for name, itself in tests:
+        for kind, sides in kinds:
+            for of in sides:
+                z = itself * LAYERS**0.5 if kind == "itself" else rng.gauss(0, 1)
+                middle = z / LAYERS**0.5
+                found.append(
+                    Control(test=name, kind=kind, of=of, n=LAYERS, statistic=z, median=middle, greatest=middle * 1.04)
+                )
+    return tuple(found)
+
+
+def protocol(a: Side | None = None, b: Side | None = None, policy: Policy = DEFAULT_POLICY) -> Protocol:
+    sides = [AnnouncedSide(name=one.name, tree_digest=one.tree_digest) if one else None for one in (a, b)]
+    return Protocol(
+        announced_at="2026-11-20T08:00:00Z",
+        tool=TOOL,
+        a=sides[0],
+        b=sides[1],
+        deep=True,
+        weights=False,
+        methods=("tensor-identity/v1", "neuron-alignment/v1"),
+        resampling=Resampling(least=999, most=9999, work=4_000_000_000, seed="<test id> <lesser> <greater>"),
+        policy=policy,
+        panel_sha256=sha256(b"a panel"),
+        does_not_show=("when it was announced",),
+    )
+
+
+def comparison(
+    a: Side, b: Side, *, z: float = 357.214568123, pvalue: float = 1e-4, seed: int = 5, announced: str | None = None
+) -> Comparison:
     rng = random.Random(seed)  # noqa: S311 - plausible numbers, not secrets
     exact = [
         ("neuron-alignment/v1", z, 1536, "Whether neuron i of A and neuron i of B point the same way, all layers."),
@@ -316,6 +357,11 @@ def comparison(a: Side, b: Side, *, z: float = 357.214568123, pvalue: float = 1e
         environment=ENVIRONMENT,
         a=a,
         b=b,
+        protocol=Announcement(
+            statement_sha256=announced or sha256(b"a protocol that is not at hand"),
+            deviations=("sketches on axes of words were announced, and one of the two has none",),
+        ),
+        controls=_controls(rng, [(name, abs(n) ** 0.5) for name, _, n, _ in exact]),
         tests=(identity, *tests, profile),
         found=(
             Found(
@@ -349,11 +395,11 @@ def trio(*, z: float = 357.214568123, pvalue: float = 1e-4) -> tuple[bytes, byte
 
 
 _FIXED = re.compile(
-    r"[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|\d{4}-\d\d-\d\dT.*Z"
+    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|\d{4}-\d\d-\d\dT.*Z"
 )
 
 
-def spoiled(predicate: Evidence | Comparison, hostile: str, *, keep_charts: bool) -> Evidence | Comparison:
+def spoiled(predicate: Predicate, hostile: str, *, keep_charts: bool) -> Predicate:
     """The same record with hostile text in every string field that its schema leaves free, also in mapping keys.
 
     With ``keep_charts`` the cells and the first column's name of tables stay, so that the charts are drawn.
@@ -362,7 +408,7 @@ def spoiled(predicate: Evidence | Comparison, hostile: str, *, keep_charts: bool
 
     def spoil(value: Any, key: str = "") -> Any:
         if isinstance(value, str):
-            room = 400 if key == "text" else len(hostile)  # a finding's text ends at 500 characters
+            room = {"text": 400, "words": 90, "id": 90}.get(key, len(hostile))  # texts that have an end
             return value if _FIXED.fullmatch(value) else f"{hostile[:room]}[{next(numbers)}]"
         if isinstance(value, list):
             return [spoil(item) for item in value]
