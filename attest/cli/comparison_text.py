@@ -57,7 +57,7 @@ def _announced(announcement: Announcement | None) -> Iterator[str]:
     if announcement is None:
         return
     yield ""
-    yield f"announced before, by the protocol with statement SHA-256 {announcement.statement_sha256}; when is not shown"
+    yield f"announced by the protocol with statement SHA-256 {announcement.statement_sha256}; when is not shown"
     yield from (f"  deviates: {visible(one)}" for one in announcement.deviations)
     if not announcement.deviations:
         yield "  nothing deviates from it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -102,3 +103,71 @@ def test_candidates_for_a_merge_need_the_weights() -> None:
     code, text, _ = attest("compare", one, one, "--weights", "--parent", three)
     assert code == 0
     assert "merge-coefficients/v1: Coefficients of the candidates in b" in text
+
+
+def test_the_default_policy_is_shown_as_a_file_and_another_one_is_read(tmp_path: Path) -> None:
+    code, text, _ = attest("compare", "--show-policy")
+    assert code == 0
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(json.loads(text) | {"id": "mine/v1", "minimumZ": 1000}), encoding="utf-8")
+    pair = (family() / "seed-1", family() / "seed-1-continued")
+    code, text, _ = attest("compare", *pair, "--policy", file)
+    assert code == 0
+    assert "conclusion  inconclusive  (policy mine/v1)" in text
+    assert "gives only z" in text
+    code, _, errors = attest("compare", *pair, "--policy", tmp_path / "nothing")
+    assert code == 3
+    assert errors.startswith("error[no-policy]")
+
+
+def test_text_says_what_was_asked_how_rare_it_is_and_what_could_have_been_seen() -> None:
+    _, text, _ = attest("compare", family() / "seed-1", family() / "seed-1-continued")
+    for words in (
+        "H1  One of the two derives",
+        "H2  The two were trained independently",
+        "hardly ever: at most once in 1,000 times",
+        "copied in place and unaltered that give z = 6",
+        "controls: itself must be found",
+    ):
+        assert words in text
+
+
+def test_a_comparison_names_the_protocol_that_announced_it(tmp_path: Path) -> None:
+    pair = (family() / "seed-1", family() / "seed-2")
+    code, text, _ = attest("protocol", "--a", pair[0], "-o", tmp_path / "protocol", "--format", "json")
+    digest = json.loads(text)["statementSha256"]
+    assert code == 0
+    code, text, _ = attest("compare", *pair, "--protocol", tmp_path / "protocol", "--format", "json")
+    assert json.loads(text)["protocol"] == {"statementSha256": digest, "deviations": []}
+    assert attest("compare", *pair, "--protocol", tmp_path / "protocol")[1].count("nothing deviates from it") == 1
+    code, text, _ = attest("compare", pair[1], family() / "seed-3", "--protocol", tmp_path / "protocol")
+    assert "deviates: a checkpoint of tree digest" in text
+
+
+def test_the_policy_that_was_announced_is_the_one_that_is_read_by(tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(json.loads(attest("compare", "--show-policy")[1]) | {"id": "mine/v1"}), encoding="utf-8")
+    assert attest("protocol", "--policy", file, "-o", tmp_path / "protocol")[0] == 0
+    pair = (family() / "seed-1", family() / "seed-2")
+    assert "(policy mine/v1)" in attest("compare", *pair, "--protocol", tmp_path / "protocol")[1]
+    file.write_text(file.read_text().replace("mine/v1", "other/v1"), encoding="utf-8")
+    code, _, errors = attest("compare", *pair, "--protocol", tmp_path / "protocol", "--policy", file)
+    assert code == 3
+    assert errors.startswith("error[policy-not-announced]")
+
+
+def test_a_protocol_binds_a_panel_and_takes_sides_from_evidence(tmp_path: Path) -> None:
+    panel = tmp_path / "panel"
+    panel.write_bytes(b"pairs")
+    assert attest("measure", family() / "seed-1", "-o", tmp_path / "evidence")[0] == 0
+    words = ("protocol", "--b", tmp_path / "evidence", "--panel", panel, "-o", tmp_path / "protocol")
+    code, text, _ = attest(*words, "--format", "json")
+    protocol = json.loads(text)["protocol"]
+    assert code == 0
+    assert protocol["b"]["name"] == "seed-1"
+    assert protocol["panelSha256"] == hashlib.sha256(b"pairs").hexdigest()
+    code, text, _ = attest(*words, "--force")
+    assert "A           not yet named" in text
+    code, _, errors = attest("protocol", "--panel", tmp_path, "-o", tmp_path / "another")
+    assert code == 3
+    assert errors.startswith("error[no-panel]")

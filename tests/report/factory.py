@@ -48,7 +48,7 @@ from attest.evidence import (
 from attest.finding import Finding
 from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.predicate import PREDICATES, Predicate
-from attest.protocol import AnnouncedSide, Protocol, Resampling
+from attest.protocol import AnnouncedSide, Protocol, Resampling, protocol_statement
 from attest.statement import PAYLOAD_TYPE, DigestSet, Statement, Subject
 
 P256 = derive_private_key(0xA77E57, SECP256R1())
@@ -83,9 +83,11 @@ def sign(
 
 
 def subjects_of(predicate: Predicate) -> tuple[Subject, ...]:
-    if not isinstance(predicate, Evidence):
+    if isinstance(predicate, Protocol):
+        return protocol_statement(predicate).subjects
+    if isinstance(predicate, Comparison):
         sides = (predicate.a, predicate.b)
-        return tuple(Subject(name=side.name, digest=DigestSet(sha256=side.tree_digest)) for side in sides if side)
+        return tuple(Subject(name=side.name, digest=DigestSet(sha256=side.tree_digest)) for side in sides)
     return tuple(Subject(name=f.path, digest=DigestSet(sha256=f.sha256)) for f in predicate.checkpoint.files)
 
 

@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import hashlib
 import html
 import os
@@ -19,12 +20,13 @@ from attest.comparison import Comparison
 from attest.document import decimal, dump
 from attest.errors import InputError
 from attest.evidence import Evidence
+from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.report import render as render_module
-from attest.report.render import TEMPLATE_VERSION, render
+from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "7a46dd17557998da94c420868f23743d9b731a6958c94a2c56bce3fc53878459"}
+GOLDEN = {1: "a821089abf39fa3a49e92f5e82292b54356a44db7e6e70269a6fbee8635e0d6a"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
@@ -120,7 +122,8 @@ def test_nothing_runs_and_nothing_is_loaded(page: bytes):
         assert not any(name.startswith("on") for name in attributes)
         for name in ("href", "src", "action", "srcset"):
             value = attributes.get(name) or ""
-            assert value == "" or value.startswith(("#", "data:application/json;base64,"))
+            allowed = ("#", "data:application/json;base64,", f"data:{POLICY_MEDIA_TYPE};base64,")
+            assert value == "" or value.startswith(allowed)
 
 
 def test_links_inside_the_page_lead_somewhere_and_identifiers_are_unique(page: bytes):
@@ -159,8 +162,10 @@ def test_the_banner_the_propositions_and_the_limits_are_there(page: bytes):
     words = text_of(page)
     for sentence in (
         "This page has verified nothing.",
-        "weights (or both from common weights).",
-        "The two were trained independently with a similar recipe.",
+        "One of the two derives from the weights of the other, or both derive from those of a third",
+        "The two were trained independently of each other",
+        "nothing about a deed",
+        "The policy that this page reads by",
         "Descriptive: no p-value",
         "What this does not show",
         "Not compared, and why",
@@ -301,3 +306,45 @@ def test_what_was_found_where_is_shown(page: bytes):
     words = text_of(page)
     assert "What was found where" in words
     assert "Rows of a that stand in b, by matrix" in words
+
+
+def announced(policy: Policy) -> tuple[bytes, bytes]:
+    """A protocol, and a comparison that names it."""
+    measured = factory.evidence()
+    side = factory.side(measured, factory.sign(measured))
+    protocol = factory.sign(factory.protocol(side, None, policy))
+    return protocol, factory.sign(factory.comparison(side, side, announced=factory.statement_digest(protocol)))
+
+
+def test_a_protocol_is_shown_whole_and_beside_the_comparison_that_names_it():
+    bundles = announced(DEFAULT_POLICY)
+    page = render(bundles)
+    assert re.search(r'Announced <a href="#C1">C1</a>', page.decode())
+    assert re.search(r'<a href="#P1">P1</a>', page.decode())
+    words = text_of(page)
+    for leaf in factory.leaves(dump(factory.protocol())):
+        assert str(leaf) in words or (isinstance(leaf, float | int) and f"{leaf:,}" in words) or decimal(leaf) in words
+    assert "by another policy than was announced" not in words
+
+
+def test_another_policy_than_was_announced_is_said():
+    announced_policy = dataclasses.replace(DEFAULT_POLICY, id="theirs/v1")
+    bundles = announced(announced_policy)
+    assert "This page reads by another policy than was announced." in text_of(render(bundles))
+    assert "by another policy than was announced" not in text_of(render(bundles, announced_policy))
+
+
+def test_a_protocol_alone_makes_a_page():
+    page = render([factory.sign(factory.protocol())])
+    words = text_of(page)
+    assert "Announcement of a comparison" in words
+    assert "A comparison that is announced" in words
+    assert "not named" in words
+    assert "P1" in words
+
+
+def test_a_test_that_is_left_out_is_said_beside_its_words():
+    deaf = dataclasses.replace(DEFAULT_POLICY, minimum_z=1000.0)
+    words = text_of(render(factory.trio(), deaf))
+    assert "left out: it has too few units" in words
+    assert "left out: it has too few units" not in text_of(render(factory.trio()))

@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 
 import pytest
 from hypothesis import given, settings
@@ -6,7 +7,9 @@ from hypothesis import strategies as st
 from report import factory
 
 from attest.bundle import Bundle
+from attest.document import canonical, dump
 from attest.errors import AttestError, DocumentError, InputError
+from attest.policy_file import DEFAULT_POLICY
 from attest.report import rerender as rerender_module
 from attest.report.render import MAX_REPORT, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles, rerender
@@ -133,3 +136,30 @@ def test_no_changed_byte_is_called_identical(place: int, mask: int):
     page = bytearray(SMALL)
     page[place] ^= mask
     assert outcome(bytes(page)) in {"different", "exit 3"}
+
+
+def test_the_policy_of_a_page_lies_in_it_and_reads_it_again():
+    mine = dataclasses.replace(DEFAULT_POLICY, id="mine/v1", minimum_z=1000.0)
+    page = render(factory.trio(), mine)
+    assert b"mine/v1" in page
+    result = rerender(page)
+    assert result.difference is None
+    assert result.policy == mine
+    assert rerender(PAGE).policy == DEFAULT_POLICY
+
+
+def test_a_page_whose_policy_was_exchanged_differs():
+    other = canonical(dump(dataclasses.replace(DEFAULT_POLICY, alpha=0.001)))
+    mine = canonical(dump(DEFAULT_POLICY))
+    result = rerender(changed(base64.b64encode(mine), base64.b64encode(other)))
+    assert result.difference is not None
+
+
+def test_two_policies_and_what_is_none_are_refused():
+    link = next(line for line in PAGE.split(b"\n") if b"comparison-policy+json" in line)
+    with pytest.raises(DocumentError) as twice:
+        rerender(PAGE + link)
+    assert twice.value.code == "not-a-report"
+    with pytest.raises(DocumentError) as none:
+        rerender(changed(base64.b64encode(canonical(dump(DEFAULT_POLICY))), base64.b64encode(b"{}")))
+    assert none.value.code == "not-of-schema"

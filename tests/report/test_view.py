@@ -4,12 +4,13 @@ from report import factory
 
 from attest.comparison import Comparison, Side
 from attest.evidence import Evidence
+from attest.policy_file import DEFAULT_POLICY
 from attest.report.source import read_sources
 from attest.report.view import Page, page
 
 
 def page_of(*predicates: Evidence | Comparison) -> Page:
-    return page(read_sources([factory.sign(one) for one in predicates]))
+    return page(read_sources([factory.sign(one) for one in predicates]), DEFAULT_POLICY)
 
 
 def sides() -> tuple[Evidence, Evidence, Side, Side]:
