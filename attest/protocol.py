@@ -6,10 +6,6 @@ The schema is ``schemas/protocol.v1.schema.json``; its page is ``schemas/protoco
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from attest.document import Count, Timestamp, dump, record
 from attest.evidence import Tool
 from attest.policy_file import Policy, policy_digest
@@ -25,7 +21,7 @@ PROTOCOL_TYPE = "https://attest/protocol/v1"
 class AnnouncedSide:
     """A checkpoint that is to be compared."""
 
-    name: Annotated[str, Field(max_length=1024)]
+    name: str
     tree_digest: Sha256
 
 

@@ -14,7 +14,7 @@ from report import factory
 from attest.comparison import Comparison
 from attest.document import decimal, dump
 from attest.evidence import Evidence
-from attest.report.render import render
+from attest.report.render import POLICY_MEDIA_TYPE, render
 from attest.report.source import read_sources
 from attest.terminal import visible
 
@@ -128,7 +128,7 @@ def test_hostile_strings_in_every_field_stay_text(watch: Watch, tmp_path: Path, 
     sides = (factory.side(first, factory.sign(first)), factory.side(second, factory.sign(second)))
     records = [
         factory.spoiled(one, hostile, keep_charts=one is not second)
-        for one in (first, second, factory.comparison(*sides))
+        for one in (first, second, factory.comparison(*sides), factory.protocol(*sides))
     ]
     path = tmp_path / "report.html"
     path.write_bytes(render([factory.sign(one) for one in records]))
@@ -137,7 +137,8 @@ def test_hostile_strings_in_every_field_stay_text(watch: Watch, tmp_path: Path, 
     assert seen.count("script, img, iframe, link, object, embed, base, form, foreignObject, image, use, animate") == 0
     assert (seen.count("meta"), seen.count("style"), seen.count("title:not(svg title)")) == (7, 1, 1)
     links = seen.page.eval_on_selector_all("a", "all => all.map(one => one.getAttribute('href').slice(0, 29))")
-    assert all(link.startswith("#") or link == "data:application/json;base64," for link in links)
+    holding = {"data:application/json;base64,", f"data:{POLICY_MEDIA_TYPE}"[:29]}
+    assert all(link.startswith("#") or link in holding for link in links)
     words = seen.page.locator("body").text_content()
     for record in records:
         for leaf in factory.leaves(dump(record)):
