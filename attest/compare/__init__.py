@@ -16,6 +16,7 @@ from attest.compare.correspondence import (
     qkv_bias_correspondence,
     residual_norm_correspondence,
 )
+from attest.compare.direction_signs import direction_signs
 from attest.compare.embedding_anchors import embedding_anchors
 from attest.compare.expert_ancestry import expert_ancestry
 from attest.compare.fingerprints import Fingerprints
@@ -61,6 +62,7 @@ TESTS: tuple[PairTest, ...] = (
     expert_ancestry,
     attention_std_correlation,
     norm_gain_cosine,
+    direction_signs,
 )
 """All tests. A new one is a file beside these and a line here."""
 

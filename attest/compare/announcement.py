@@ -35,6 +35,7 @@ METHODS = (
     "width-alignment/v1",
     "expert-ancestry/v1",
     "attention-std-correlation/v1",
+    "direction-signs/v1",
 )
 """Tests of every comparison; each gives a value, or the reason why it does not."""
 
