@@ -66,8 +66,8 @@ class Scale:
     grades: Annotated[tuple[Grade, ...], Field(min_length=1, max_length=20)]
 
     def words(self, pvalue: float) -> str:
-        """Words of the highest grade that the p-value, in (0, 1], exceeds."""
-        return next(grade.words for grade in reversed(self.grades) if pvalue > grade.above)
+        """Words of the highest grade that a p-value exceeds; of the first for what a hostile bundle calls one."""
+        return next((grade.words for grade in reversed(self.grades) if pvalue > grade.above), self.grades[0].words)
 
 
 @record

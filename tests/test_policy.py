@@ -96,6 +96,18 @@ def test_the_correction_counts_every_exact_test_that_ran() -> None:
     assert rung(exact(40.0, 0.0001), *null) == "no-evidence"
 
 
+def test_one_test_of_eight_with_the_fewest_resamples_can_reject_alone() -> None:
+    null = [exact(0.1, 0.9, name=f"null-{i}/v1") for i in range(7)]
+    assert rung(exact(40.0, 0.001, name="anchored-alignment/v1"), *null) == "exact-rejected"
+
+
+def test_a_bundle_of_impossible_numbers_is_read_all_the_same() -> None:
+    assert rung(exact(1.0, 0.0)) == "inconclusive"
+    assert rung(exact(1.0, -1.0)) == "inconclusive"
+    odd = tuple(dataclasses.replace(one, statistic=0.0, n=0) for one in passed("neuron-alignment/v1"))
+    assert conclude(dataclasses.replace(comparison(exact(40.0, 0.0001)), controls=odd)).rung == "inconclusive"
+
+
 def test_the_sentences_name_the_test_and_the_policy_is_told() -> None:
     conclusion = conclude(comparison(exact(40.0, 0.0001)))
     assert "neuron-alignment/v1" in conclusion.because[0]

@@ -39,6 +39,8 @@ def test_the_default_policy_is_a_file_that_reads_back_to_itself() -> None:
         ((0, 0.01), 0.011, "above 0.01"),
         ((0, 0.01), 1.0, "above 0.01"),
         ((0,), 1e-9, "above 0"),
+        ((0, 0.01), 0.0, "above 0"),
+        ((0, 0.01), -3.0, "above 0"),
     ],
 )
 def test_the_words_of_the_highest_bound_that_is_exceeded_count(
