@@ -27,6 +27,7 @@ __all__ = [
     "Grade",
     "Policy",
     "Scale",
+    "check_policy",
     "parse_policy",
     "policy_digest",
     "read_policy",
@@ -139,12 +140,17 @@ def parse_policy(data: bytes, *, where: str) -> Policy:
         the one for a rejection.
     """
     policy = load(Policy, parse(data, where=where, max_bytes=MAX_POLICY), where=where)
+    check_policy(policy, where=where)
+    return policy
+
+
+def check_policy(policy: Policy, *, where: str) -> None:
+    """Refuse a policy that contradicts itself, as ``parse_policy`` does."""
     bounds = [grade.above for grade in policy.scale.grades]
     if bounds[0] != 0 or any(low >= high for low, high in pairwise(bounds)):
         raise _bad("the grades do not ascend from above 0", "begin with 0, and let each be greater", f"{where}#/scale")
     if policy.inconclusive_alpha < policy.alpha:
         raise _bad("inconclusiveAlpha is less than alpha", "make it at least alpha", f"{where}#/inconclusiveAlpha")
-    return policy
 
 
 def _bad(message: str, fix: str, where: str) -> DocumentError:

@@ -8,6 +8,7 @@ from attest.comparison import Announcement, Comparison, Control, Test
 from attest.document import decimal
 from attest.evidence import Table
 from attest.policy import Conclusion
+from attest.policy_file import DEFAULT_POLICY, Policy, policy_digest
 from attest.reading import Reading
 from attest.terminal import visible
 
@@ -32,6 +33,7 @@ def describe(comparison: Comparison, conclusion: Conclusion) -> str:
         f"H2  {conclusion.propositions.h2}",
         "",
         f"conclusion  {conclusion.rung}  (policy {visible(conclusion.policy.id)})",
+        *_other_policy(conclusion.policy),
         *(f"  {sentence}" for sentence in conclusion.because),
         *_announced(comparison.protocol),
         *_readings(conclusion),
@@ -51,6 +53,15 @@ def _row(test: Test, width: int) -> str:
         f"{test.id:{width}}  {test.calibration:11}  {decimal(test.statistic, 4):>10}  {_number(test.z, 4):>9}"
         f"  {_number(test.pvalue, 3):>8}  {_number(test.smallest_pvalue, 3):>8}  {test.n:>7}"
     )
+
+
+def _other_policy(policy: Policy) -> Iterator[str]:
+    """A caution where another policy than the default one is read by, whatever it calls itself."""
+    if policy != DEFAULT_POLICY:
+        yield (
+            f"  by a policy that is not the default one, SHA-256 {policy_digest(policy)}: p <= {decimal(policy.alpha)},"
+            f" |z| >= {decimal(policy.minimum_z)}, in each half {decimal(policy.half_z)}"
+        )
 
 
 def _announced(announcement: Announcement | None) -> Iterator[str]:

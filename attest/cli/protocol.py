@@ -24,7 +24,7 @@ from attest.terminal import visible
 
 __all__ = ["command"]
 
-_MAX_PANEL = 1024**3
+_MAX_PANEL = 256 * 1024**2
 _SIDE = click.Path(path_type=Path)
 
 
@@ -77,7 +77,7 @@ def _side(path: Path) -> AnnouncedSide:
 def _digest(path: Path) -> str:
     if not path.is_file() or path.stat().st_size > _MAX_PANEL:
         raise InputError(
-            "no-panel", "is no file of at most 1 GiB", fix="give the panel's file, or leave it out", where=str(path)
+            "no-panel", "is no file of at most 256 MiB", fix="give the panel's file, or leave it out", where=str(path)
         )
     return sha256(path.read_bytes())
 

@@ -12,7 +12,7 @@ from attest.document import load, timestamp
 from attest.errors import InputError
 from attest.evidence import Tool
 from attest.evidence_directory import read_statement
-from attest.policy_file import Policy
+from attest.policy_file import Policy, check_policy
 from attest.protocol import PROTOCOL_TYPE, AnnouncedSide, Protocol, Resampling
 from attest.statement import Statement
 
@@ -88,14 +88,16 @@ def read_protocol(path: Path) -> tuple[Statement, Protocol]:
     InputError
         There is no statement, or it announces no comparison.
     DocumentError
-        It is malformed.
+        It is malformed, or its policy contradicts itself.
     """
     statement = read_statement(path)
     if statement.predicate_type != PROTOCOL_TYPE:
         raise InputError(
             "not-a-protocol", "announces no comparison", fix="give what attest protocol wrote", where=str(path)
         )
-    return statement, load(Protocol, statement.predicate, where=f"{path.name}#/predicate")
+    protocol = load(Protocol, statement.predicate, where=f"{path.name}#/predicate")
+    check_policy(protocol.policy, where=f"{path.name}#/predicate/policy")
+    return statement, protocol
 
 
 def find_deviations(statement: Statement, protocol: Protocol, comparison: Comparison, *, deep: bool) -> Announcement:

@@ -147,6 +147,7 @@ def _markup(content: Page) -> str:
             rungs=RUNGS,
             policy_bytes=canonical(dump(content.policy)),
             policy_digest=policy_digest,
+            default_policy=DEFAULT_POLICY,
             media_type=POLICY_MEDIA_TYPE,
             kinds={kind.code: kind.title for kind in KINDS},
             whole=WHOLE,

@@ -115,6 +115,7 @@ def test_the_default_policy_is_shown_as_a_file_and_another_one_is_read(tmp_path:
     assert code == 0
     assert "conclusion  inconclusive  (policy mine/v1)" in text
     assert "gives only z" in text
+    assert "by a policy that is not the default one, SHA-256" in text
     code, _, errors = attest("compare", *pair, "--policy", tmp_path / "nothing")
     assert code == 3
     assert errors.startswith("error[no-policy]")
@@ -154,6 +155,15 @@ def test_the_policy_that_was_announced_is_the_one_that_is_read_by(tmp_path: Path
     code, _, errors = attest("compare", *pair, "--protocol", tmp_path / "protocol", "--policy", file)
     assert code == 3
     assert errors.startswith("error[policy-not-announced]")
+
+
+def test_a_policy_that_calls_itself_the_default_one_is_told_from_it(tmp_path: Path) -> None:
+    lenient = json.loads(attest("compare", "--show-policy")[1]) | {"minimumZ": 1, "halfZ": 1, "alpha": 0.01}
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(lenient), encoding="utf-8")
+    pair = (family() / "seed-1", family() / "seed-2")
+    assert "not the default one" in attest("compare", *pair, "--policy", file)[1]
+    assert "not the default one" not in attest("compare", *pair)[1]
 
 
 def test_a_protocol_binds_a_panel_and_takes_sides_from_evidence(tmp_path: Path) -> None:

@@ -347,4 +347,7 @@ def test_a_test_that_is_left_out_is_said_beside_its_words():
     deaf = dataclasses.replace(DEFAULT_POLICY, minimum_z=1000.0)
     words = text_of(render(factory.trio(), deaf))
     assert "left out: it has too few units" in words
-    assert "left out: it has too few units" not in text_of(render(factory.trio()))
+    assert "It is not the default policy of attest" in words
+    clean = text_of(render(factory.trio()))
+    assert "left out: it has too few units" not in clean
+    assert "It is not the default policy of attest" not in clean
