@@ -10,7 +10,7 @@ import click
 from attest.cli.options import emit, format_option, output_option
 from attest.digest import sha256
 from attest.errors import InputError
-from attest.policy_file import policy_digest
+from attest.policy_file import DEFAULT_POLICY, policy_digest
 from attest.terminal import visible
 
 __all__ = ["command"]
@@ -64,7 +64,10 @@ def command(ctx: click.Context, *, report: Path, style: str, output: Path | None
     }
     if difference is None:
         lines = [f"identical: {visible(str(report))} is, byte for byte, what its bundles give"]
-        lines.append(f"Comparisons are read by the policy {visible(result.policy.id)}, which lies in the page.")
+        if result.policy != DEFAULT_POLICY:
+            lines.append(
+                f"It reads by the policy {visible(result.policy.id)}, which lies in it and is not the default one."
+            )
     else:
         value["firstDifference"] = {"line": difference.line, "found": difference.found, "expected": difference.expected}
         lines = [
