@@ -33,14 +33,30 @@ METHODS = (
     "matched-agreement/v1",
     "layer-alignment/v1",
     "width-alignment/v1",
+    "matched-rank-correlation/v1",
     "expert-ancestry/v1",
     "attention-std-correlation/v1",
+    "norm-gain-cosine/v1",
+    "norm-gain-correlation/v1",
     "direction-signs/v1",
 )
 """Tests of every comparison; each gives a value, or the reason why it does not."""
 
 DEEP_METHODS = ("anchored-alignment/v1", "anchored-agreement/v1")
-WEIGHT_METHODS = ("recovered-alignment/v1", "exact-replay/v1", "weight-delta/v1")
+WEIGHT_METHODS = (
+    "recovered-alignment/v1",
+    "exact-replay/v1",
+    "weight-delta/v1",
+    "full-row-agreement/v1",
+    "assigned-rank-correlation/v1",
+    "vocabulary-lens-agreement/v1",
+    "head-alignment/v1",
+    "token-rows/v1",
+    "embedding-anchors-correlation/v1",
+    "awm/v1",
+    "huref-invariants/v1",
+    "spectrum-correlation/v1",
+)
 
 _RESAMPLING = Resampling(
     least=MIN_RESAMPLES, most=MAX_RESAMPLES, work=WORK, seed="<test id> <lesser tree digest> <greater tree digest>"

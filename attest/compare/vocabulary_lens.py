@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint
-from attest.compare.descriptive import controls_table, descriptive
+from attest.compare.controls import share_controls
+from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import LayerAgreement, agreement_of_sides
 from attest.compare.matching import Neurons
@@ -62,13 +63,11 @@ def _outcome(agreement: LayerAgreement, n_tokens: int) -> Outcome:
     deep = [one for one in agreement.partners if one.first and one.second]
     cells = ((str(one.first), str(one.second), decimal(one.share, 3)) for one in agreement.partners)
     table = Table(columns=("layer of a", "layer of b", "agreement"), rows=tuple(cells))
-    found = (
-        controls_table(_ID, agreement.controls),
-        Found(id=_ID, title="Layers that agree most by the words of their neurons", table=table),
-    )
+    controls = share_controls(_ID, agreement.controls)
+    found = (Found(id=_ID, title="Layers that agree most by the words of their neurons", table=table),)
     if not deep:
         reason = "layer 0 is reported apart, and there is no other"
-        return Outcome(found=found, not_compared=left_out(_ID, reason))
+        return Outcome(controls=controls, found=found, not_compared=left_out(_ID, reason))
     layers = tuple(
         LayerStatistic(
             layer=one.first if agreement.by_first else one.second,
@@ -87,7 +86,7 @@ def _outcome(agreement: LayerAgreement, n_tokens: int) -> Outcome:
         f" {n_tokens} common tokens, each layer with the layer that agrees most, layer 0 apart; see the controls",
         layers=layers,
     )
-    return Outcome(tests=(test,), found=found)
+    return Outcome(tests=(test,), controls=controls, found=found)
 
 
 def _lenses(one: RoleWeights, rows: NDArray[np.int64]) -> dict[int, Neurons]:

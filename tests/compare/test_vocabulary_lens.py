@@ -31,10 +31,11 @@ def test_new_embeddings_defeat_it():
 
 
 def test_its_controls_stand_beside_it():
-    controls, layers = run(vocabulary_lens, opened("seed-1"), opened("seed-1-continued")).found
-    shares = {row[0]: float(row[2]) for row in controls.table.rows}
+    outcome = run(vocabulary_lens, opened("seed-1"), opened("seed-1-continued"))
+    (layers,) = outcome.found
+    shares = {control.kind: control.statistic for control in outcome.controls}
     assert shares["itself"] > 0.99
-    assert shares["joined anew"] < 0.03
+    assert shares["shuffled"] < 0.03
     assert [row[:2] for row in layers.table.rows] == [("0", "0"), ("1", "1"), ("2", "2"), ("3", "3")]
 
 
