@@ -16,7 +16,7 @@ from attest.policy_file import Policy, check_policy
 from attest.protocol import PROTOCOL_TYPE, AnnouncedSide, Protocol, Resampling
 from attest.statement import Statement
 
-__all__ = ["METHODS", "announce", "find_deviations", "read_protocol"]
+__all__ = ["DEEP_METHODS", "METHODS", "WEIGHT_METHODS", "announce", "find_deviations", "read_protocol"]
 
 METHODS = (
     "tensor-identity/v1",

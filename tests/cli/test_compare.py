@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from attest.cli import main
+from attest.compare.announcement import DEEP_METHODS, METHODS, WEIGHT_METHODS
 from attest.demo.weights import family
 
 FIELDS = {"id", "calibration", "statistic", "z", "pvalue", "n", "layers", "nullDistribution"}
@@ -83,6 +84,8 @@ def test_with_the_weights_tensors_are_made_again(tmp_path: Path) -> None:
     tests = {test["id"]: test for test in value["tests"]}
     assert (tests["exact-replay/v1"]["statistic"], tests["exact-replay/v1"]["n"]) == (1, 29)
     assert tests["weight-delta/v1"]["statistic"] == 0
+    run = {*tests, *(item["id"] for item in value["notCompared"])}
+    assert run == {*METHODS, *DEEP_METHODS, *WEIGHT_METHODS}, "name a new test in attest/compare/announcement.py"
     assert {found["id"] for found in value["found"]} >= {"exact-replay/v1", "weight-delta/v1", "row-containment/v1"}
     code, text, _ = attest("compare", source, source, "--weights")
     assert "exact-replay/v1: Tensors of b made again out of a" in text
