@@ -305,10 +305,9 @@ def _check_subjects(statement: Statement, predicate: Predicate) -> Check:
         problems = list_problems(predicate.checkpoint)
         message = f"The {len(files):,} files of the predicate and their tree digest, each once."
     else:
+        policy = [("policy", policy_digest(predicate.policy))] if isinstance(predicate, Protocol) else []
         sides = (("a", predicate.a), ("b", predicate.b))
-        expected = [(f"{label}:{side.name}", side.tree_digest) for label, side in sides if side]
-        if isinstance(predicate, Protocol):
-            expected.append(("policy", policy_digest(predicate.policy)))
+        expected = policy + [(f"{label}:{side.name}", side.tree_digest) for label, side in sides if side]
         problems, message = [], "The tree digests of the two sides, as far as they are named."
     differing = sorted(set(found) ^ set(expected))
     problems += [f"subjects and predicate do not agree on {name!r} ({digest})" for name, digest in differing]
