@@ -15,6 +15,7 @@ from attest.architecture import Model, place_tensors, read_family_file
 from attest.checkpoint import Checkpoint, Tensor, open_checkpoint
 from attest.checkpoint.agreement import describe_agreement
 from attest.checkpoint.arrays import pack_arrays
+from attest.checkpoint.merged import merge_adapter
 from attest.checkpoint.source import Location
 from attest.digest import tree_digest
 from attest.document import canonical, dump, timestamp
@@ -107,6 +108,7 @@ class Measurement:
 def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
     location: Location,
     *,
+    base: Location | None = None,
     name: str | None = None,
     repository: Path | None = None,
     prompt_set: str | None = None,
@@ -124,6 +126,8 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
     ----------
     location : Path or str
         A folder, a file, or a URI.
+    base : Path or str, optional
+        What the checkpoint, an adapter, is merged into; the merged weights are measured.
     name : str, optional
         What the evidence calls the checkpoint; the folder's or file's own name by default. A claim.
     repository : Path, optional
@@ -151,12 +155,16 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
         The checkpoint, the repository, the prompt set or the file of families cannot be used.
     """
     _check_name(name)
+    if prompt_set is not None and base is not None:
+        raise InputError(
+            "merged-not-run", "a merge is not stored, so it cannot be run", fix="leave --activations or --base out"
+        )
     if prompt_set is not None:
         from attest.activation import load_prompt_set  # noqa: PLC0415 - imported only where it is asked for
 
         load_prompt_set(prompt_set)
     families = read_family_file(architecture) if architecture else None
-    checkpoint = open_checkpoint(location)
+    checkpoint = open_checkpoint(location) if base is None else merge_adapter(location, base)
     model = place_tensors(checkpoint, given=families)
     details: dict[str, bytes] = {}
     licenses = _scan(repository, details)
@@ -340,6 +348,7 @@ def _summarize_checkpoint(
             *checkpoint.findings,
             *provenance.findings,
             *check_claims(provenance.claims, {file.path: file.sha256 for file in read.files}),
+            *checkpoint.tree.describe(),
             *describe_agreement(checkpoint, {name: one.digest for name, one in read.tensors.items()}, read.beside),
             *findings,
         ),

@@ -77,6 +77,7 @@ def reproduce(
     path: Path,
     *,
     checkpoint: Location,
+    base: Location | None = None,
     repository: Path | None = None,
     run_model: bool = True,
     architecture: Path | None = None,
@@ -91,6 +92,8 @@ def reproduce(
         Bundle or evidence directory. Differences are told in detail only where the detail files are beside it.
     checkpoint : Path or str
         The reader's own copy, or a URI.
+    base : Path or str, optional
+        What an adapter was merged into, where the findings say that one was.
     repository : Path, optional
         The reader's own copy of the repository that was scanned.
     run_model : bool
@@ -113,6 +116,7 @@ def reproduce(
         prompt_set = None
     again = measure(
         checkpoint,
+        base=base,
         repository=repository,
         prompt_set=prompt_set,
         architecture=architecture,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from attest.errors import CheckpointError
+from attest.finding import Finding
 
 __all__ = [
     "MAX_FILES",
@@ -159,6 +160,10 @@ class Tree(ABC):
     @abstractmethod
     def again(self) -> Tree:
         """The same place, looked at anew."""
+
+    def describe(self) -> tuple[Finding, ...]:
+        """How the files came about, told once all of them were read; nothing of files that are as they lie somewhere."""
+        return ()
 
     def check_unchanged(self) -> None:
         """Refuse a tree that is not the same any more: its files were read at different times.

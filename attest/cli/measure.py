@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import click
 
 from attest.checkpoint.source import Location, at_revision, is_remote
-from attest.cli.options import LOCATION, architecture_option, emit, format_option, revision_option
+from attest.cli.options import LOCATION, architecture_option, base_option, emit, format_option, revision_option
 from attest.cli.progress import Progress
 from attest.document import dump
 from attest.errors import InputError
@@ -26,6 +28,7 @@ __all__ = ["command"]
 @click.command("measure")
 @click.argument("checkpoint", type=LOCATION)
 @revision_option
+@base_option
 @click.option("--name", help="What to call the checkpoint in the evidence; its own name by default.")
 @click.option("--repo", type=click.Path(path_type=Path), help="Folder to scan for licenses and notices.")
 @click.option("--activations", metavar="PROMPTSET", help="Also run the model on a shipped prompt set (needs torch).")
@@ -48,9 +51,9 @@ __all__ = ["command"]
 @click.option("--force", is_flag=True, help="Replace EVIDENCE_DIR if it holds earlier evidence.")
 @format_option
 def command(
-    checkpoint: Location, revision: str | None, name: str | None, repo: Path | None, activations: str | None,
-    architecture: Path | None, threads: int | None, output: Path, resume: Path | None, deep: bool, force: bool,
-    style: str,
+    checkpoint: Location, revision: str | None, base: Location | None, name: str | None, repo: Path | None,
+    activations: str | None, architecture: Path | None, threads: int | None, output: Path, resume: Path | None,
+    deep: bool, force: bool, style: str,
 ) -> None:  # fmt: skip
     """Measure CHECKPOINT: a folder or file, or hf://ORG/NAME, https://…, s3://BUCKET/PREFIX, which is not stored.
 
@@ -58,11 +61,12 @@ def command(
     shared without the weights. Nothing in the checkpoint is ever executed.
     """
     checkpoint = at_revision(checkpoint, revision)
-    _refuse_overlap(output, resume, checkpoint, repo)
+    _refuse_overlap(output, resume, [checkpoint] if base is None else [checkpoint, base], repo)
     refuse_place(output, force=force)
     with closing(Progress()) as progress:
         measurement = measure(
             checkpoint,
+            base=base,
             name=name,
             repository=repo,
             prompt_set=activations,
@@ -70,7 +74,7 @@ def command(
             threads=threads,
             resume=resume,
             deep=deep,
-            command=_recorded_command(checkpoint, name, repo, activations, architecture, deep=deep),
+            command=_recorded_command(checkpoint, base, name, repo, activations, architecture, deep=deep),
             progress=progress,
         )
     statement = measurement.statement()
@@ -81,19 +85,19 @@ def command(
     emit(_describe(measurement.evidence, output), value, style=style, output=None, force=False)
 
 
-def _refuse_overlap(output: Path, resume: Path | None, checkpoint: Location, repo: Path | None) -> None:
+def _refuse_overlap(output: Path, resume: Path | None, measured: Sequence[Location], repo: Path | None) -> None:
     """Refuse to write into the checkpoint, and to replace a folder that holds what is measured."""
     place = Path(os.path.realpath(output))
-    local = None if is_remote(checkpoint) else checkpoint
-    for written in (output, resume):
-        if local and written and Path(os.path.realpath(written)).is_relative_to(os.path.realpath(local)):
+    local = [one for one in measured if not is_remote(one)]
+    for written, read in product((output, resume), local):
+        if written and Path(os.path.realpath(written)).is_relative_to(os.path.realpath(read)):
             raise InputError(
                 "output-in-checkpoint",
                 "lies inside the checkpoint, which would change it",
                 fix="choose a folder beside it",
                 where=str(written),
             )
-    if any(Path(os.path.realpath(path)).is_relative_to(place) for path in (local, repo) if path is not None):
+    if any(Path(os.path.realpath(path)).is_relative_to(place) for path in (*local, repo) if path is not None):
         raise InputError(
             "checkpoint-in-output",
             "holds what is measured, so it cannot be replaced",
@@ -104,6 +108,7 @@ def _refuse_overlap(output: Path, resume: Path | None, checkpoint: Location, rep
 
 def _recorded_command(
     checkpoint: Location,
+    base: Location | None,
     name: str | None,
     repo: Path | None,
     activations: str | None,
@@ -113,6 +118,8 @@ def _recorded_command(
 ) -> tuple[str, ...]:
     """Command line as it is signed: the last part of each path only, URIs without what may be a secret."""
     words = ["attest", "measure", _last_part(checkpoint)]
+    if base is not None:
+        words += ["--base", _last_part(base)]
     if name is not None:
         words += ["--name", name]
     if repo is not None:

@@ -14,6 +14,7 @@ from attest.atomic import write_atomically
 __all__ = [
     "LOCATION",
     "architecture_option",
+    "base_option",
     "emit",
     "format_option",
     "output_option",
@@ -42,6 +43,16 @@ def revision_option(function: F) -> F:
     """``--revision REVISION``."""
     help_text = "Branch, tag or commit of a checkpoint on the Hub; main by default."
     return click.option("--revision", metavar="REVISION", help=help_text)(function)
+
+
+def base_option(function: F) -> F:
+    """``--base LOCATION``."""
+    return click.option(
+        "--base",
+        type=LOCATION,
+        metavar="CHECKPOINT",
+        help="CHECKPOINT is a LoRA adapter: measure the weights that it and this base give together.",
+    )(function)
 
 
 def architecture_option(function: F) -> F:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from attest.checkpoint.source import Location
-from attest.cli.options import LOCATION, architecture_option, emit, format_option, output_option
+from attest.cli.options import LOCATION, architecture_option, base_option, emit, format_option, output_option
 from attest.cli.progress import Progress
 from attest.reproduce import Reproduction, reproduce
 from attest.terminal import visible
@@ -23,6 +23,7 @@ _WIDTH = 60
 @click.command("reproduce")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--checkpoint", required=True, type=LOCATION, help="Your own copy of the checkpoint; a path or a URI.")
+@base_option
 @click.option("--repo", type=click.Path(path_type=Path), help="Your own copy of the repository that was scanned.")
 @click.option("--no-activations", is_flag=True, help="Do not run the model again.")
 @architecture_option
@@ -30,8 +31,8 @@ _WIDTH = 60
 @output_option
 @format_option
 def command(
-    bundle: Path, checkpoint: Location, repo: Path | None, no_activations: bool, architecture: Path | None,
-    threads: int | None, output: Path | None, force: bool, style: str,
+    bundle: Path, checkpoint: Location, base: Location | None, repo: Path | None, no_activations: bool,
+    architecture: Path | None, threads: int | None, output: Path | None, force: bool, style: str,
 ) -> None:  # fmt: skip
     """Measure again with the same code and compare with BUNDLE, value by value.
 
@@ -42,6 +43,7 @@ def command(
         result = reproduce(
             bundle,
             checkpoint=checkpoint,
+            base=base,
             repository=repo,
             run_model=not no_activations,
             architecture=architecture,

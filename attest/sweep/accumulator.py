@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.checkpoint.values import as_float32
 from attest.sweep.codes import NARROW, codes_of
 from attest.sweep.exact import ExactSums, sums_of_codes, sums_of_exponents
 from attest.sweep.kernels import count_codes, digest_rows, sum_exponents, sum_rows
@@ -195,10 +196,3 @@ class ValuesAccumulator:
     def result(self) -> NDArray[np.float32]:
         """All values, flat."""
         return np.concatenate(self._parts) if self._parts else np.empty(0, np.float32)
-
-
-def as_float32(bits: NDArray[Any], dtype: str) -> NDArray[np.float32]:
-    """Values of BF16, F16 or F32 bits as float32, without rounding."""
-    if dtype == "BF16":
-        return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return bits.astype(np.float32, copy=False)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from adapters import pair, write_adapter
 from click.testing import CliRunner, Result
 from small_checkpoint import entry, raw, write_tensors
 
@@ -96,6 +97,22 @@ def test_a_name_and_a_prompt_set_are_recorded(family: Path, tmp_path: Path):
     assert predicate["command"] == ["attest", "measure", "seed-1", "--name", "given"]
     result = attest(*arguments, "--force", "--activations", "no-such-set")
     assert "general-en" in refused(result, "unknown-prompt-set")
+
+
+def test_an_adapter_merged_into_a_base(family: Path, tmp_path: Path):
+    adapter = write_adapter(tmp_path / "adapter", pair("model.layers.0.self_attn.q_proj", 96, 96))
+    result = attest("measure", adapter, "--base", family / "seed-1", "-o", tmp_path / "e", "--format", "json")
+    assert result.exit_code == 0
+    evidence = json.loads(result.stdout)["evidence"]
+    assert evidence["command"] == ["attest", "measure", "adapter", "--base", "seed-1"]
+    assert {"merged-adapter", "merged-base"} <= {one["code"] for one in evidence["checkpoint"]["findings"]}
+
+
+def test_a_merge_is_not_run_and_not_written_into_its_base(copy: Path, tmp_path: Path):
+    adapter = write_adapter(tmp_path / "adapter", pair("model.layers.0.self_attn.q_proj", 96, 96))
+    run = attest("measure", adapter, "--base", copy, "--activations", "general-v1", "-o", tmp_path / "e")
+    refused(run, "merged-not-run")
+    refused(attest("measure", adapter, "--base", copy, "-o", copy / "e"), "output-in-checkpoint")
 
 
 def test_a_repository_whose_name_is_no_text(family: Path, tmp_path: Path):
