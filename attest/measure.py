@@ -51,6 +51,7 @@ from attest.fingerprint import (
     collect_scales,
     describe,
     describe_quantization,
+    make_accumulators,
 )
 from attest.journal import Journal, binding
 from attest.program import environment, this_tool
@@ -227,10 +228,10 @@ def _sweep(
     done = 0
 
     def accumulators(tensor: Tensor) -> dict[str, Accumulator]:
-        makers = {**collect_exact(placed[tensor.name]), **collect_scales(placed[tensor.name])}
+        makers = {**collect_exact(tensor), **collect_scales(tensor)}
         for fingerprint in fingerprints:
             makers |= fingerprint.collect(model, placed[tensor.name])
-        return {name: make() for name, make in makers.items()}
+        return make_accumulators(makers, model.checkpoint.read_bits)
 
     def advance(size: int) -> None:
         nonlocal done
@@ -373,12 +374,19 @@ def _summarize_tensors(model: Model, tensors: TensorList) -> TensorSummary:
     moments = [row.moments for row in tensors.tensors if row.moments]
     return TensorSummary(
         count=len(model.tensors),
-        parameters=sum(one.tensor.size for one in model.tensors),
+        parameters=_count_parameters(model.checkpoint),
         dtypes=dict(sorted(Counter(one.tensor.dtype for one in model.tensors).items())),
         unmapped_count=len(unmapped),
         unmapped=tuple(unmapped[:_MAX_UNMAPPED]),
         non_finite=sum(one.nans + one.infinities for one in moments),
     )
+
+
+def _count_parameters(checkpoint: Checkpoint) -> int:
+    """Values of all tensors; of a packed weight those that it stands for, and not its scales."""
+    beside = {tensor.name for one in checkpoint.packed.values() for tensor in one.companions.values()}
+    stored = sum(one.size for one in checkpoint.tensors if one.name not in beside | checkpoint.packed.keys())
+    return stored + sum(one.weight.size for one in checkpoint.packed.values())
 
 
 def _summarize_fingerprints(profiles: Mapping[str, Profile]) -> tuple[FingerprintSummary, ...]:

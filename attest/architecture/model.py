@@ -14,11 +14,11 @@ from attest.architecture.place import choose_family, place_stack
 from attest.architecture.placed import Part, PlacedTensor
 from attest.architecture.shape import Sizes, read_sizes
 from attest.architecture.stack import Stack, read_stacks
-from attest.checkpoint import Checkpoint
+from attest.checkpoint import Checkpoint, Tensor
 from attest.finding import Finding
 from attest.terminal import visible
 
-__all__ = ["Model", "Positions", "place_tensors"]
+__all__ = ["Model", "Positions", "place_tensors", "whole_part"]
 
 Positions: TypeAlias = Literal["learned", "rotary", "unknown"]
 
@@ -72,15 +72,21 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
     own = given.families if given else ()
     families = (*own, *FAMILIES)
     model_types = claimed_model_types(checkpoint.config)
-    stacks = read_stacks(checkpoint.tensors)
+    packed = {one.name: one for one in checkpoint.packed.values()}
+    stacks = read_stacks(_weights(checkpoint))
     chosen = [choose_family(stack, families, model_types=model_types, given=len(own)) for stack in stacks]
     main = _place(stacks[0], chosen[0]) if stacks else []
     family = chosen[0] if chosen else None
     sizes = read_sizes(main, transposed=family is not None and family.transposed)
     n_heads, n_kv_heads, d_head = claimed_heads(checkpoint.config, sizes)
+    main = [replace(one, packed=packed.get(one.tensor.name)) for one in main]
     main = [replace(one, parts=tuple(_parts(one, family, sizes, n_kv_heads))) for one in main]
-    others = [one for stack, its in zip(stacks[1:], chosen[1:], strict=True) for one in _place(stack, its)]
-    placed = {one.tensor.name: one for one in (*main, *others)}
+    others = [
+        replace(one, packed=packed.get(one.tensor.name))
+        for stack, its in zip(stacks[1:], chosen[1:], strict=True)
+        for one in _place(stack, its)
+    ]
+    placed = {one.tensor.name: one for weight in (*main, *others) for one in _stored(weight)}
     roles = {one.role for one in main if one.role is not None}
     return Model(
         checkpoint=checkpoint,
@@ -96,6 +102,27 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
         positions=_positions(checkpoint.config, roles, family),
         findings=(*_given(given), *contradictions(checkpoint.config, family, families, roles)),
     )
+
+
+def _weights(checkpoint: Checkpoint) -> list[Tensor]:
+    """Tensors with packed ones as the weights that they stand for, without what lies beside the codes."""
+    beside = {tensor.name for one in checkpoint.packed.values() for tensor in one.companions.values()}
+    return [
+        checkpoint.packed[tensor.name].weight if tensor.name in checkpoint.packed else tensor
+        for tensor in checkpoint.tensors
+        if tensor.name not in beside
+    ]
+
+
+def _stored(one: PlacedTensor) -> Iterator[PlacedTensor]:
+    """The tensor itself; of a packed one the tensor of its codes, and those beside it with roles of their own."""
+    if one.packed is None:
+        yield one
+        return
+    yield replace(one, tensor=one.packed.tensor)
+    for kind, tensor in one.packed.companions.items():
+        role = f"{one.role}.{kind}" if one.role else None
+        yield PlacedTensor(tensor=tensor, layer=one.layer, expert=one.expert, role=role)
 
 
 def _given(file: FamilyFile | None) -> tuple[Finding, ...]:
@@ -118,17 +145,31 @@ def _unplaced(tensor: Any) -> PlacedTensor:
     return PlacedTensor(tensor=tensor, layer=None, expert=None, role=None)
 
 
+def whole_part(one: PlacedTensor, family: Family) -> Part:
+    """A tensor that has a role as a part; the values of its codes where it is a packed weight in a layer."""
+    in_layer = one.layer is not None and len(one.tensor.shape) == 2
+    if one.packed is not None and one.layer is not None:
+        return Part(
+            tensor=one.packed.unpacked,
+            role=one.role or "",
+            layer=one.layer,
+            transposed=one.packed.turned,
+            packed=one.packed,
+        )
+    tensor = one.packed.tensor if one.packed else one.tensor
+    return Part(tensor=tensor, role=one.role or "", layer=one.layer, transposed=family.transposed and in_layer)
+
+
 def _parts(one: PlacedTensor, family: Family | None, sizes: Sizes, n_kv_heads: int | None) -> Iterator[Part]:
     """Parts of a tensor of the main stack."""
     if one.role is None or one.expert is not None or family is None:
         return
-    transposed = family.transposed and one.layer is not None and len(one.tensor.shape) == 2
-    whole = Part(tensor=one.tensor, role=one.role, layer=one.layer, transposed=transposed)
+    whole = whole_part(one, family)
     fused, bias = one.role.removesuffix(".bias"), ".bias" if one.role.endswith(".bias") else ""
     if fused not in FUSED or not one.tensor.shape:
         yield whole
         return
-    n_rows = one.tensor.shape[whole.axis]
+    n_rows = whole.tensor.shape[whole.axis]
     layout = family.layouts.get(fused, "joined")
     for part, rows in split(fused, layout, n_rows, d_q=sizes.d_o, n_kv_heads=n_kv_heads).items():
         yield replace(whole, role=part + bias, rows=rows)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from attest.architecture.layout import Rows
 from attest.checkpoint import Tensor
+from attest.checkpoint.packed import Packed
 
 __all__ = ["Part", "PlacedTensor"]
 
@@ -23,6 +24,8 @@ class Part:
         Which outputs of the tensor; None for all.
     transposed : bool
         Whether the tensor is stored as inputs by outputs; then ``rows`` are its columns.
+    packed : Packed or None
+        Where the tensor is kept as codes; then ``tensor`` is the matrix as it comes out of them, under their name.
     """
 
     tensor: Tensor
@@ -30,6 +33,7 @@ class Part:
     layer: int | None
     rows: Rows | None = None
     transposed: bool = False
+    packed: Packed | None = None
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -51,6 +55,7 @@ class PlacedTensor:
 
     ``parts`` are what fingerprints take from it: nothing from experts, from stacks beside the main one, and from
     tensors without a role; the parts of a fused matrix where the sizes of heads are known; else the tensor itself.
+    ``packed`` says how its values are kept as codes, if they are.
     """
 
     tensor: Tensor
@@ -58,6 +63,7 @@ class PlacedTensor:
     expert: int | None
     role: str | None
     parts: tuple[Part, ...] = ()
+    packed: Packed | None = None
 
     def without_role(self) -> PlacedTensor:
         """The same tensor as one that has lost its role."""

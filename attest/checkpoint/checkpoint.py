@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from attest.checkpoint.flax import FLAX
 from attest.checkpoint.format import Contents, Format, ParsedRange
 from attest.checkpoint.gguf import GGUF
 from attest.checkpoint.onnx import ONNX
+from attest.checkpoint.packed import Held, Packed, find_packed
 from attest.checkpoint.pytorch import PYTORCH
 from attest.checkpoint.refused import describe_unread, refuse_unread
 from attest.checkpoint.safetensors import SAFETENSORS
-from attest.checkpoint.schemes import find_schemes
+from attest.checkpoint.schemes import describe_schemes
 from attest.checkpoint.shards import Beside, choose_weights, compare_with_index, read_config, read_index
 from attest.checkpoint.source import Location, open_tree
 from attest.checkpoint.tensor import BITS, Tensor
@@ -77,6 +79,8 @@ class Checkpoint:
         checkpoint's author: a claim.
     documents : mapping of str to str
         SHA-256 of the configuration and the index as they were parsed, by path: later reads must see the same.
+    packed : mapping of str to Packed
+        Weights that are kept as codes, by the name of the tensor that holds the codes.
     findings : tuple of Finding
         What a reader should know about the files.
     """
@@ -90,6 +94,7 @@ class Checkpoint:
     beside: Mapping[str, tuple[Tensor, ...]]
     config: Mapping[str, Any]
     documents: Mapping[str, str]
+    packed: Mapping[str, Packed]
     findings: tuple[Finding, ...]
 
     def read_bits(self, tensor: Tensor) -> NDArray[Any]:
@@ -100,22 +105,26 @@ class Checkpoint:
         CheckpointError
             The dtype has no whole bytes, or the file changed.
         """
-        if tensor.dtype not in BITS:
-            raise CheckpointError(
-                "unknown-dtype", f"values of dtype {tensor.dtype} are not read", fix="convert it", where=tensor.file
-            )
-        with self.tree.open(tensor.file) as stream:
-            stream.seek(tensor.begin)
-            data = bytearray(tensor.end - tensor.begin)
-            view, done = memoryview(data), 0
-            while done < len(data):
-                count = stream.readinto(view[done:])  # type: ignore[attr-defined]
-                if not count:
-                    raise CheckpointError(
-                        "truncated-file", "ended while it was read", fix="download it again", where=tensor.file
-                    )
-                done += count
-        return np.frombuffer(data, dtype=BITS[tensor.dtype]).reshape(tensor.shape)
+        return _read_bits(self.tree, tensor)
+
+
+def _read_bits(tree: Tree, tensor: Tensor) -> NDArray[Any]:
+    if tensor.dtype not in BITS:
+        raise CheckpointError(
+            "unknown-dtype", f"values of dtype {tensor.dtype} are not read", fix="convert it", where=tensor.file
+        )
+    with tree.open(tensor.file) as stream:
+        stream.seek(tensor.begin)
+        data = bytearray(tensor.end - tensor.begin)
+        view, done = memoryview(data), 0
+        while done < len(data):
+            count = stream.readinto(view[done:])  # type: ignore[attr-defined]
+            if not count:
+                raise CheckpointError(
+                    "truncated-file", "ended while it was read", fix="download it again", where=tensor.file
+                )
+            done += count
+    return np.frombuffer(data, dtype=BITS[tensor.dtype]).reshape(tensor.shape)
 
 
 def open_checkpoint(location: Location) -> Checkpoint:
@@ -143,10 +152,11 @@ def open_checkpoint(location: Location) -> Checkpoint:
     readings = (main, *beside)
     layouts = {file: layout for one in readings for file, layout in one.layouts.items()}
     others = [file for file in tree.sizes if file not in {*layouts, *(finding.path for finding in unread)}]
+    packed = _find_packed(tree, config, main.tensors)
     findings = [
         *documents.findings,
         *(finding for one in readings for finding in one.findings),
-        *find_schemes(documents, config, main.tensors),
+        *describe_schemes(documents, config, main.tensors, packed),
         *unread,
         *_judge_other_files(tree, others),
     ]
@@ -160,8 +170,19 @@ def open_checkpoint(location: Location) -> Checkpoint:
         beside={one.format: one.tensors for one in beside},
         config=config or next((one.config for one in main.contents.values() if one.config), {}),
         documents=documents.digests,
+        packed=packed,
         findings=_cut(findings),
     )
+
+
+def _find_packed(tree: Tree, config: Mapping[str, Any], tensors: tuple[Tensor, ...]) -> dict[str, Packed]:
+    claims = config.get("quantization_config")
+    held = Held(
+        tensors={tensor.name: tensor for tensor in tensors},
+        claims=claims if isinstance(claims, dict) else {},
+        read=partial(_read_bits, tree),
+    )
+    return find_packed(held)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

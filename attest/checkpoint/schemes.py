@@ -1,6 +1,7 @@
 """Weights that are not stored as they are used: quantized ones and adapters, told by the names of their tensors.
 
-They are measured as they lie there. Which of them make up one weight, and how, is said as a finding and not computed.
+Digests and moments are of what lies there. Which tensors make up one weight is said as a finding; ``attest.checkpoint.packed``
+makes the values of those schemes that it knows.
 
 References
 ----------
@@ -11,15 +12,17 @@ GPTQ (``qweight``, ``qzeros``, ``scales``, ``g_idx``) and AWQ as written by GPTQ
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from attest.checkpoint.packed import Packed
 from attest.checkpoint.shards import Beside
-from attest.checkpoint.tensor import Tensor
+from attest.checkpoint.tensor import BLOCKS, Tensor
 from attest.errors import DocumentError
 from attest.finding import Finding
 
-__all__ = ["find_schemes"]
+__all__ = ["describe_schemes"]
 
 _ADAPTER = "adapter_config.json"
 _ADAPTER_BYTES = 1024 * 1024
@@ -29,7 +32,9 @@ _ADAPTER_SETTINGS = ("peft_type", "base_model_name_or_path", "revision", "r", "l
 _FP8 = frozenset({"F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"})
 
 
-def find_schemes(beside: Beside, config: Mapping[str, Any], tensors: tuple[Tensor, ...]) -> Iterator[Finding]:
+def describe_schemes(
+    beside: Beside, config: Mapping[str, Any], tensors: tuple[Tensor, ...], packed: Mapping[str, Packed]
+) -> Iterator[Finding]:
     """Findings for quantized weights and adapters: what the names tell, and what the configurations claim.
 
     Parameters
@@ -39,15 +44,20 @@ def find_schemes(beside: Beside, config: Mapping[str, Any], tensors: tuple[Tenso
     config : mapping
         ``config.json``.
     tensors : tuple of Tensor
+    packed : mapping of str to Packed
+        Weights whose values can be made.
     """
     held = {tensor.name: tensor for tensor in tensors}
-    schemes: dict[str, int] = {}
+    counts, known = Counter[str](), Counter[str]()
     for tensor in tensors:
-        scheme = _scheme_of(tensor, held)
+        scheme = tensor.dtype if tensor.dtype in BLOCKS else _scheme_of(tensor, held)
         if scheme is not None:
-            schemes[scheme] = schemes.get(scheme, 0) + 1
-    for scheme, count in sorted(schemes.items()):
-        text = f"{scheme}: {count} weights are stored so; their parts were measured as they are"
+            counts[scheme] += 1
+            known[scheme] += tensor.name in packed
+    for scheme, count in sorted(counts.items()):
+        text = f"{scheme}: {count} weights are stored so; digests are of what is stored"
+        if known[scheme]:
+            text += f", norms and sketches, where there are any, of the values that {known[scheme]} of them stand for"
         yield Finding(code="quantized-weights", path=".", line=None, text=text)
     declared = config.get("quantization_config")
     if isinstance(declared, dict):
@@ -72,6 +82,7 @@ def _scheme_of(tensor: Tensor, held: Mapping[str, Tensor]) -> str | None:
         ("bitsandbytes INT8", last == "weight" and tensor.dtype == "I8" and f"{stem}.SCB" in held),
         ("compressed-tensors", last == "weight_packed" and f"{stem}.weight_scale" in held),
         ("FP8 with scales", is_fp8 and not {f"{whole}_scale", f"{whole}_scale_inv"}.isdisjoint(held)),
+        ("INT8 with scales", tensor.dtype == "I8" and f"{whole}_scale" in held),
         ("MXFP4", whole.endswith("_blocks") and f"{whole.removesuffix('_blocks')}_scales" in held),
     )
     return next((scheme for scheme, is_so in told_by if is_so), None)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from attest.checkpoint.tensor import BITS
 
-__all__ = ["FLOATS", "as_float32", "nearest_bits"]
+__all__ = ["FLOATS", "as_float32", "float8_values", "nearest_bits"]
 
 FLOATS = frozenset({"BF16", "F16", "F32"})
 """Dtypes whose values float32 holds."""
@@ -42,3 +42,26 @@ def nearest_bits(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
     bits += np.where((bits & 0xFFFF) == _HALF, np.nan_to_num(side).astype(np.int64), 0)
     codes = (bits + (_HALF - 1) + ((bits >> 16) & 1)) >> 16
     return np.where(np.isnan(nearest), 0x7FC0, codes).astype(np.uint16)
+
+
+def float8_values(dtype: str) -> NDArray[np.float32]:
+    """Values of the 256 codes of an 8-bit float, exact.
+
+    References
+    ----------
+    Micikevicius et al., "FP8 Formats for Deep Learning", 2022, section 3. The FNUZ formats have one NaN in the place of
+    a negative zero, no infinities, and a bias that is larger by one.
+    """
+    exponent_bits, is_fnuz = (4 if "E4M3" in dtype else 5), dtype.endswith("FNUZ")
+    bias = (1 << (exponent_bits - 1)) - (0 if is_fnuz else 1)
+    magnitudes = np.arange(128)
+    exponents, fractions = np.divmod(magnitudes, 1 << (7 - exponent_bits))
+    significands = fractions + np.where(exponents > 0, 1 << (7 - exponent_bits), 0)
+    values = np.ldexp(significands.astype(np.float64), np.maximum(exponents, 1) - bias - (7 - exponent_bits))
+    if dtype == "F8_E4M3":
+        values[-1] = np.nan
+    elif dtype == "F8_E5M2":
+        values[-4:] = np.inf, np.nan, np.nan, np.nan
+    both = np.concatenate([values, -values])
+    both[128] = np.nan if is_fnuz else -0.0
+    return both.astype(np.float32)

@@ -133,7 +133,8 @@ def _recover(first: RoleWeights, second: RoleWeights) -> _Recovered | str:
 
 
 def _can_be_read(part: Part) -> bool:
-    return len(part.tensor.shape) == 2 and part.tensor.dtype in RowSumsAccumulator.DTYPES
+    plain = part.packed is None and len(part.tensor.shape) == 2
+    return plain and part.tensor.dtype in RowSumsAccumulator.DTYPES
 
 
 def _one_by_one(x: NDArray[np.float64], y: NDArray[np.float64], cross: NDArray[np.float64]) -> float:

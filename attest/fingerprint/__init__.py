@@ -13,6 +13,7 @@ from attest.fingerprint.norm_gain import NORM_GAIN
 from attest.fingerprint.qkv_bias import QKV_BIAS
 from attest.fingerprint.row_digests import ROW_DIGESTS
 from attest.fingerprint.unit_norms import UNIT_NORMS
+from attest.fingerprint.unpacked import make_accumulators
 
 __all__ = [
     "DEEP_FINGERPRINTS",
@@ -27,6 +28,7 @@ __all__ = [
     "collect_scales",
     "describe",
     "describe_quantization",
+    "make_accumulators",
 ]
 
 FINGERPRINTS: tuple[Fingerprint, ...] = (

@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from attest.architecture import Model, PlacedTensor
+from attest.architecture import Model, Part, PlacedTensor
 from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table
 from attest.fingerprint.moments import collect_exact
 from attest.fingerprint.part import collect_part, collected
-from attest.sweep import Accumulator
+from attest.sweep import Accumulator, QuantizedAccumulator
 
 __all__ = ["ATTENTION_STD"]
 
@@ -28,17 +28,23 @@ _ROLES = ("q", "k", "v", "o")
 def _collect(_: Model, placed: PlacedTensor) -> Makers:
     makers: dict[str, Callable[[], Accumulator]] = {}
     for part in placed.parts:
-        if part.role in _ROLES:
-            for name, make in collect_exact(placed).items():
+        if part.role in _ROLES and not _is_exact_as_stored(part):
+            for name, make in collect_exact(part.tensor).items():
                 makers |= collect_part(name, part, make)
     return makers
+
+
+def _is_exact_as_stored(part: Part) -> bool:
+    """Whether ``moments/v1`` has exact sums of the values that codes stand for."""
+    return part.packed is not None and part.rows is None and part.packed.tensor.dtype in QuantizedAccumulator.DTYPES
 
 
 def _profile(model: Model, results: Results) -> Profile:
     """Arrays ``q``, ``k``, ``v``, ``o`` of shape (n_layers,), float64, unit of the weights; NaN where absent."""
     arrays = {role: np.full(model.n_layers, np.nan) for role in _ROLES}
     for (role, layer), part in model.index.items():
-        exact = collected("exact", part, results)
+        stored = _is_exact_as_stored(part)
+        exact = results[part.tensor.name].collected.get("exact") if stored else collected("exact", part, results)
         if role in arrays and layer is not None and exact is not None:
             arrays[role][layer] = exact.std()
     measured = {role: array for role, array in arrays.items() if not np.isnan(array).all()}

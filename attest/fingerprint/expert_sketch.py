@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.architecture import Model, Part, PlacedTensor
+from attest.architecture import Model, Part, PlacedTensor, whole_part
 from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table
 from attest.fingerprint.neuron_sketch import check_gain, quantize
-from attest.fingerprint.part import collected
-from attest.fingerprint.unit_sums import N_BUCKETS, collect_sums, signed_gain, sketch_of
+from attest.fingerprint.part import collect_part, collected
+from attest.fingerprint.unit_sums import N_BUCKETS, make_sums, signed_gain, sketch_of
 from attest.fingerprint.vectors import collect_values
 from attest.sweep import Accumulator
 
@@ -80,10 +80,8 @@ def _collect(model: Model, placed: PlacedTensor) -> Makers:
     part = _expert_part(model, placed)
     if part is None:
         return collect_values(placed, {"mlp_norm"})
-    makers = collect_sums(model, part)
-    if "units" not in makers:
-        return {}
-    return {_NAME: partial(_make, model, part, makers)}
+    makers = make_sums(model, part)
+    return collect_part(_NAME, part, partial(_make, model, part, makers)) if makers else {}
 
 
 def _expert_part(model: Model, placed: PlacedTensor) -> Part | None:
@@ -91,7 +89,7 @@ def _expert_part(model: Model, placed: PlacedTensor) -> Part | None:
     known = placed.expert is not None and placed.layer is not None and placed.role in _PARTS
     if not known or model.family is None or len(placed.tensor.shape) != 2:
         return None
-    return Part(tensor=placed.tensor, role=placed.role or "", layer=placed.layer, transposed=model.family.transposed)
+    return whole_part(placed, model.family)
 
 
 def _make(model: Model, part: Part, makers: Makers) -> _SketchAccumulator:
@@ -120,7 +118,8 @@ def _profile(model: Model, results: Results) -> Profile:
     found: dict[tuple[int, int], dict[str, NDArray[np.int8]]] = defaultdict(dict)
     expected: dict[tuple[str, int | None], bytes] = {}
     for placed in model.tensors:
-        sketched = results[placed.tensor.name].collected.get(_NAME)
+        part = _expert_part(model, placed)
+        sketched = collected(_NAME, part, results) if part else None
         if isinstance(sketched, _Sketched):
             _check(model, placed, sketched, expected, results)
             found[placed.layer or 0, placed.expert or 0][placed.role or ""] = sketched.entries

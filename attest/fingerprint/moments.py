@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 
-from attest.architecture import PlacedTensor
+from attest.checkpoint import Tensor
 from attest.document import decimal
 from attest.evidence import Moments, Quantization
 from attest.fingerprint.fingerprint import Makers
@@ -26,9 +26,9 @@ __all__ = ["MOMENTS_ID", "collect_exact", "collect_scales", "describe", "describ
 MOMENTS_ID = "moments/v1"
 
 
-def collect_exact(placed: PlacedTensor) -> Makers:
+def collect_exact(tensor: Tensor) -> Makers:
     """Exact sums, where the dtype allows them; of a quantized tensor those of the values that it stands for."""
-    dtype = placed.tensor.dtype
+    dtype = tensor.dtype
     if dtype in ExactAccumulator.DTYPES:
         return {"exact": partial(ExactAccumulator, dtype)}
     if dtype in QuantizedAccumulator.DTYPES:
@@ -36,9 +36,9 @@ def collect_exact(placed: PlacedTensor) -> Makers:
     return {}
 
 
-def collect_scales(placed: PlacedTensor) -> Makers:
+def collect_scales(tensor: Tensor) -> Makers:
     """Scales of the blocks of a quantized tensor, where they are known."""
-    dtype = placed.tensor.dtype
+    dtype = tensor.dtype
     return {"scales": partial(ScalesAccumulator, dtype)} if dtype in ScalesAccumulator.DTYPES else {}
 
 

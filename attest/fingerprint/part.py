@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from attest.architecture import Part
 from attest.fingerprint.fingerprint import Makers, Results
+from attest.fingerprint.unpacked import OfValues, can_be_unpacked, unpacked
 from attest.sweep import Accumulator, row_shape
 
 __all__ = ["PartAccumulator", "collect_part", "collected", "whole_rows"]
@@ -55,10 +56,16 @@ def whole_rows(part: Part) -> bool:
 
 
 def collect_part(name: str, part: Part, make: Callable[[], Accumulator]) -> Makers:
-    """The maker of an accumulator for a part; for a whole tensor under the plain name, so that others share it."""
-    if part.rows is None:
-        return {name: make}
-    return {_key(name, part): partial(_make, part, make)} if whole_rows(part) else {}
+    """The maker of an accumulator for a part; for a whole tensor under the plain name, so that others share it.
+
+    Of a packed weight the accumulator sees the values.
+    """
+    if part.rows is not None and not whole_rows(part):
+        return {}
+    maker = make if part.rows is None else partial(_make, part, make)
+    if part.packed is None:
+        return {_key(name, part): maker}
+    return {_key(name, part): OfValues(packed=part.packed, make=maker)} if can_be_unpacked(part.packed) else {}
 
 
 def _make(part: Part, make: Callable[[], Accumulator]) -> PartAccumulator:
@@ -67,8 +74,10 @@ def _make(part: Part, make: Callable[[], Accumulator]) -> PartAccumulator:
 
 def collected(name: str, part: Part, results: Results) -> Any:
     """What was collected from a part under a name, or None."""
-    return results[part.tensor.name].collected.get(_key(name, part))
+    found = results[part.tensor.name].collected if part.packed is None else unpacked(part.packed, results)
+    return found.get(_key(name, part))
 
 
 def _key(name: str, part: Part) -> str:
-    return name if part.rows is None else f"{name} of {part.role}"
+    whole = name if part.packed is None else f"{name} of values"
+    return whole if part.rows is None else f"{whole} of {part.role}"

@@ -35,6 +35,7 @@ __all__ = [
     "collected_sketch",
     "collected_sums",
     "gain_in_front",
+    "make_sums",
     "public_signs",
     "signed_gain",
     "sketch_of",
@@ -183,11 +184,19 @@ def collect_units(model: Model, placed: PlacedTensor) -> Makers:
 
 def collect_sums(model: Model, part: Part) -> Makers:
     """Row and column sums of one matrix in a layer, with its sketch; nothing of other parts."""
+    makers: dict[str, Callable[[], Accumulator]] = {}
+    for name, make in make_sums(model, part).items():
+        makers |= collect_part(name, part, make)
+    return makers
+
+
+def make_sums(model: Model, part: Part) -> Makers:
+    """What ``collect_sums`` collects, under its two names, ``units`` and ``sketch``."""
     if part.role not in _ROLES or part.layer is None or len(part.tensor.shape) != 2 or not _can_be_summed(part):
         return {}
-    makers = {**collect_part("units", part, partial(_make_sums, model, part))}
+    makers: dict[str, Callable[[], Accumulator]] = {"units": partial(_make_sums, model, part)}
     if part.transposed and part.role in {"gate", "up"}:
-        makers |= collect_part("sketch", part, partial(_make_sketch, model, part))
+        makers["sketch"] = partial(_make_sketch, model, part)
     return makers
 
 

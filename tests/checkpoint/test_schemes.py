@@ -67,7 +67,7 @@ def test_what_the_configuration_declares_is_a_claim(tmp_path: Path):
     declared = {"quant_method": "gptq", "bits": 4, "group_size": 128, "modules": {"x": 1}}
     (tmp_path / "config.json").write_text(json.dumps({"quantization_config": declared}))
     assert [(found.code, found.text[:40]) for found in findings(tmp_path)] == [
-        ("quantized-weights", "AWQ: 1 weights are stored so; their part"),
+        ("quantized-weights", "AWQ: 1 weights are stored so; digests ar"),
         ("declared-quantization", "quant_method gptq, bits 4, group_size 12"),
     ]
 

@@ -1,0 +1,51 @@
+"""Packed weights: matrices that are stored as codes, and what makes values of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attest.checkpoint.packed.awq import AWQ
+from attest.checkpoint.packed.bitsandbytes import FP4, INT8, NF4
+from attest.checkpoint.packed.compressed import COMPRESSED
+from attest.checkpoint.packed.ggml import GGML
+from attest.checkpoint.packed.gptq import GPTQ
+from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker
+from attest.checkpoint.packed.scaled import FP8, INT8_SCALED
+from attest.checkpoint.values import FLOATS
+
+__all__ = ["SCHEMES", "Held", "Packed", "Read", "Unpacker", "find_packed", "open_packed"]
+
+MAX_COMPANION = 1 << 24
+"""Values of the largest tensor beside codes that is kept while they are unpacked."""
+
+SCHEMES: Mapping[str, Scheme] = {
+    scheme.id: scheme for scheme in (GPTQ, AWQ, NF4, FP4, INT8, COMPRESSED, FP8, INT8_SCALED, GGML)
+}
+"""All schemes, by id. Where a tensor may be of two, the first that fits counts."""
+
+
+def find_packed(held: Held) -> dict[str, Packed]:
+    """Packed weights among the tensors of a checkpoint, by the name of the tensor that holds the codes.
+
+    Notes
+    -----
+    A weight whose name a stored tensor has too is left out, and so is one whose scales are too many to be kept.
+    """
+    found: dict[str, Packed] = {}
+    taken: set[str] = set()
+    for tensor in held.tensors.values():
+        if tensor.dtype in FLOATS:
+            continue
+        packed = next(filter(None, (scheme.find(tensor, held) for scheme in SCHEMES.values())), None)
+        if packed is None or (packed.name != tensor.name and packed.name in held.tensors) or packed.name in taken:
+            continue
+        if any(one.size > MAX_COMPANION for one in packed.companions.values()):
+            continue
+        taken.add(packed.name)
+        found[tensor.name] = packed
+    return found
+
+
+def open_packed(packed: Packed, read: Read) -> Unpacker:
+    """What makes values of a packed weight's codes; ``read`` gives what lies beside them."""
+    return SCHEMES[packed.scheme].open(packed, read)

@@ -1,0 +1,152 @@
+"""What a packed weight is: a matrix whose values are kept as codes, with scales in tensors beside it.
+
+A scheme is one file here and a word in ``SCHEMES``. Digests and exact moments are of what is stored; what the codes
+stand for is made while they pass by, in float32, for fingerprints that need the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.checkpoint.tensor import Tensor
+
+__all__ = ["Held", "Packed", "Read", "Scheme", "Unpacker", "unpack_words"]
+
+Read: TypeAlias = Callable[[Tensor], NDArray[Any]]
+"""Gives the bits of a tensor beside the codes, in the dtype of ``BITS``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packed:
+    """A weight that is kept as codes.
+
+    Parameters
+    ----------
+    scheme : str
+        Id of a scheme.
+    tensor : Tensor
+        Holds the codes.
+    companions : mapping of str to Tensor
+        What else its values follow from, by what it is.
+    name : str
+        Of the weight, as it would be called if its values were stored.
+    shape : tuple of (n_outputs, n_inputs)
+    turned : bool
+        Whether the rows that come out are inputs.
+    settings : mapping of str to int
+        What names and shapes do not tell.
+    """
+
+    scheme: str
+    tensor: Tensor
+    companions: Mapping[str, Tensor]
+    name: str
+    shape: tuple[int, int]
+    turned: bool = False
+    settings: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight as a tensor of the place where its codes lie."""
+        return replace(self.tensor, name=self.name, dtype="F32", shape=self.shape)
+
+    @property
+    def unpacked(self) -> Tensor:
+        """The matrix as it comes out, under the name of the codes."""
+        return replace(self.tensor, dtype="F32", shape=self.shape[::-1] if self.turned else self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unpacker:
+    """Makes values out of codes.
+
+    Parameters
+    ----------
+    stored, made : int
+        So many stored rows make so many rows of the matrix; codes come in multiples of that.
+    unpack : callable
+        float32 rows of the matrix from stored rows, and from the number of the first that is to be made.
+    """
+
+    stored: int
+    made: int
+    unpack: Callable[[NDArray[Any], int], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What a scheme looks for its parts in.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        All tensors, by name.
+    claims : mapping
+        ``quantization_config`` of the configuration, or nothing: claims.
+    read : callable
+        Reads a small tensor.
+    """
+
+    tensors: Mapping[str, Tensor]
+    claims: Mapping[str, Any]
+    read: Read
+
+    def part(self, name: str, dtypes: frozenset[str], n_dimensions: int) -> Tensor | None:
+        """A tensor of one of these dtypes with so many dimensions; None where there is none of that name."""
+        tensor = self.tensors.get(name)
+        fits = tensor is not None and tensor.dtype in dtypes and len(tensor.shape) == n_dimensions
+        return tensor if fits else None
+
+    def number(self, name: str) -> int | None:
+        """A claimed setting that is a number of at least 1."""
+        value = self.claims.get(name)
+        return value if type(value) is int and value > 0 else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scheme:
+    """One way to pack weights.
+
+    Parameters
+    ----------
+    id : str
+        As findings call it.
+    find : callable
+        The weight whose codes a tensor holds; None for another tensor, and where its parts do not fit each other.
+    open : callable
+        Its unpacker, which holds what lies beside the codes.
+    """
+
+    id: str
+    find: Callable[[Tensor, Held], Packed | None]
+    open: Callable[[Packed, Read], Unpacker]
+
+
+def unpack_words(words: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    """Codes of up to 8 bits that follow each other down the columns of 32-bit words, the lowest bits first.
+
+    Parameters
+    ----------
+    words : ndarray of shape (n, m), int32 or uint32
+        ``n * 32`` is a multiple of ``bits``, and n of the words that whole codes fill.
+    bits : int
+
+    Returns
+    -------
+    ndarray of shape (n * 32 // bits, m), uint8
+    """
+    together = bits // np.gcd(bits, 32)
+    words = words.view(np.uint32).reshape(-1, together, words.shape[1])
+    codes = np.empty((words.shape[0], together * 32 // bits, words.shape[2]), np.uint8)
+    for place in range(codes.shape[1]):
+        word, shift = divmod(place * bits, 32)
+        code = words[:, word] >> np.uint32(shift)
+        if shift + bits > 32:
+            code |= words[:, word + 1] << np.uint32(32 - shift)
+        codes[:, place] = code & np.uint32((1 << bits) - 1)
+    return codes.reshape(-1, words.shape[2])

@@ -1,0 +1,155 @@
+"""Values of packed weights are those that the tools that write them mean, in bounded pieces, whatever the file claims."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from packing import PACKINGS, Packing, four_bits, ggml_values, gptq, words_of
+from safetensors.torch import save_file
+
+from attest.checkpoint import Checkpoint, open_checkpoint
+from attest.checkpoint import packed as packed_room
+from attest.checkpoint.packed import Packed, open_packed
+from attest.checkpoint.packed.ggml import GGML
+from attest.checkpoint.packed.packed import Held, unpack_words
+from attest.checkpoint.tensor import BLOCKS, Tensor
+from attest.checkpoint.values import float8_values
+from attest.sweep.codes import codes_of
+
+NAME = "model.layers.0.mlp.up_proj"
+
+
+def weight(*shape: int) -> NDArray[np.float32]:
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+
+
+def stored(folder: Path, packing: Packing, **changed: Any) -> Checkpoint:
+    """One packed weight as a checkpoint."""
+    parts = {end: torch.as_tensor(part) for end, part in packing.parts.items()} | changed
+    save_file(
+        {f"{NAME}.{end}": part.contiguous() for end, part in parts.items() if part is not None},
+        folder / "model.safetensors",
+    )
+    return open_checkpoint(folder)
+
+
+def unpacked(checkpoint: Checkpoint, one: Packed, rows_at_once: int = 10**6) -> NDArray[np.float32]:
+    """All values, outputs by inputs, made in pieces."""
+    unpacker = open_packed(one, checkpoint.read_bits)
+    codes = checkpoint.read_bits(one.tensor)
+    step = max(1, rows_at_once // unpacker.stored) * unpacker.stored
+    pieces = [
+        unpacker.unpack(codes[at : at + step], at // unpacker.stored * unpacker.made)
+        for at in range(0, len(codes), step)
+    ]
+    assert all(piece.dtype == np.float32 and piece.flags.c_contiguous for piece in pieces)
+    values = np.concatenate(pieces)
+    assert values.shape == one.unpacked.shape
+    return values.T if one.turned else values
+
+
+@pytest.mark.parametrize("scheme", PACKINGS)
+@pytest.mark.parametrize("shape", [(64, 96), (160, 256)])
+def test_values_are_the_meant_ones(scheme: str, shape: tuple[int, int], tmp_path: Path):
+    packing = PACKINGS[scheme](weight(*shape))
+    checkpoint = stored(tmp_path, packing)
+    (one,) = checkpoint.packed.values()
+    assert scheme.startswith(one.scheme)
+    assert (one.name, one.shape) == (f"{NAME}.weight", shape)
+    assert np.array_equal(unpacked(checkpoint, one), packing.values)
+    assert np.array_equal(unpacked(checkpoint, one, 7), packing.values)
+    assert np.corrcoef(packing.values.ravel(), weight(*shape).ravel())[0, 1] > (0.85 if "2 bits" in scheme else 0.97)
+
+
+@pytest.mark.parametrize("kind", sorted(packed_room.ggml._TYPES))
+def test_blocks_of_any_bytes_are_what_gguf_makes_of_them(kind: str):
+    values, size = BLOCKS[kind]
+    blocks = np.random.default_rng(0).integers(0, 256, (6, 4 * size), dtype=np.uint8)
+    tensor = Tensor(name="x", dtype=kind, shape=(6, 4 * values), file="f", begin=0, end=blocks.size)
+    held = Held(tensors={"x": tensor}, claims={}, read=lambda _: np.empty(0))
+    one = GGML.find(tensor, held)
+    assert one is not None
+    found = GGML.open(one, held.read).unpack(blocks.view(f"V{size}"), 0)
+    assert np.array_equal(found, ggml_values(blocks, kind), equal_nan=True)
+
+
+@given(bits=st.sampled_from([2, 3, 4, 8]), data=st.data())
+def test_words(bits: int, data: st.DataObject):
+    codes = data.draw(st.lists(st.integers(0, (1 << bits) - 1), min_size=32, max_size=32))
+    words = words_of(np.array([codes, codes[::-1]]), bits)
+    assert unpack_words(np.ascontiguousarray(words.T), bits).T.tolist() == [codes, codes[::-1]]
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"])
+def test_8_bit_floats_are_those_that_moments_are_of(dtype: str):
+    assert np.array_equal(float8_values(dtype).astype(np.float64), codes_of(dtype).values, equal_nan=True)
+
+
+def test_zeros_of_the_second_version_are_kept_as_they_are(tmp_path: Path):
+    packing = gptq(weight(64, 96), less=0)
+    (tmp_path / "config.json").write_text('{"quantization_config": {"checkpoint_format": "gptq_v2"}}')
+    checkpoint = stored(tmp_path, packing)
+    assert np.array_equal(unpacked(checkpoint, checkpoint.packed[f"{NAME}.qweight"]), packing.values)
+
+
+def test_inputs_of_a_group_that_is_not_there_are_not_numbers(tmp_path: Path):
+    packing = gptq(weight(64, 96))
+    groups = torch.tensor([-1, 3, 2**30, *packing.parts["g_idx"][3:].tolist()], dtype=torch.int32)
+    checkpoint = stored(tmp_path, packing, g_idx=groups)
+    found = unpacked(checkpoint, checkpoint.packed[f"{NAME}.qweight"])
+    assert np.isnan(found[:, :3]).all()
+    assert np.array_equal(found[:, 3:], packing.values[:, 3:])
+
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+LEFT: dict[str, tuple[str, dict[str, Any]]] = {
+    "no scales": ("GPTQ", {"scales": None}),
+    "scales of another shape": ("GPTQ", {"scales": torch.ones(3, 63)}),
+    "more groups than inputs": ("GPTQ", {"scales": torch.ones(97, 64), "qzeros": torch.ones(97, 8, dtype=torch.int32)}),
+    "groups of other inputs": ("GPTQ", {"g_idx": torch.zeros(95, dtype=torch.int32)}),
+    "no groups": ("AWQ", {"scales": torch.ones(0, 64), "qzeros": torch.ones(0, 8, dtype=torch.int32)}),
+    "no inputs": ("AWQ", {"qweight": torch.ones(0, 8, dtype=torch.int32)}),
+    "scales of integers": ("AWQ", {"scales": torch.ones(3, 64, dtype=torch.int32)}),
+    "a table of its own": ("bitsandbytes NF4", {"weight.quant_map": torch.zeros(16)}),
+    "a state that is no JSON": ("bitsandbytes NF4", {"weight.quant_state.bitsandbytes__nf4": torch.full((9,), 91, dtype=torch.uint8)}),
+    "a state that is a number": ("bitsandbytes NF4", {"weight.quant_state.bitsandbytes__nf4": torch.full((9,), 49, dtype=torch.uint8)}),
+    "scales that are missing": ("bitsandbytes NF4, nested", {"weight.nested_absmax": None}),
+    "too few scales": ("bitsandbytes NF4", {"weight.absmax": torch.ones(95)}),
+    "codes in a row": ("bitsandbytes NF4", {"weight": torch.zeros(3072, dtype=torch.uint8)}),
+    "a scale for a column": ("FP8 with scales", {"weight_scale_inv": torch.ones(1, 96)}),
+    "no scale at all": ("FP8 with scales", {"weight_scale_inv": torch.ones(0)}),
+    "zeros beside scales": ("INT8 with scales", {"weight_zero_point": torch.ones(64, 1)}),
+    "rows that are not there": ("bitsandbytes INT8", {"SCB": torch.ones(63)}),
+    "a shape that is none": ("compressed-tensors", {"weight_shape": torch.tensor([64, -96])}),
+    "another shape": ("compressed-tensors", {"weight_shape": torch.tensor([63, 96])}),
+    "zeros of another shape": ("compressed-tensors", {"weight_zero_point": torch.ones(1, 3, dtype=torch.int32)}),
+    "the weight itself": ("GPTQ", {"weight": torch.ones(64, 96)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LEFT)
+def test_parts_that_do_not_fit_are_left_as_they_are(case: str, tmp_path: Path):
+    scheme, changed = LEFT[case]
+    checkpoint = stored(tmp_path, PACKINGS[scheme](weight(64, 96)), **changed)
+    assert checkpoint.packed == {}
+    assert not any("stand for" in finding.text for finding in checkpoint.findings)
+
+
+def test_scales_that_are_too_many_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(packed_room, "MAX_COMPANION", 95)
+    assert stored(tmp_path, four_bits(weight(64, 96))).packed == {}
+
+
+def test_what_is_said_of_it(tmp_path: Path):
+    checkpoint = stored(tmp_path, gptq(weight(64, 96)))
+    (found,) = [one for one in checkpoint.findings if one.code == "quantized-weights"]
+    assert found.text == (
+        "GPTQ: 1 weights are stored so; digests are of what is stored,"
+        " norms and sketches, where there are any, of the values that 1 of them stand for"
+    )
