@@ -374,19 +374,12 @@ def _summarize_tensors(model: Model, tensors: TensorList) -> TensorSummary:
     moments = [row.moments for row in tensors.tensors if row.moments]
     return TensorSummary(
         count=len(model.tensors),
-        parameters=_count_parameters(model.checkpoint),
+        parameters=model.checkpoint.n_parameters,
         dtypes=dict(sorted(Counter(one.tensor.dtype for one in model.tensors).items())),
         unmapped_count=len(unmapped),
         unmapped=tuple(unmapped[:_MAX_UNMAPPED]),
         non_finite=sum(one.nans + one.infinities for one in moments),
     )
-
-
-def _count_parameters(checkpoint: Checkpoint) -> int:
-    """Values of all tensors; of a packed weight those that it stands for, and not its scales."""
-    beside = {tensor.name for one in checkpoint.packed.values() for tensor in one.companions.values()}
-    stored = sum(one.size for one in checkpoint.tensors if one.name not in beside | checkpoint.packed.keys())
-    return stored + sum(one.weight.size for one in checkpoint.packed.values())
 
 
 def _summarize_fingerprints(profiles: Mapping[str, Profile]) -> tuple[FingerprintSummary, ...]:

@@ -97,6 +97,13 @@ class Checkpoint:
     packed: Mapping[str, Packed]
     findings: tuple[Finding, ...]
 
+    @property
+    def n_parameters(self) -> int:
+        """Values of all tensors; of a packed weight those that it stands for, and not its scales."""
+        beside = {tensor.name for one in self.packed.values() for tensor in one.companions.values()}
+        stored = sum(one.size for one in self.tensors if one.name not in beside | self.packed.keys())
+        return stored + sum(one.weight.size for one in self.packed.values())
+
     def read_bits(self, tensor: Tensor) -> NDArray[Any]:
         """Values of one tensor as an array of its shape, in the dtype of ``BITS``.
 
@@ -243,7 +250,7 @@ def _collect(contents: Iterable[Contents]) -> tuple[Tensor, ...]:
             raise CheckpointError(
                 "duplicate-tensor",
                 f"holds {tensor.name!r}, which {found[tensor.name].file} holds too",
-                fix="keep one of them",
+                fix="give one of the two by its own path or URI, or keep one of them",
                 where=tensor.file,
             )
         found[tensor.name] = tensor

@@ -11,8 +11,9 @@ from typing import Any, get_args
 import click
 
 from attest.checkpoint import Checkpoint, open_checkpoint
+from attest.checkpoint.source import Location
 from attest.cli.comparison_text import describe
-from attest.cli.options import emit, format_option, output_option, policy_option
+from attest.cli.options import LOCATION, emit, format_option, output_option, policy_option
 from attest.cli.progress import Progress
 from attest.compare import compare, comparison_statement
 from attest.compare.announcement import find_deviations, read_protocol
@@ -41,8 +42,8 @@ def _show_policy(context: click.Context, _option: click.Parameter, value: object
 
 
 @click.command("compare")
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@click.argument("a", type=LOCATION)
+@click.argument("b", type=LOCATION)
 @click.option(
     "--evidence",
     "directory",
@@ -81,7 +82,7 @@ def _show_policy(context: click.Context, _option: click.Parameter, value: object
 @click.option(
     "--parent",
     "parents",
-    type=click.Path(path_type=Path),
+    type=LOCATION,
     multiple=True,
     metavar="CHECKPOINT",
     help="With --weights: another network that B may have been merged from, beside A. May be repeated.",
@@ -90,14 +91,14 @@ def _show_policy(context: click.Context, _option: click.Parameter, value: object
 @output_option
 @format_option
 def command(
-    a: Path, b: Path, directory: Path | None, fail_on: str | None, policy_file: Path | None, announced: Path | None,
-    deep: bool, with_weights: bool, parents: tuple[Path, ...], threads: int | None, output: Path | None, force: bool,
+    a: Location, b: Location, directory: Path | None, fail_on: str | None, policy_file: Path | None, announced: Path | None,
+    deep: bool, with_weights: bool, parents: tuple[Location, ...], threads: int | None, output: Path | None, force: bool,
     style: str,
 ) -> None:  # fmt: skip
     """Test whether checkpoints A and B are related.
 
-    A and B are checkpoints, or evidence directories: the fingerprints in those suffice, no weights are needed. Exits
-    0 whatever is found, unless --fail-on asks for 1.
+    A and B are checkpoints, here or at a URI, or evidence directories: the fingerprints in those suffice, no weights
+    are needed. Exits 0 whatever is found, unless --fail-on asks for 1.
     """
     if parents and not with_weights:
         raise click.UsageError("--parent needs --weights.")
@@ -139,22 +140,22 @@ def _protocol(path: Path, policy: Policy | None) -> tuple[Statement, Protocol]:
     return statement, protocol
 
 
-def _weights(path: Path) -> Checkpoint:
+def _weights(location: Location) -> Checkpoint:
     """The checkpoint itself, which must be there."""
-    if holds_evidence(path):
+    if isinstance(location, Path) and holds_evidence(location):
         raise InputError(
             "no-weights",
             "is evidence: it holds fingerprints, and --weights compares the weights",
             fix="give the checkpoint, or leave --weights out",
-            where=str(path),
+            where=str(location),
         )
-    return open_checkpoint(path)
+    return open_checkpoint(location)
 
 
-def _fingerprints(path: Path, threads: int | None, *, deep: bool) -> Fingerprints:
+def _fingerprints(location: Location, threads: int | None, *, deep: bool) -> Fingerprints:
     """Fingerprints from evidence, or measured now from a checkpoint."""
-    if holds_evidence(path):
-        return read_fingerprints(path)
+    if isinstance(location, Path) and holds_evidence(location):
+        return read_fingerprints(location)
     with closing(Progress()) as progress:
-        measurement = measure(path, threads=threads, deep=deep, progress=progress)
+        measurement = measure(location, threads=threads, deep=deep, progress=progress)
     return Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from other_containers import floats, gguf_file
 from small_checkpoint import entry, raw, read_tensors, write_shards, write_tensors
 
 from attest.checkpoint import BITS, Checkpoint, open_checkpoint
@@ -146,6 +147,17 @@ def test_a_tensor_in_two_shards(folder: Path):
     error = refused(folder)
     assert (error.code, error.where) == ("duplicate-tensor", "x-2.safetensors")
     assert "x-1.safetensors" in error.message
+    assert error.fix.startswith("give one of the two by its own path")
+    assert [tensor.name for tensor in open_checkpoint(folder / "x-2.safetensors").tensors] == ["a"]
+
+
+def test_several_gguf_files_of_one_model(folder: Path):
+    for name in ("model-Q4_0.gguf", "model-Q8_0.gguf"):
+        (folder / name).write_bytes(gguf_file({"a": floats(4, 8)}))
+    error = refused(folder)
+    assert (error.code, error.where) == ("duplicate-tensor", "model-Q8_0.gguf")
+    assert "model-Q4_0.gguf" in error.message
+    assert open_checkpoint(folder / "model-Q8_0.gguf").format == "gguf"
 
 
 def test_tensors_that_the_index_does_not_name(folder: Path):

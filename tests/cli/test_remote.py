@@ -49,6 +49,19 @@ def test_the_recorded_command_names_no_secret(hub: Hub, web: Web, tmp_path: Path
     assert commands == [["attest", "measure", f"{URI}@main"], ["attest", "measure", f"{web.url}/x.safetensors"]]
 
 
+def test_compared_where_they_lie(hub: Hub, family: Path, tmp_path: Path):
+    """A comparison at the hub has the numbers of one on local copies, weights and all."""
+    hub.repositories["org/child"] = {one.name: one.read_bytes() for one in (family / "seed-1-continued").iterdir()}
+    words = ("--weights", "--format", "json")
+    remote = json.loads(attest("compare", URI, "hf://org/child", *words).output)
+    local = json.loads(attest("compare", family / "seed-1", family / "seed-1-continued", *words).output)
+    assert remote["tests"] == local["tests"]
+    assert {one["id"] for one in remote["tests"]} >= {"neuron-alignment/v1", "exact-replay/v1"}
+    attest("measure", URI, "-o", tmp_path / "e")
+    assert "neuron-alignment/v1" in attest("compare", tmp_path / "e", "hf://org/child").output
+    assert "error[no-weights]" in attest("compare", tmp_path / "e", URI, "--weights", expect=3).output
+
+
 def test_inspect_reads_headers_only(hub: Hub):
     value = json.loads(attest("inspect", URI, "--format", "json").output)
     assert len(value["tensors"]) > 10

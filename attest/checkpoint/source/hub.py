@@ -1,5 +1,7 @@
 """``hf://org/name@revision``: a model on the Hugging Face Hub, or on a server that speaks as it does.
 
+``hf://org/name/path@revision`` is one file of it, or the files below a folder.
+
 The revision is resolved to a commit first, and everything is listed and read at that commit.
 
 References
@@ -13,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,13 +26,16 @@ from attest.checkpoint.source.client import Client
 from attest.checkpoint.source.listing import check_listing
 from attest.checkpoint.source.remote import Place, RemoteTree
 from attest.checkpoint.tree import DigestClaim, Origin, TreeFile
-from attest.errors import InputError, NetworkError
+from attest.errors import CheckpointError, InputError, NetworkError
 
 __all__ = ["hub_client", "hub_endpoint", "read_hub"]
 
 _ENDPOINT = "https://huggingface.co"
 _NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
-_URI = re.compile(rf"hf://((?:{_NAME}/)?{_NAME})(?:@([A-Za-z0-9][A-Za-z0-9._/-]{{0,199}}))?")
+_URI = re.compile(
+    rf"hf://(?:(?P<name>{_NAME}/{_NAME})(?P<inner>(?:/[^/@?#%]{{1,255}})*)|(?P<short>{_NAME}))"
+    r"(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9._/-]{0,199}))?"
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NEXT = re.compile(r'<([^<>]{1,8192})>\s*;\s*rel="?next"?')
@@ -69,7 +75,8 @@ def read_hub(uri: str, *, client: Client | None = None) -> RemoteTree:
     Parameters
     ----------
     uri : str
-        ``hf://org/name``, which means the branch ``main``, or ``hf://org/name@revision``.
+        ``hf://org/name``, which means the branch ``main``, or ``hf://org/name@revision``; behind the name the path of
+        a file or folder of it.
 
     Raises
     ------
@@ -78,7 +85,7 @@ def read_hub(uri: str, *, client: Client | None = None) -> RemoteTree:
     NetworkError, CheckpointError
         The server does not answer as it must, or lists what no checkpoint can hold.
     """
-    name, wanted = _take_apart(uri)
+    name, inner, wanted = _take_apart(uri)
     endpoint = hub_endpoint()
     client = client or hub_client(endpoint)
     base = endpoint.shown.rstrip("/")
@@ -86,27 +93,43 @@ def read_hub(uri: str, *, client: Client | None = None) -> RemoteTree:
         client, Address.parse(f"{base}/api/models/{name}/revision/{quote(wanted or 'main', safe='')}"), wanted
     )
     items = list(_list(client, Address.parse(f"{base}/api/models/{name}/tree/{commit}?recursive=true")))
-    files = check_listing((_file(item) for item in items), where=uri)
-    claims = {item["path"]: item["lfs"]["oid"] for item in items if _is_lfs(item)}
+    listed = check_listing((_file(item) for item in items), where=uri)
+    files, folder = _choose(listed, inner, where=uri)
+    oids = {item["path"]: item["lfs"]["oid"] for item in items if _is_lfs(item)}
+    claims = {file.path: oids[folder + file.path] for file in files if folder + file.path in oids}
+    place = f"{name}/{inner}" if inner else name
     return RemoteTree(
-        name=name.rpartition("/")[2],
+        name=place.rpartition("/")[2],
         files=files,
-        origin=Origin(uri=f"hf://{name}" if base == _ENDPOINT else f"{base}/{name}", revision=wanted, commit=commit),
+        origin=Origin(uri=f"hf://{place}" if base == _ENDPOINT else f"{base}/{place}", revision=wanted, commit=commit),
         claims=tuple(DigestClaim(path=path, sha256=claims[path], by="the server") for path in sorted(claims)),
         client=client,
-        places={file.path: _place(base, name, commit, file, claims.get(file.path)) for file in files},
-        look_again=partial(read_hub, f"hf://{name}@{commit}", client=client),
+        places={file.path: _place(base, name, commit, folder + file.path, claims.get(file.path)) for file in files},
+        look_again=partial(read_hub, f"hf://{place}@{commit}", client=client),
     )
 
 
-def _take_apart(uri: str) -> tuple[str, str | None]:
-    """Name and revision in a URI."""
+def _choose(files: tuple[TreeFile, ...], inner: str, *, where: str) -> tuple[tuple[TreeFile, ...], str]:
+    """The file of a path, or all below it, and what their paths leave out."""
+    only = next((file for file in files if file.path == inner), None)
+    folder = inner.rpartition("/")[0] if only else inner
+    folder = f"{folder}/" if folder else ""
+    chosen = (only,) if only else [file for file in files if file.path.startswith(folder)]
+    if not chosen:
+        raise CheckpointError(
+            "no-checkpoint", "there is no such file or folder", fix="check the path behind the name", where=where
+        )
+    return tuple(replace(file, path=file.path.removeprefix(folder)) for file in chosen), folder
+
+
+def _take_apart(uri: str) -> tuple[str, str, str | None]:
+    """Name, path and revision in a URI; the path may be empty."""
     found = _URI.fullmatch(uri)
     if found is None or ".." in uri:
         raise InputError(
             "bad-address", f"{uri[:200]!r} names no model", fix="give hf://org/name or hf://org/name@revision"
         )
-    return found[1], found[2]
+    return found["name"] or found["short"], (found["inner"] or "").removeprefix("/"), found["revision"]
 
 
 def _resolve(client: Client, address: Address, wanted: str | None) -> str:
@@ -146,11 +169,11 @@ def _file(item: Any) -> TreeFile:
     return TreeFile(path=item.get("path"), size=size, identity=str(item.get("oid"))[:100])
 
 
-def _place(base: str, name: str, commit: str, file: TreeFile, sha256: str | None) -> Place:
+def _place(base: str, name: str, commit: str, path: str, sha256: str | None) -> Place:
     expected = {"X-Repo-Commit": commit}
     if sha256 is not None:
         expected["X-Linked-ETag"] = sha256
-    return Place(address=Address.parse(f"{base}/{name}/resolve/{commit}/{quote(file.path)}"), expected=expected)
+    return Place(address=Address.parse(f"{base}/{name}/resolve/{commit}/{quote(path)}"), expected=expected)
 
 
 def _refuse(what: str, address: Address) -> NoReturn:

@@ -45,6 +45,26 @@ def test_a_model_is_measured_as_its_local_copy_is(hub: Hub, family: Path):
     assert "digest-differs" not in {finding.code for finding in found.findings}
 
 
+def test_one_file_and_one_folder_of_a_model(hub: Hub, tmp_path: Path):
+    files = hub.repositories["org/seed-1"]
+    data = files["model.safetensors"]
+    hub.repositories["org/many"] = {"a/b/x.safetensors": data, "a/config.json": files["config.json"], "z.gguf": b"GGUF"}
+    hub.large = frozenset({"a/b/x.safetensors"})
+    one, folder = measure("hf://org/many/a/b/x.safetensors"), measure("hf://org/many/a", threads=1)
+    (tmp_path / "x.safetensors").write_bytes(data)
+    assert one.details == measure(tmp_path / "x.safetensors").details
+    assert one.evidence.checkpoint.source == RemoteSource(
+        uri=f"{hub.url}/org/many/a/b/x.safetensors", revision=None, commit=COMMIT
+    )
+    assert one.evidence.checkpoint.name == "x.safetensors"
+    assert [file.path for file in folder.evidence.checkpoint.files] == ["b/x.safetensors", "config.json"]
+    assert folder.evidence.checkpoint.files[0].server_sha256 == sha256(data).hexdigest()
+    assert at_revision("hf://org/many/a", "main") == "hf://org/many/a@main"
+    assert [file.path for file in open_tree("hf://org/many/a@main").files] == ["b/x.safetensors", "config.json"]
+    for absent in ("hf://org/many/b", "hf://org/many/a/b/x", "hf://org/many/a/config.json/x"):
+        assert code_of(lambda absent=absent: open_tree(absent)) == (CheckpointError, "no-checkpoint")
+
+
 @pytest.mark.usefixtures("hub")
 def test_the_usual_host_is_named_by_the_uri_itself(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("HF_ENDPOINT")
@@ -75,7 +95,7 @@ def test_a_branch_that_moves_on_changes_nothing(hub: Hub):
     assert source.commit == COMMIT
 
 
-URIS = ["hf://", "hf://a/b/c", "hf://a/b@", "hf://../b", "hf://a/b@../x", "hf://a/b@x?y", "hf://a b/c", "hf://a/b@x y",
+URIS = ["hf://", "hf://a/b/", "hf://a/b//c", "hf://a/b/c%41", "hf://a/b@", "hf://../b", "hf://a/b@../x", "hf://a/b@x?y", "hf://a b/c", "hf://a/b@x y",
         "hf://a/b#c", "hf://-a/b", "hf://a/" + "b" * 200]  # fmt: skip
 
 
