@@ -11,7 +11,6 @@ from attest.checkpoint.packed.ggml import GGML
 from attest.checkpoint.packed.gptq import GPTQ
 from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker
 from attest.checkpoint.packed.scaled import FP8, INT8_SCALED
-from attest.checkpoint.values import FLOATS
 
 __all__ = ["SCHEMES", "Held", "Packed", "Read", "Unpacker", "find_packed", "open_packed"]
 
@@ -22,6 +21,11 @@ SCHEMES: Mapping[str, Scheme] = {
     scheme.id: scheme for scheme in (GPTQ, AWQ, NF4, FP4, INT8, COMPRESSED, FP8, INT8_SCALED, GGML)
 }
 """All schemes, by id. Where a tensor may be of two, the first that fits counts."""
+
+_BY_DTYPE = {
+    dtype: tuple(scheme for scheme in SCHEMES.values() if dtype in scheme.dtypes)
+    for dtype in frozenset[str]().union(*(scheme.dtypes for scheme in SCHEMES.values()))
+}
 
 
 def find_packed(held: Held) -> dict[str, Packed]:
@@ -34,9 +38,7 @@ def find_packed(held: Held) -> dict[str, Packed]:
     found: dict[str, Packed] = {}
     taken: set[str] = set()
     for tensor in held.tensors.values():
-        if tensor.dtype in FLOATS:
-            continue
-        packed = next(filter(None, (scheme.find(tensor, held) for scheme in SCHEMES.values())), None)
+        packed = next(filter(None, (scheme.find(tensor, held) for scheme in _BY_DTYPE.get(tensor.dtype, ()))), None)
         if packed is None or (packed.name != tensor.name and packed.name in held.tensors) or packed.name in taken:
             continue
         if any(one.size > MAX_COMPANION for one in packed.companions.values()):

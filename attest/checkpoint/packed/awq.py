@@ -27,7 +27,7 @@ _ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 def _find(tensor: Tensor, held: Held) -> Packed | None:
     stem, _, last = tensor.name.rpartition(".")
     scales, zeros = held.part(f"{stem}.scales", FLOATS, 2), held.part(f"{stem}.qzeros", WORDS, 2)
-    if last != "qweight" or len(tensor.shape) != 2 or tensor.dtype not in WORDS or scales is None or zeros is None:
+    if last != "qweight" or len(tensor.shape) != 2 or scales is None or zeros is None:
         return None
     (n_inputs, n_words), n_groups = tensor.shape, scales.shape[0]
     n_outputs = n_words * len(_ORDER)
@@ -68,4 +68,4 @@ def _codes(words: NDArray[Any]) -> NDArray[np.uint8]:
     return codes.reshape(len(words), -1)
 
 
-AWQ = Scheme(id="AWQ", find=_find, open=_open)
+AWQ = Scheme(id="AWQ", dtypes=WORDS, find=_find, open=_open)

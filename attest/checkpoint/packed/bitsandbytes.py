@@ -42,7 +42,7 @@ def _find_table(kind: str, tensor: Tensor, held: Held) -> Packed | None:
     state = held.part(f"{name}.quant_state.bitsandbytes__{kind}", _BYTES, 1)
     absmax = held.part(f"{name}.absmax", _BYTES | _FLOAT, 1)
     table = held.part(f"{name}.quant_map", _FLOAT, 1)
-    if state is None or absmax is None or table is None or tensor.dtype != "U8":
+    if state is None or absmax is None or table is None:
         return None
     if state.size > _STATE_BYTES or table.shape != _TABLES[kind].shape:
         return None
@@ -115,7 +115,7 @@ def _open_table(kind: str, packed: Packed, read: Read) -> Unpacker:
 def _find_int8(tensor: Tensor, held: Held) -> Packed | None:
     stem, _, last = tensor.name.rpartition(".")
     scales = held.part(f"{stem}.SCB", _FLOAT, 1)
-    if last != "weight" or tensor.dtype != "I8" or len(tensor.shape) != 2 or scales is None:
+    if last != "weight" or len(tensor.shape) != 2 or scales is None:
         return None
     n_outputs, n_inputs = tensor.shape
     if scales.shape != (n_outputs,):
@@ -136,6 +136,6 @@ def _open_int8(packed: Packed, read: Read) -> Unpacker:
     return Unpacker(stored=1, made=1, unpack=unpack)
 
 
-NF4 = Scheme(id="bitsandbytes NF4", find=partial(_find_table, "nf4"), open=partial(_open_table, "nf4"))
-FP4 = Scheme(id="bitsandbytes FP4", find=partial(_find_table, "fp4"), open=partial(_open_table, "fp4"))
-INT8 = Scheme(id="bitsandbytes INT8", find=_find_int8, open=_open_int8)
+NF4 = Scheme(id="bitsandbytes NF4", dtypes=_BYTES, find=partial(_find_table, "nf4"), open=partial(_open_table, "nf4"))
+FP4 = Scheme(id="bitsandbytes FP4", dtypes=_BYTES, find=partial(_find_table, "fp4"), open=partial(_open_table, "fp4"))
+INT8 = Scheme(id="bitsandbytes INT8", dtypes=frozenset({"I8"}), find=_find_int8, open=_open_int8)

@@ -27,7 +27,7 @@ _SIZES = frozenset({"I64", "I32"})
 def _find(tensor: Tensor, held: Held) -> Packed | None:
     stem, _, last = tensor.name.rpartition(".")
     scales, sizes = held.part(f"{stem}.weight_scale", FLOATS, 2), held.part(f"{stem}.weight_shape", _SIZES, 1)
-    if last != "weight_packed" or tensor.dtype not in WORDS or len(tensor.shape) != 2 or scales is None:
+    if last != "weight_packed" or len(tensor.shape) != 2 or scales is None:
         return None
     if sizes is None or sizes.shape != (2,) or f"{stem}.weight_g_idx" in held.tensors:
         return None
@@ -72,4 +72,4 @@ def _open(packed: Packed, read: Read) -> Unpacker:
     return Unpacker(stored=1, made=1, unpack=unpack)
 
 
-COMPRESSED = Scheme(id="compressed-tensors", find=_find, open=_open)
+COMPRESSED = Scheme(id="compressed-tensors", dtypes=WORDS, find=_find, open=_open)

@@ -131,7 +131,7 @@ _TYPES: Mapping[str, Callable[[_Bytes], _Values]] = {
 
 
 def _find(tensor: Tensor, held: Held) -> Packed | None:  # noqa: ARG001 - a block has all its parts
-    if tensor.dtype not in _TYPES or len(tensor.shape) != 2:
+    if len(tensor.shape) != 2:
         return None
     n_outputs, n_inputs = tensor.shape
     return Packed(scheme=GGML.id, tensor=tensor, companions={}, name=tensor.name, shape=(n_outputs, n_inputs))
@@ -148,4 +148,4 @@ def _open(packed: Packed, read: Read) -> Unpacker:  # noqa: ARG001 - a block has
     return Unpacker(stored=1, made=1, unpack=unpack)
 
 
-GGML = Scheme(id="ggml blocks", find=_find, open=_open)
+GGML = Scheme(id="ggml blocks", dtypes=frozenset(_TYPES), find=_find, open=_open)

@@ -26,7 +26,7 @@ _BITS = frozenset({2, 3, 4, 8})
 def _find(tensor: Tensor, held: Held) -> Packed | None:
     stem, _, last = tensor.name.rpartition(".")
     scales, zeros = held.part(f"{stem}.scales", FLOATS, 2), held.part(f"{stem}.qzeros", WORDS, 2)
-    if last != "qweight" or len(tensor.shape) != 2 or tensor.dtype not in WORDS or scales is None or zeros is None:
+    if last != "qweight" or len(tensor.shape) != 2 or scales is None or zeros is None:
         return None
     groups = held.part(f"{stem}.g_idx", WORDS, 1)
     n_words, n_outputs = tensor.shape
@@ -72,4 +72,4 @@ def _open(packed: Packed, read: Read) -> Unpacker:
     return Unpacker(stored=together, made=together * 32 // bits, unpack=unpack)
 
 
-GPTQ = Scheme(id="GPTQ", find=_find, open=_open)
+GPTQ = Scheme(id="GPTQ", dtypes=WORDS, find=_find, open=_open)

@@ -116,6 +116,8 @@ class Scheme:
     ----------
     id : str
         As findings call it.
+    dtypes : frozenset of str
+        Of the tensors that hold its codes.
     find : callable
         The weight whose codes a tensor holds; None for another tensor, and where its parts do not fit each other.
     open : callable
@@ -123,6 +125,7 @@ class Scheme:
     """
 
     id: str
+    dtypes: frozenset[str]
     find: Callable[[Tensor, Held], Packed | None]
     open: Callable[[Packed, Read], Unpacker]
 

@@ -8,6 +8,7 @@ spite of their name). compressed-tensors, formats ``float-quantized`` and ``int-
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,7 @@ _USUAL = 128
 
 
 def _find(scheme: str, tensor: Tensor, held: Held) -> Packed | None:
-    dtypes = _FP8 if scheme == FP8.id else frozenset({"I8"})
-    if tensor.dtype not in dtypes or len(tensor.shape) != 2 or not tensor.size:
+    if len(tensor.shape) != 2 or not tensor.size:
         return None
     scales = held.tensors.get(f"{tensor.name}_scale_inv") or held.tensors.get(f"{tensor.name}_scale")
     if scales is None or scales.dtype not in FLOATS or not scales.size or f"{tensor.name}_zero_point" in held.tensors:
@@ -76,13 +76,7 @@ def _open(packed: Packed, read: Read) -> Unpacker:
     return Unpacker(stored=1, made=1, unpack=unpack)
 
 
-def _find_fp8(tensor: Tensor, held: Held) -> Packed | None:
-    return _find(FP8.id, tensor, held)
+_FP8_ID, _INT8_ID = "FP8 with scales", "INT8 with scales"
 
-
-def _find_int8(tensor: Tensor, held: Held) -> Packed | None:
-    return _find(INT8_SCALED.id, tensor, held)
-
-
-FP8 = Scheme(id="FP8 with scales", find=_find_fp8, open=_open)
-INT8_SCALED = Scheme(id="INT8 with scales", find=_find_int8, open=_open)
+FP8 = Scheme(id=_FP8_ID, dtypes=_FP8, find=partial(_find, _FP8_ID), open=_open)
+INT8_SCALED = Scheme(id=_INT8_ID, dtypes=frozenset({"I8"}), find=partial(_find, _INT8_ID), open=_open)
