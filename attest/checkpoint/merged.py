@@ -52,12 +52,15 @@ def merge_adapter(adapter: Location, base: Location) -> Checkpoint:
             fix="give the base as safetensors",
             where=whole.name,
         )
-    changes = read_changes(low_rank, whole)
-    tree = MergedTree.of(whole, low_rank, changes)
-    layouts = {
-        file: layout for file, layout in whole.layouts.items() if any(tensor.file == file for tensor in whole.tensors)
-    }
-    return replace(whole, name=low_rank.name, tree=tree, layouts=layouts, beside={})
+    tree = MergedTree.of(whole, low_rank, read_changes(low_rank, whole))
+    return replace(
+        whole,
+        name=low_rank.name,
+        tree=tree,
+        layouts={file: layout for file, layout in whole.layouts.items() if file in tree.sizes},
+        beside={},
+        findings=tuple(one for one in whole.findings if one.path not in whole.layouts or one.path in tree.sizes),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,7 @@ class MergedTree(Tree):
     def of(cls, base: Checkpoint, adapter: Checkpoint, changes: Mapping[str, Change]) -> MergedTree:
         """The tree of a merge; the adapter is read once for its digest."""
         digest = _tree_digest(adapter.tree, {})
-        files = _files(base.tree, adapter.tree)
+        files = _files(base.tree, adapter.tree, _left_out(base))
         return cls(
             name=adapter.name, files=files, ignored=base.tree.ignored, base=base, adapter=adapter, changes=changes,
             adapter_digest=digest,
@@ -106,7 +109,8 @@ class MergedTree(Tree):
 
     def again(self) -> MergedTree:
         """Both places, looked at anew."""
-        return replace(self, files=_files(self.base.tree.again(), self.adapter.tree.again()))
+        files = _files(self.base.tree.again(), self.adapter.tree.again(), _left_out(self.base))
+        return replace(self, files=files)
 
     def describe(self) -> tuple[Finding, ...]:
         """What was merged into what, with the tree digests of both."""
@@ -125,12 +129,16 @@ class MergedTree(Tree):
         )
 
 
-def _files(base: Tree, adapter: Tree) -> tuple[TreeFile, ...]:
+def _left_out(base: Checkpoint) -> frozenset[str]:
+    """Weights of the base in other formats, which the merge would make wrong."""
+    return frozenset(base.layouts) - {tensor.file for tensor in base.tensors}
+
+
+def _files(base: Tree, adapter: Tree, left_out: frozenset[str]) -> tuple[TreeFile, ...]:
     """Files of the base; each is another when the adapter is."""
     state = sha256("\n".join(f"{file.path} {file.size} {file.identity}" for file in adapter.files).encode())
-    return tuple(
-        replace(file, identity=f"{file.identity} {state}") for file in base.files if not file.path.startswith(_CACHE)
-    )
+    kept = (file for file in base.files if file.path not in left_out and not file.path.startswith(_CACHE))
+    return tuple(replace(file, identity=f"{file.identity} {state}") for file in kept)
 
 
 def _tree_digest(tree: Tree, known: Mapping[str, str]) -> str:

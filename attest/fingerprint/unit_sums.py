@@ -140,11 +140,12 @@ class ColumnSketchAccumulator:
     def update(self, rows: NDArray[Any], first_row: int) -> None:
         """Sum a block of rows."""
         weights = self._weights[first_row : first_row + rows.shape[0], None]
-        products = as_float32(rows, self._dtype).astype(np.float64) * weights
-        for bucket in range(N_BUCKETS):
-            own = products[(bucket - first_row) % N_BUCKETS :: N_BUCKETS]
-            self._sketch[bucket] = _add_in_order(self._sketch[bucket], own)
-        self._squares = _add_in_order(self._squares, products * products)
+        with np.errstate(invalid="ignore", over="ignore"):
+            products = as_float32(rows, self._dtype).astype(np.float64) * weights
+            for bucket in range(N_BUCKETS):
+                own = products[(bucket - first_row) % N_BUCKETS :: N_BUCKETS]
+                self._sketch[bucket] = _add_in_order(self._sketch[bucket], own)
+            self._squares = _add_in_order(self._squares, products * products)
 
     def result(self) -> UnitSketch:
         """The sketch, one row a column of the matrix."""

@@ -218,6 +218,16 @@ def test_notes_of_a_download_are_not_about_the_merge(family: Path, tmp_path: Pat
     )
 
 
+def test_other_formats_of_the_base_are_no_part_of_the_merge(tmp_path: Path):
+    base = base_of(tmp_path / "b", m__weight=normal(3, 5))
+    torch.save({"m.weight": torch.zeros(3, 5)}, base / "pytorch_model.bin")
+    merged = merge_adapter(write_adapter(tmp_path / "a", GOOD), base)
+    assert list(merged.tree.sizes) == ["model.safetensors"]
+    measured = measure(tmp_path / "a", base=base).evidence.checkpoint
+    assert [file.path for file in measured.files] == ["model.safetensors"]
+    assert measure(base).evidence.checkpoint.tree_digest in measured.findings[-1].text
+
+
 Alter = Callable[[Path], object]
 
 

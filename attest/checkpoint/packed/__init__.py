@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from attest.checkpoint.packed.awq import AWQ
 from attest.checkpoint.packed.bitsandbytes import FP4, INT8, NF4
@@ -41,7 +46,7 @@ def find_packed(held: Held) -> dict[str, Packed]:
         packed = next(filter(None, (scheme.find(tensor, held) for scheme in _BY_DTYPE.get(tensor.dtype, ()))), None)
         if packed is None or (packed.name != tensor.name and packed.name in held.tensors) or packed.name in taken:
             continue
-        if any(one.size > MAX_COMPANION for one in packed.companions.values()):
+        if not packed.weight.size or any(one.size > MAX_COMPANION for one in packed.companions.values()):
             continue
         taken.add(packed.name)
         found[tensor.name] = packed
@@ -49,5 +54,17 @@ def find_packed(held: Held) -> dict[str, Packed]:
 
 
 def open_packed(packed: Packed, read: Read) -> Unpacker:
-    """What makes values of a packed weight's codes; ``read`` gives what lies beside them."""
-    return SCHEMES[packed.scheme].open(packed, read)
+    """What makes values of a packed weight's codes; ``read`` gives what lies beside them.
+
+    Notes
+    -----
+    Values that are not finite come from codes and scales that are not, without a warning.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        opened = SCHEMES[packed.scheme].open(packed, read)
+
+    def unpack(codes: NDArray[Any], first_row: int) -> NDArray[np.float32]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return opened.unpack(codes, first_row)
+
+    return replace(opened, unpack=unpack)

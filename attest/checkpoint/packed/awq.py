@@ -33,7 +33,7 @@ def _find(tensor: Tensor, held: Held) -> Packed | None:
     n_outputs = n_words * len(_ORDER)
     if scales.shape != (n_groups, n_outputs) or zeros.shape != (n_groups, n_words) or not n_groups or not n_inputs:
         return None
-    if n_inputs % n_groups or held.claims.get("version") in {"gemv", "gemv_fast", "marlin"}:
+    if n_inputs % n_groups or held.claims.get("version") in ("gemv", "gemv_fast", "marlin"):
         return None
     return Packed(
         scheme=AWQ.id,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker
+from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker, is_count
 from attest.checkpoint.tensor import Tensor
 
 __all__ = ["FP4", "INT8", "NF4"]
@@ -84,8 +84,8 @@ def _read_state(data: NDArray[Any]) -> tuple[tuple[int, ...], int]:
     """Shape and size of a block; nothing where they are none."""
     state = _state(data)
     shape, block = state.get("shape"), state.get("blocksize")
-    sizes = shape if isinstance(shape, list) and all(type(size) is int and 0 < size < 2**31 for size in shape) else []
-    return tuple(sizes), block if type(block) is int and block > 0 else 0
+    sizes = shape if isinstance(shape, list) and all(map(is_count, shape)) else []
+    return tuple(sizes), block if type(block) is int and is_count(block) else 0
 
 
 def _open_table(kind: str, packed: Packed, read: Read) -> Unpacker:
@@ -95,7 +95,7 @@ def _open_table(kind: str, packed: Packed, read: Read) -> Unpacker:
     if "nested_absmax" in parts:
         state = _state(read(parts["quant_state"]))
         size, offset = state.get("nested_blocksize"), state.get("nested_offset")
-        size = size if type(size) is int and size > 0 else 256
+        size = size if type(size) is int and is_count(size) else 256
         offset = np.float32(offset) if isinstance(offset, float) else np.float32(np.nan)
         nested = read(parts["nested_absmax"])
         own = np.minimum(np.arange(len(scales)) // size, len(nested) - 1)

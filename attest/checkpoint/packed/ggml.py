@@ -142,8 +142,7 @@ def _open(packed: Packed, read: Read) -> Unpacker:  # noqa: ARG001 - a block has
 
     def unpack(rows: NDArray[Any], first_row: int) -> NDArray[np.float32]:  # noqa: ARG001 - all rows are alike
         blocks = rows.reshape(-1).view(np.uint8).reshape(-1, n_bytes)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return values(blocks).reshape(len(rows), -1)
+        return values(blocks).reshape(len(rows), -1)
 
     return Unpacker(stored=1, made=1, unpack=unpack)
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from attest.checkpoint.tensor import Tensor
 
-__all__ = ["Held", "Packed", "Read", "Scheme", "Unpacker", "unpack_words"]
+__all__ = ["Held", "Packed", "Read", "Scheme", "Unpacker", "is_count", "unpack_words"]
+
+_MOST = 2**31
 
 Read: TypeAlias = Callable[[Tensor], NDArray[Any]]
 """Gives the bits of a tensor beside the codes, in the dtype of ``BITS``."""
@@ -78,6 +80,11 @@ class Unpacker:
     unpack: Callable[[NDArray[Any], int], NDArray[np.float32]]
 
 
+def is_count(value: object) -> bool:
+    """Whether a claimed value is a number from 1 on that arrays can be cut by."""
+    return type(value) is int and 0 < value < _MOST
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
     """What a scheme looks for its parts in.
@@ -105,7 +112,7 @@ class Held:
     def number(self, name: str) -> int | None:
         """A claimed setting that is a number of at least 1."""
         value = self.claims.get(name)
-        return value if type(value) is int and value > 0 else None
+        return value if type(value) is int and is_count(value) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

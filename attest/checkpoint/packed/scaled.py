@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker
+from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker, is_count
 from attest.checkpoint.tensor import Tensor
 from attest.checkpoint.values import FLOATS, as_float32, float8_values
 
@@ -53,7 +53,7 @@ def _block(shape: tuple[int, ...], scales: tuple[int, ...], held: Held) -> tuple
     claimed = held.claims.get("weight_block_size")
     blocks = [tuple(claimed)] if isinstance(claimed, list) else []
     for block in (*blocks, (_USUAL, _USUAL)):
-        usable = len(block) == 2 and all(type(size) is int and size > 0 for size in block)
+        usable = len(block) == 2 and all(map(is_count, block))
         if usable and scales == (-(-shape[0] // block[0]), -(-shape[1] // block[1])):
             return block[0], block[1]
     return None
@@ -65,13 +65,13 @@ def _open(packed: Packed, read: Read) -> Unpacker:
     n_rows, n_columns = packed.settings["rows"], packed.settings["columns"]
     scales = as_float32(read(tensor), tensor.dtype)
     scales = scales.reshape(-(-packed.shape[0] // n_rows), -(-packed.shape[1] // n_columns))
-    widened = np.repeat(scales, n_columns, axis=1)[:, : packed.shape[1]] if scales.shape[1] > 1 else scales
+    columns = np.arange(packed.shape[1]) // n_columns
     table = None if packed.tensor.dtype == "I8" else float8_values(packed.tensor.dtype)
 
     def unpack(codes: NDArray[Any], first_row: int) -> NDArray[np.float32]:
         own = np.arange(first_row, first_row + len(codes)) // n_rows
         values = codes.astype(np.float32) if table is None else table[codes]
-        return values * widened[own]
+        return values * scales[own][:, columns]
 
     return Unpacker(stored=1, made=1, unpack=unpack)
 

@@ -1,5 +1,6 @@
 """Values of packed weights are those that the tools that write them mean, in bounded pieces, whatever the file claims."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from attest.checkpoint.packed.ggml import GGML
 from attest.checkpoint.packed.packed import Held, unpack_words
 from attest.checkpoint.tensor import BLOCKS, Tensor
 from attest.checkpoint.values import float8_values
+from attest.measure import measure
 from attest.sweep.codes import codes_of
 
 NAME = "model.layers.0.mlp.up_proj"
@@ -75,7 +77,7 @@ def test_blocks_of_any_bytes_are_what_gguf_makes_of_them(kind: str):
     held = Held(tensors={"x": tensor}, claims={}, read=lambda _: np.empty(0))
     one = GGML.find(tensor, held)
     assert one is not None
-    found = GGML.open(one, held.read).unpack(blocks.view(f"V{size}"), 0)
+    found = open_packed(one, held.read).unpack(blocks.view(f"V{size}"), 0)
     assert np.array_equal(found, ggml_values(blocks, kind), equal_nan=True)
 
 
@@ -139,6 +141,41 @@ def test_parts_that_do_not_fit_are_left_as_they_are(case: str, tmp_path: Path):
     checkpoint = stored(tmp_path, PACKINGS[scheme](weight(64, 96)), **changed)
     assert checkpoint.packed == {}
     assert not any("stand for" in finding.text for finding in checkpoint.findings)
+
+
+@pytest.mark.parametrize("number", [10**30, 2**31, 0, -1, 1.5, True, "128", [128], None])
+def test_claims_that_are_no_numbers_are_not_followed(number: Any, tmp_path: Path):
+    claims = dict.fromkeys(("bits", "group_size", "checkpoint_format", "version"), number)
+    config = {"quantization_config": {**claims, "weight_block_size": [number, number]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for scheme in ("GPTQ", "AWQ", "FP8 with scales"):
+        packing = PACKINGS[scheme](weight(64, 96))
+        checkpoint = stored(tmp_path, packing, **({"g_idx": None} if scheme == "GPTQ" else {}))
+        for one in checkpoint.packed.values():
+            assert np.array_equal(unpacked(checkpoint, one), packing.values)
+
+
+@pytest.mark.parametrize("block", [10**30, 0, True, "64", [64], None])
+def test_states_that_are_no_numbers_are_not_followed(block: Any, tmp_path: Path):
+    state = json.dumps({"blocksize": block, "shape": [64, 96], "nested_blocksize": block, "nested_offset": 1e300})
+    bits = torch.frombuffer(bytearray(state.encode()), dtype=torch.uint8)
+    name = "weight.quant_state.bitsandbytes__nf4"
+    assert stored(tmp_path, four_bits(weight(64, 96), nested=True), **{name: bits}).packed == {}
+    state = json.dumps({"blocksize": 64, "shape": [64, 96], "nested_blocksize": block, "nested_offset": 1e300})
+    bits = torch.frombuffer(bytearray(state.encode()), dtype=torch.uint8)
+    checkpoint = stored(tmp_path, four_bits(weight(64, 96), nested=True), **{name: bits})
+    (one,) = checkpoint.packed.values()
+    assert not np.isfinite(unpacked(checkpoint, one)).all()
+
+
+def test_scales_that_are_not_finite_give_values_that_are_not(tmp_path: Path):
+    packing = gptq(weight(64, 96))
+    scales = torch.from_numpy(packing.parts["scales"]).clone()
+    scales[0] = torch.tensor([float("inf"), float("nan")] * 32)
+    checkpoint = stored(tmp_path, packing, scales=scales)
+    (one,) = checkpoint.packed.values()
+    assert not np.isfinite(unpacked(checkpoint, one)[:, :32]).any()
+    assert measure(tmp_path).evidence.tensors.non_finite == 64
 
 
 def test_scales_that_are_too_many_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
