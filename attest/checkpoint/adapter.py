@@ -49,7 +49,8 @@ _CHANGING = (
 _KEEPING_INITS = frozenset({True, False, None, "gaussian", "orthogonal", "eva"})
 """Ways to begin that leave the base as it is; others, such as PiSSA, take a part out of it first."""
 
-_MAX_NAME_PARTS = 64
+_LARGEST = 1e9
+"""Of a rank or a scale."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,10 +147,8 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _find(targets: Mapping[str, Tensor], name: str, tensor: Tensor) -> Tensor:
-    """The base's tensor of a name; without the first words, which files of some networks leave out."""
-    words = name.split(".", _MAX_NAME_PARTS)
-    shorter = (".".join(words[first:]) for first in range(len(words) - 1))
-    found = next((targets[one] for one in shorter if one in targets), None)
+    """The base's tensor of a name; or without the first word, which files of some networks leave out."""
+    found = targets.get(name) or targets.get(name.partition(".")[2])
     if found is None:
         _refuse(f"{tensor.name[:200]!r} changes {name[:200]!r}, which the base does not hold", tensor.file)
     return found
@@ -205,7 +204,7 @@ def _setting(name: str, pattern: str, module: str, config: Mapping[str, Any]) ->
         if not key.replace(".", "").replace("_", "").isalnum():
             _refuse(f"{pattern} has {key[:60]!r}, a regular expression, which is not followed", ADAPTER_CONFIG)
     value = next((value for key, value in numbers.items() if f".{module}".endswith(f".{key}")), config.get(name))
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _LARGEST:
         _refuse(f"{name} is no number", ADAPTER_CONFIG)
     return float(value)
 

@@ -97,7 +97,7 @@ class MergedTree(Tree):
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
         """Open a file of the base, changed where the adapter changes it."""
-        changed = [one for one in self.base.tensors if one.file == path and one.name in self.changes]
+        changed = [one for one in self.base.tensors if one.file == path and one.name in self.changes and one.size]
         with self.base.tree.open(path) as stream:
             if not changed:
                 yield stream

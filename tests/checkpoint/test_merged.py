@@ -205,6 +205,14 @@ def test_it_is_reproduced_from_copies_elsewhere(family: Path, tmp_path: Path):
     assert not reproduce(evidence, checkpoint=tmp_path / "their-adapter", base=family / "seed-2").reproduced
 
 
+def test_a_tensor_without_values_in_front_of_another(tmp_path: Path):
+    tensors = pair("a", 3, 0) | pair("b", 3, 5) | pair("c", 0, 5)
+    base = base_of(tmp_path / "b", a__weight=normal(3, 0), b__weight=normal(3, 5), c__weight=normal(0, 5))
+    merged = merge_adapter(write_adapter(tmp_path / "a", tensors), base)
+    assert not np.array_equal(values(merged, "b.weight"), normal(3, 5))
+    assert values(merged, "a.weight").shape == (3, 0)
+
+
 def test_notes_of_a_download_are_not_about_the_merge(family: Path, tmp_path: Path):
     base = tmp_path / "base"
     shutil.copytree(family / "seed-1", base)
@@ -254,7 +262,9 @@ REFUSED: dict[str, tuple[Alter, str]] = {
     "no way to begin": (settings(init_lora_weights=[1]), "changes the base"),
     "another rank": (settings(r=8), "has rank 4"),
     "no alpha": (settings(lora_alpha=None), "lora_alpha is no number"),
-    "endless alpha": (settings(lora_alpha=True), "lora_alpha is no number"),
+    "an alpha that is true": (settings(lora_alpha=True), "lora_alpha is no number"),
+    "an alpha of 400 digits": (settings(lora_alpha=10**400), "lora_alpha is no number"),
+    "an alpha beyond all floats": (settings(lora_alpha=-1e300), "lora_alpha is no number"),
     "a pattern of text": (settings(alpha_pattern={"m": "x"}), "lora_alpha is no number"),
     "a regular expression": (settings(alpha_pattern={"(a+)+$": 1}), "regular expression"),
     "a pattern that is a list": (settings(rank_pattern=[1]), "rank_pattern is no object"),
