@@ -8,7 +8,6 @@ et al., "LLM.int8()", 2022, section 3. Layout as bitsandbytes 0.43 and later wri
 
 from __future__ import annotations
 
-import json
 import math
 from functools import partial
 from typing import Any
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 
 from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker, is_count
 from attest.checkpoint.tensor import Tensor
+from attest.document import parse
+from attest.errors import DocumentError
 
 __all__ = ["FP4", "INT8", "NF4"]
 
@@ -74,8 +75,8 @@ def _nested(name: str, absmax: Tensor, held: Held) -> dict[str, Tensor]:
 
 def _state(data: NDArray[Any]) -> dict[str, Any]:
     try:
-        state = json.loads(data.tobytes())
-    except (ValueError, RecursionError):
+        state = parse(data.tobytes(), where="quant_state", max_bytes=_STATE_BYTES)
+    except DocumentError:
         return {}
     return state if isinstance(state, dict) else {}
 
