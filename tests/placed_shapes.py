@@ -20,4 +20,6 @@ def placed(
         Tensor(name=name, dtype="F32", shape=tuple(shapes[name]), file="model.safetensors", begin=0, end=0)
         for name in sorted(shapes)
     )
-    return place_tensors(cast("Checkpoint", SimpleNamespace(tensors=tensors, config=config or {})), given=given)
+    return place_tensors(
+        cast("Checkpoint", SimpleNamespace(tensors=tensors, config=config or {}, packed={})), given=given
+    )
