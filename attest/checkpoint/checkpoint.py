@@ -17,14 +17,14 @@ from attest.checkpoint.flax import FLAX
 from attest.checkpoint.format import Contents, Format, ParsedRange
 from attest.checkpoint.gguf import GGUF
 from attest.checkpoint.onnx import ONNX
-from attest.checkpoint.packed import Held, Packed, find_packed
+from attest.checkpoint.packed import Held, Packed, find_packed, open_packed
 from attest.checkpoint.pytorch import PYTORCH
 from attest.checkpoint.refused import describe_unread, refuse_unread
 from attest.checkpoint.safetensors import SAFETENSORS
 from attest.checkpoint.schemes import describe_schemes
 from attest.checkpoint.shards import Beside, choose_weights, compare_with_index, read_config, read_index
 from attest.checkpoint.source import Location, open_tree
-from attest.checkpoint.tensor import BITS, Tensor
+from attest.checkpoint.tensor import BITS, Tensor, item_type
 from attest.checkpoint.tree import Tree
 from attest.errors import CheckpointError, DocumentError, UnsafeFormatError
 from attest.finding import Finding
@@ -33,6 +33,9 @@ __all__ = ["FORMATS", "MAX_FINDINGS", "Checkpoint", "Layout", "open_checkpoint"]
 
 FORMATS: tuple[Format, ...] = (SAFETENSORS, PYTORCH, GGUF, ONNX, FLAX, CTRANSLATE2)
 """All formats, the preferred first. A new one is a file beside these and a word here."""
+
+_AT_ONCE = 1 << 20
+"""Values that are made of codes at once."""
 
 MAX_FINDINGS = 20
 """Findings of one code that are listed; the others are counted."""
@@ -114,12 +117,36 @@ class Checkpoint:
         """
         return _read_bits(self.tree, tensor)
 
+    def read_values(self, packed: Packed) -> NDArray[np.float32]:
+        """Values of a packed weight, in the shape of ``packed.unpacked``.
+
+        Raises
+        ------
+        CheckpointError
+            The file changed.
+        """
+        codes = _read_items(self.tree, packed.tensor).reshape(packed.tensor.shape[0], -1)
+        unpacker = open_packed(packed, self.read_bits)
+        values = np.empty(packed.unpacked.shape, np.float32)
+        step = max(1, _AT_ONCE // (unpacker.made * values.shape[1])) * unpacker.stored
+        done = 0
+        for first in range(0, len(codes), step):
+            made = unpacker.unpack(codes[first : first + step], done)
+            values[done : done + len(made)] = made
+            done += len(made)
+        return values
+
 
 def _read_bits(tree: Tree, tensor: Tensor) -> NDArray[Any]:
     if tensor.dtype not in BITS:
         raise CheckpointError(
             "unknown-dtype", f"values of dtype {tensor.dtype} are not read", fix="convert it", where=tensor.file
         )
+    return _read_items(tree, tensor).reshape(tensor.shape)
+
+
+def _read_items(tree: Tree, tensor: Tensor) -> NDArray[Any]:
+    """A tensor's values, or its blocks of values, one after the other."""
     with tree.open(tensor.file) as stream:
         stream.seek(tensor.begin)
         data = bytearray(tensor.end - tensor.begin)
@@ -131,7 +158,7 @@ def _read_bits(tree: Tree, tensor: Tensor) -> NDArray[Any]:
                     "truncated-file", "ended while it was read", fix="download it again", where=tensor.file
                 )
             done += count
-    return np.frombuffer(data, dtype=BITS[tensor.dtype]).reshape(tensor.shape)
+    return np.frombuffer(data, dtype=item_type(tensor.dtype))
 
 
 def open_checkpoint(location: Location) -> Checkpoint:

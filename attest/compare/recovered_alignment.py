@@ -133,8 +133,7 @@ def _recover(first: RoleWeights, second: RoleWeights) -> _Recovered | str:
 
 
 def _can_be_read(part: Part) -> bool:
-    plain = part.packed is None and len(part.tensor.shape) == 2
-    return plain and part.tensor.dtype in RowSumsAccumulator.DTYPES
+    return len(part.tensor.shape) == 2 and part.tensor.dtype in RowSumsAccumulator.DTYPES
 
 
 def _one_by_one(x: NDArray[np.float64], y: NDArray[np.float64], cross: NDArray[np.float64]) -> float:
@@ -170,7 +169,8 @@ def _sketch(model: Model, layer: int, axes: NDArray[np.float64]) -> NDArray[np.f
 
 def _project(model: Model, part: Part, axes: NDArray[np.float64]) -> NDArray[np.int8] | None:
     """One part of a layer's neurons; None where its width is not that of the axes."""
-    bits = model.checkpoint.read_bits(part.tensor)
+    checkpoint = model.checkpoint
+    bits = checkpoint.read_values(part.packed) if part.packed else checkpoint.read_bits(part.tensor)
     if part.rows is not None:
         bits = bits.take(part.rows.positions(0, part.tensor.shape[part.axis]), axis=part.axis)
     by_row = (part.role == "down") == part.transposed

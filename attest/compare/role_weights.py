@@ -80,7 +80,7 @@ class RoleWeights:
         if part is None or part.transposed or part.rows is not None:
             return None
         tensor, checkpoint = part.tensor, self.model.checkpoint
-        if tensor.dtype in BLOCKS:
+        if tensor.dtype in BLOCKS or part.packed is not None:
             return self._rows(part, rows)
         return _finite(decode(read_rows(checkpoint, tensor, rows), tensor.dtype))
 
@@ -99,6 +99,9 @@ class RoleWeights:
         return part if known and part is not None and part.tensor.size else None
 
     def _rows(self, part: Part, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
+        if part.packed is not None:
+            values = self.model.checkpoint.read_values(part.packed)
+            return _finite(values if rows is None else values[rows])
         matrix = Matrix(checkpoint=self.model.checkpoint, tensor=part.tensor)
         codes = matrix.take(np.arange(matrix.rows) if rows is None else rows)
         return _finite(decode(codes, part.tensor.dtype))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mixture import write_mixture
-from packing import PACKINGS, Packing, float8, four_bits, gptq, write_gguf, write_packed
+from packing import PACKINGS, Packing, float8, four_bits, gptq, matrices, write_gguf, write_packed
 from small_checkpoint import write_tensors
 
 from attest.architecture import place_tensors
@@ -15,6 +15,7 @@ from attest.checkpoint import open_checkpoint
 from attest.checkpoint.packed import open_packed
 from attest.compare import compare
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.role_weights import RoleWeights
 from attest.errors import CheckpointError
 from attest.fingerprint import FINGERPRINTS, make_accumulators
 from attest.fingerprint.unpacked import Unpacked, unpacked
@@ -161,3 +162,31 @@ def test_experts_are_sketched_by_their_values(family: Path, tmp_path: Path):
     assert sketches.keys() == packed.keys() == {f"layers.{layer}.experts.{n}" for layer in range(4) for n in (0, 1)}
     for name, sketch in sketches.items():
         assert np.corrcoef(sketch.ravel(), packed[name].ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("scheme", ["GPTQ", "bitsandbytes NF4", "FP8 with scales"])
+def test_weights_by_role_are_the_values(scheme: str, family: Path, tmp_path: Path):
+    copy = open_checkpoint(write_packed(tmp_path / "copy", family / "seed-1", PACKINGS[scheme]))
+    _, weights = matrices(family / "seed-1")
+    by_role = RoleWeights.of(copy)
+    for role, name in (("up", "mlp.up_proj"), ("q", "self_attn.q_proj"), ("down", "mlp.down_proj")):
+        meant = PACKINGS[scheme](weights[f"model.layers.2.{name}.weight"]).values
+        found = by_role.matrix(role, 2)
+        assert found is not None
+        assert np.array_equal(found, meant)
+        some = by_role.rows(role, 2, np.array([3, 1]))
+        assert some is None or np.array_equal(some, meant[[3, 1]])
+
+
+@pytest.mark.parametrize("name", ["seed-1", "seed-2"])
+def test_comparing_the_weights_too(name: str, family: Path, tmp_path: Path):
+    copy = write_packed(tmp_path / "copy", family / "seed-1", PACKINGS["AWQ"])
+    a, b = measured(family / name), measured(copy)
+    comparison = compare(
+        Fingerprints.of(a.evidence, a.tensors, a.profiles, None),
+        Fingerprints.of(b.evidence, b.tensors, b.profiles, None),
+        tool=this_tool(),
+        environment=environment("numpy"),
+        weights=(open_checkpoint(family / name), open_checkpoint(copy)),
+    )
+    assert conclude(comparison).rung == ("exact-rejected" if name == "seed-1" else "no-evidence")
