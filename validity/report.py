@@ -10,6 +10,7 @@ from typing import Any
 
 from attest.document import decimal
 from validity.charts import charts
+from validity.coincidence import COINCIDENCES
 from validity.summary import (
     ACCUSING,
     PUBLISHED,
@@ -88,7 +89,7 @@ def _opening(record: Record) -> str:
         f"- **Below the ladder's accusing rungs:** {len(said['below_the_ladder'])} of {said['cells']} cells, on at least"
         " one seed: some test may have seen them, but the default policy does not say so.\n"
         f"- **False accusations:** {len(said['false_accusations'])} in {said['unrelated_pairs']} pairs of unrelated"
-        " networks, laundered ones among them."
+        f" networks, laundered ones among them, and {said['coinciding_pairs']} to both of which the same was done."
     )
 
 
@@ -158,6 +159,21 @@ def _calibration_row(name: str, one: Record) -> tuple[str, ...]:
         number(one["spread"]),
         number(one["largest_z"]), *rejections,
     )  # fmt: skip
+
+
+def _coincidences(record: Record) -> str:
+    titles, rows = {one.name: one.title for one in COINCIDENCES}, []
+    for name, title in titles.items():
+        group = [one for one in of_kind(record["pairs"], "coincidence") if one["label"][1] == name]
+        rungs = Counter(one["rung"] for one in group)
+        zs = [test["z"] for one in group for test in one["tests"].values() if test["z"] is not None]
+        counted = ", ".join(f"{rung} {n}" for rung, n in rungs.items())
+        rows.append((title, len(group), number(max(zs, key=abs, default=None)), counted))
+    return (
+        "### Habits that are no descent\n\nIndependent pairs to both of which the same was done, as many do to their"
+        " networks. None of it may look like a relation.\n\n"
+        + table(("done to both", "pairs", "largest z", "rungs"), rows)
+    )
 
 
 def _published(record: Record) -> str:
@@ -355,4 +371,16 @@ def _method(record: Record) -> str:
     )
 
 
-SECTIONS = (_opening, _misses, _false_positives, _published, _power, _shared, _localization, _known, _peer, _method)
+SECTIONS = (
+    _opening,
+    _misses,
+    _false_positives,
+    _coincidences,
+    _published,
+    _power,
+    _shared,
+    _localization,
+    _known,
+    _peer,
+    _method,
+)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from attest.program import this_tool
+from validity.coincidence import coinciding_pairs
 from validity.derive import SLERP_SHARES, Derived, derive, derive_slerp
 from validity.known import norm_lesson, published_permutations
 from validity.launder import ROWS
@@ -138,7 +139,7 @@ def main() -> None:
     with ProcessPoolExecutor(arguments.jobs, mp_context=context) as pool:
         cells = [(root, parent, row.name, trained) for trained in (False, True) for parent in PARENTS for row in ROWS]
         made = list(pool.map(_derive, cells))
-    pairs = [*independent_pairs(root), *related_pairs(root, made)]
+    pairs = [*independent_pairs(root), *coinciding_pairs(root), *related_pairs(root, made)]
     tool = this_tool()
     results = compare_all(pairs, root / f"compared-{tool.source_sha256[:12]}.jsonl", arguments.jobs)
     by_label = {("derived", one.row, "trained" if one.trained else "alone", one.parent): one for one in made}

@@ -123,10 +123,12 @@ def _cell(group: Sequence[Result], limits: Mapping[str, float]) -> dict[str, Any
 def conclusions(results: Sequence[Result]) -> dict[str, Any]:
     """What the report stands for: false accusations, and the cells of the matrix that were missed."""
     unrelated = unrelated_pairs(results)
-    accused = [list(one["label"]) for one in unrelated if one["rung"] in ACCUSING]
+    alike = of_kind(results, "coincidence")
+    accused = [list(one["label"]) for one in (*unrelated, *alike) if one["rung"] in ACCUSING]
     matrix = cells(of_kind(results, "derived"), highest(unrelated))
     return {
         "unrelated_pairs": len(unrelated),
+        "coinciding_pairs": len(alike),
         "false_accusations": accused,
         "cells": len(matrix),
         "missed_by_every_test": sorted(list(key) for key, cell in matrix.items() if cell["seen"] < cell["seeds"]),

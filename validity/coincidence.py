@@ -1,0 +1,144 @@
+"""What two networks may have in common without being related, done to both members of independent pairs.
+
+Whoever rounds widths up, sorts neurons, shares layers or takes an open encoder does what many others do. A test that takes
+such a habit for descent accuses strangers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import torch
+
+from validity import damage, structure, symmetries
+from validity.anatomy import mlps, residual_side, tracked
+from validity.network import Network, read, write
+from validity.pairs import Pair
+
+__all__ = ["COINCIDENCES", "Coincidence", "coinciding_pairs"]
+
+_NETWORKS = (("qwen2-1", "qwen2-2", "qwen2-3"), ("llama-1", "llama-2", "llama-3"))
+_ENCODER = (("self_attn.q_proj", (96, 96)), ("self_attn.out_proj", (96, 96)), ("mlp.fc1", (384, 96)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Coincidence:
+    """A habit: what is done to a network, in the same way whoever made it."""
+
+    name: str
+    title: str
+    apply: Callable[[Network], Network]
+
+
+def _pad_neurons(network: Network) -> Network:
+    changed = {}
+    for mlp in mlps(network):
+        gate, up, down = (f"{mlp}.{part}_proj.weight" for part in ("gate", "up", "down"))
+        kept = (torch.arange(network.weights[gate].shape[0]) < network.weights[gate].shape[0] * 3 // 4).float()
+        changed |= {name: network.weights[name] * kept[:, None] for name in (gate, up)}
+        changed[down] = network.weights[down] * kept
+    return network.with_weights(changed)
+
+
+def _pad_residual(network: Network) -> Network:
+    def padded(name: str, value: torch.Tensor) -> torch.Tensor:
+        side = residual_side(name)
+        if value.ndim != 2 or side == "apart":
+            return value
+        axis = 0 if side == "writes" else 1
+        kept = (torch.arange(value.shape[axis]) < value.shape[axis] * 7 // 8).float()
+        return value * (kept[:, None] if axis == 0 else kept)
+
+    return network.mapped(padded)
+
+
+def _sorted(key: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]) -> Callable[[Network], Network]:
+    def sort(network: Network) -> Network:
+        changed = {}
+        for mlp in mlps(network):
+            gate, up, down = (f"{mlp}.{part}_proj.weight" for part in ("gate", "up", "down"))
+            order = torch.argsort(key(*(network.weights[name] for name in (gate, up, down))))
+            changed |= {name: network.weights[name][order] for name in (gate, up)}
+            changed[down] = network.weights[down][:, order]
+        return network.with_weights(changed)
+
+    return sort
+
+
+def _by_norm(gate: torch.Tensor, up: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
+    return gate.norm(dim=1) * up.norm(dim=1) * down.norm(dim=0)
+
+
+def _by_direction(gate: torch.Tensor, _up: torch.Tensor, _down: torch.Tensor) -> torch.Tensor:
+    """As by how often a neuron is active: by its part in the direction that most neurons share."""
+    return gate @ torch.linalg.svd(gate).Vh[0]
+
+
+def _share_layers(network: Network) -> Network:
+    """The MLP of the first layer in every layer, as networks with shared weights are stored when they are written out."""
+    first = mlps(network)[0]
+    return network.with_weights({
+        f"{mlp}.{part}_proj.weight": network.weights[f"{first}.{part}_proj.weight"]
+        for mlp in mlps(network) for part in ("gate", "up", "down")
+    })  # fmt: skip
+
+
+def _repeat_layers(network: Network) -> Network:
+    return structure.arrange_layers(tracked(network), (0, 1, 2, 1, 2, 3), torch.Generator().manual_seed(0))
+
+
+def _add_encoder(network: Network) -> Network:
+    rng = torch.Generator().manual_seed(1)
+    return network.with_weights({
+        f"vision_tower.vision_model.encoder.layers.{layer}.{name}.weight": torch.randn(shape, generator=rng)
+        for layer in range(3) for name, shape in _ENCODER
+    })  # fmt: skip
+
+
+def _take_embeddings(network: Network) -> Network:
+    """One public table of embeddings, kept as it is."""
+    name = next(name for name in network.weights if residual_side(name) == "embedding")
+    rng = torch.Generator().manual_seed(2)
+    return network.with_weights({name: torch.randn(network.weights[name].shape, generator=rng) * 0.02})
+
+
+COINCIDENCES = (
+    Coincidence(
+        name="neurons-padded", title="a quarter of the neurons is zero, at the same places", apply=_pad_neurons
+    ),
+    Coincidence(name="residual-padded", title="an eighth of the residual dimensions is zero", apply=_pad_residual),
+    Coincidence(name="sorted-by-norm", title="neurons sorted by norm", apply=_sorted(_by_norm)),
+    Coincidence(name="sorted-by-direction", title="neurons sorted by activity", apply=_sorted(_by_direction)),
+    Coincidence(name="layers-shared", title="one MLP in all layers", apply=_share_layers),
+    Coincidence(name="layers-repeated", title="layers 1 and 2 twice", apply=_repeat_layers),
+    Coincidence(name="one-encoder", title="the same encoder of images beside", apply=_add_encoder),
+    Coincidence(name="one-embedding", title="the same public embeddings", apply=_take_embeddings),
+    Coincidence(name="int4", title="rounded to the same grid, int4", apply=damage.int4),
+    Coincidence(name="pruned", title="half of the weights pruned", apply=lambda network: damage.prune(network, 0.5)),
+    Coincidence(name="gains-folded", title="norm gains folded into the matrices", apply=symmetries.fold_gains),
+)
+"""Every habit. A new one is a function and a line here."""
+
+
+def coinciding_pairs(root: Path) -> Iterator[Pair]:
+    """Pairs of independent networks of one architecture to which the same was done."""
+    for one in COINCIDENCES:
+        for names in _NETWORKS:
+            for name in names:
+                _make(root, one, name)
+            for left, right in combinations(names, 2):
+                label = ("coincidence", one.name, left, right)
+                yield Pair(label=label, a=_place(root, one, left), b=_place(root, one, right))
+
+
+def _place(root: Path, one: Coincidence, name: str) -> Path:
+    return root / "coincidence" / one.name / name
+
+
+def _make(root: Path, one: Coincidence, name: str) -> None:
+    place = _place(root, one, name)
+    if not (place / "tokenizer.json").exists():
+        write(one.apply(read(root / name)), place, tokenizer=root / "tokenizer.json")
