@@ -14,6 +14,7 @@ from attest.statement import Sha256
 
 __all__ = [
     "COMPARISON_TYPE",
+    "EMPIRICAL",
     "Announcement",
     "Calibration",
     "Comparison",
@@ -23,6 +24,9 @@ __all__ = [
     "LayerStatistic",
     "NotCompared",
     "NullDistribution",
+    "PanelRanks",
+    "Population",
+    "Rank",
     "Side",
     "Test",
 ]
@@ -32,6 +36,9 @@ COMPARISON_TYPE = "https://attest/comparison/v1"
 
 Calibration = Literal["exact", "empirical", "descriptive"]
 ControlKind = Literal["itself", "shuffled", "other-layers"]
+
+EMPIRICAL = frozenset({"matched-agreement/v1", "anchored-agreement/v1"})
+"""Tests that a reference panel may calibrate. All others keep their calibration, whatever a panel says of them."""
 
 
 @record
@@ -173,6 +180,62 @@ class Announcement:
 
 
 @record
+class Population:
+    """Comparable pairs of one relation in a reference panel: ``at_least`` of ``n`` have no smaller statistic."""
+
+    n: Count
+    at_least: Count
+    median: float
+    greatest: float
+
+
+@record
+class Rank:
+    """Where a test's statistic stands among the comparable pairs of a reference panel.
+
+    ``derived`` is null where the panel has too few comparable pairs with a common origin.
+    """
+
+    id: str
+    independent: Population
+    derived: Population | None
+
+    @property
+    def pvalue(self) -> float:
+        """(C + 1) / (n + 1): how often a pair trained apart would stand as high, were it drawn as the panel's were."""
+        return (self.independent.at_least + 1) / (self.independent.n + 1)
+
+    @property
+    def likelihood_ratio(self) -> float | None:
+        """How many times more frequent a statistic as large is among derived pairs than among those trained apart.
+
+        Notes
+        -----
+        None for tests that are not ``EMPIRICAL``: recipes move the published statistics as much as descent does.
+        Both shares are (C + 1) / (n + 1), so it lies between 1 / (n + 1) and n + 1 of the pairs. The pairs of a panel
+        share networks, so they count for fewer than they are; and the derived ones were altered as its maker chose.
+        """
+        if self.derived is None or self.id not in EMPIRICAL:
+            return None
+        return (self.derived.at_least + 1) / (self.derived.n + 1) / self.pvalue
+
+
+@record
+class PanelRanks:
+    """A reference panel, and where the statistics of this pair stand in it.
+
+    ``left_out`` of its ``pairs`` hold one of the two trees, or a network of one origin with either.
+    """
+
+    name: str
+    version: str
+    sha256: Sha256
+    pairs: Count
+    left_out: Count
+    ranks: tuple[Rank, ...]
+
+
+@record
 class Comparison:
     """Every test that was run on a pair, also the null ones, with its controls, and every test that was not run."""
 
@@ -185,5 +248,6 @@ class Comparison:
     tests: tuple[Test, ...]
     controls: tuple[Control, ...]
     found: tuple[Found, ...]
+    panel: PanelRanks | None
     not_compared: tuple[NotCompared, ...]
     does_not_show: tuple[str, ...]

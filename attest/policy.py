@@ -3,6 +3,11 @@
 The rungs, from the top: identical bytes; an exact test rejected, in both halves of the layers; matched agreement above
 a whole reference panel; inconclusive; no evidence. "No evidence" is not evidence of independence.
 
+To be above a panel is not enough. Of 20 pairs trained apart one is the highest, so a panel of 19 alone would accuse one
+in twenty wrongly; its pairs share networks, so they count for fewer; and nobody can draw a panel from all networks there
+are. So the policy asks for a distance besides: a multiple of the highest, and some way above it. What is above the panel
+and nearer is inconclusive.
+
 References
 ----------
 ENFSI, "Guideline for Evaluative Reporting in Forensic Science", 2015. Holm, "A Simple Sequentially Rejective Multiple
@@ -15,10 +20,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from attest.comparison import Comparison, Test
+from attest.comparison import EMPIRICAL, Comparison, PanelRanks, Rank, Test
 from attest.document import decimal, record
 from attest.policy_file import DEFAULT_POLICY, Policy
-from attest.reading import Reading, exact_tests, read_tests
+from attest.reading import Reading, exact_tests, holm, read_tests
 
 __all__ = ["PROPOSITIONS", "Conclusion", "Propositions", "Rung", "conclude"]
 
@@ -81,8 +86,8 @@ def conclude(comparison: Comparison, policy: Policy = DEFAULT_POLICY) -> Conclus
 
     Notes
     -----
-    A test whose controls failed carries nothing up the ladder. ``matched-above-panel`` needs a reference panel; without
-    empirical tests in the comparison it is never reached.
+    A test whose controls failed carries nothing up the ladder. ``matched-above-panel`` is reached by
+    ``EMPIRICAL`` tests alone, by their ranks in the comparison's panel, whatever a comparison states of other tests.
     """
     readings = read_tests(comparison, policy)
     rung, because = _climb(comparison, policy, readings)
@@ -106,7 +111,10 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
         found.insert(0, _NOT_ONE_TO_ONE)
     if found or rejected:
         return "exact-rejected", found + rejected + _shared_components(comparison)
-    few += _shared_components(comparison)
+    above, near = _above_panel(comparison, policy)
+    if above:
+        return "matched-above-panel", above + _shared_components(comparison)
+    few += near + _shared_components(comparison)
     if not exact and not few:
         return "inconclusive", ["No exact test could be run on this pair and stood its controls."]
     weak = few + [_describe(test, level) for test, level in exact if level <= policy.inconclusive_alpha]
@@ -145,6 +153,27 @@ def _shared_components(comparison: Comparison) -> list[str]:
     return [_SHARED_COMPONENT.format(n=counted)] if counted else []
 
 
+def _above_panel(comparison: Comparison, policy: Policy) -> tuple[list[str], list[str]]:
+    """Sentences on the statistics above the whole panel: those well above it, and those nearer."""
+    if comparison.panel is None:
+        return [], []
+    ranks = {rank.id: rank for rank in comparison.panel.ranks if rank.independent.n >= policy.minimum_pairs}
+    tests = [
+        test for test in comparison.tests if test.calibration == "empirical" and test.id in EMPIRICAL & ranks.keys()
+    ]
+    above: list[str] = []
+    near: list[str] = []
+    for test, level in zip(tests, holm([ranks[test.id].pvalue for test in tests]), strict=True):
+        population = ranks[test.id].independent
+        if population.at_least or level > policy.panel_alpha:
+            continue
+        far = test.statistic >= max(
+            policy.panel_ratio * population.greatest, population.greatest + policy.panel_distance
+        )
+        (above if far else near).append(_describe_rank(test, level, ranks[test.id], comparison.panel))
+    return above, near
+
+
 def _is_strong(test: Test, policy: Policy) -> bool:
     """Whether z is large, and in the even and the odd layers alike.
 
@@ -166,4 +195,12 @@ def _describe(test: Test, level: float) -> str:
     return (
         f"{test.id}: units {direction} by index at z = {decimal(test.z or 0.0, 4)}"
         f" (p = {decimal(level, 3)} after Holm; the least it could give is {decimal(test.smallest_pvalue or 0.0, 3)})."
+    )
+
+
+def _describe_rank(test: Test, level: float, rank: Rank, panel: PanelRanks) -> str:
+    return (
+        f"{test.id}: {decimal(test.statistic, 4)} is above all {rank.independent.n} comparable pairs trained apart of the"
+        f" reference panel {panel.sha256[:16]}, which reach {decimal(rank.independent.greatest, 3)} (rank p ="
+        f" {decimal(level, 3)} after Holm)."
     )

@@ -94,6 +94,12 @@ class Policy:
     minimum_tensors : int
         Telling tensors or matrices in which the same values must be found again for a rejection; fewer are
         inconclusive. Tensors that are the same byte for byte count from one.
+    minimum_pairs : int
+        Comparable pairs trained apart that a panel must hold against an empirical test.
+    panel_alpha : float
+        Level at which an empirical test counts as above the panel, after Holm's correction over those that were ranked.
+    panel_ratio, panel_distance : float
+        How many times the panel's greatest statistic, and how far above it, the statistic must besides be.
     scale : Scale
     """
 
@@ -105,6 +111,10 @@ class Policy:
     control_z: Deviations
     inconclusive_alpha: Level
     minimum_tensors: Annotated[Count, Field(ge=1)]
+    minimum_pairs: Annotated[Count, Field(ge=19)]
+    panel_alpha: Level
+    panel_ratio: Annotated[float, Field(ge=1, le=1000)]
+    panel_distance: Annotated[float, Field(ge=0, le=1)]
     scale: Scale
 
 
@@ -117,6 +127,10 @@ DEFAULT_POLICY = Policy(
     control_z=5.0,
     inconclusive_alpha=0.01,
     minimum_tensors=2,
+    minimum_pairs=19,
+    panel_alpha=0.05,
+    panel_ratio=3.0,
+    panel_distance=0.05,
     scale=Scale(
         id="attest-rarity/v1",
         measure="p-value",

@@ -28,6 +28,9 @@ def commands_page() -> str:
                 raise SystemExit(f"no command {name}")
             with click.Context(command, info_name=name, parent=root, **settings) as context:
                 parts += ["", f"## {name}", "```console", command.get_help(context), "```"]
+                for part, one in (command.commands if isinstance(command, click.Group) else {}).items():
+                    with click.Context(one, info_name=part, parent=context, **settings) as inner:
+                        parts += ["", f"### {name} {part}", "```console", one.get_help(inner), "```"]
     return "\n".join(line.rstrip() for line in "\n".join(parts).splitlines()) + "\n"
 
 

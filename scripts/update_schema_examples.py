@@ -22,6 +22,7 @@ from attest.document import dump, load
 from attest.evidence import CHUNKS_NAME, TENSORS_NAME, ChunkList, Environment, TensorList, Tool
 from attest.licenses import LICENSES_NAME, LicenseDetail
 from attest.measure import Measurement, measure
+from attest.panel import Panel, shipped_panel
 from attest.policy_file import DEFAULT_POLICY
 from attest.protocol import AnnouncedSide, protocol_statement
 from attest.resource import resource
@@ -53,11 +54,12 @@ def examples() -> Mapping[str, Any]:
             (repository / name).write_text(text, encoding="utf-8")
         first = measured(family / "seed-1", repository)
     second = measured(family / "seed-1-continued", None)
+    panel = shipped_panel()
     sides = [fingerprints(first), fingerprints(second)]
-    comparison = compare(*sides, tool=TOOL, environment=ENVIRONMENT, now=NOW)
+    comparison = compare(*sides, tool=TOOL, environment=ENVIRONMENT, panel=panel, now=NOW)
     announced = [AnnouncedSide(name=one.side.name, tree_digest=one.side.tree_digest) for one in sides]
     protocol = announce(
-        a=announced[0], b=announced[1], deep=False, weights=False, policy=DEFAULT_POLICY, panel_sha256=None, tool=TOOL,
+        a=announced[0], b=announced[1], deep=False, weights=False, policy=DEFAULT_POLICY, panel_sha256=panel.sha256, tool=TOOL,
         now=NOW - timedelta(days=1),
     )  # fmt: skip
     kept = find_deviations(protocol_statement(protocol), protocol, comparison, deep=False)
@@ -68,7 +70,17 @@ def examples() -> Mapping[str, Any]:
         "policy.v1.example.json": dump(DEFAULT_POLICY),
         "protocol.v1.example.json": dump(protocol),
         "detail.v1.example.json": details,
+        "panel.v1.example.json": dump(cut(panel.panel)),
     }
+
+
+def cut(panel: Panel) -> Panel:
+    """The first two pairs of a panel that have a network in common, one independent and one derived."""
+    members = {one.name: one for one in panel.models}
+    derived = next(one for one in panel.pairs if members[one.a].relation(members[one.b]) == "derived")
+    apart = next(one for one in panel.pairs if derived.a == one.a and one != derived)
+    names = {derived.a, derived.b, apart.b}
+    return replace(panel, models=tuple(one for one in panel.models if one.name in names), pairs=(apart, derived))
 
 
 def measured(checkpoint: Path, repository: Path | None) -> Measurement:

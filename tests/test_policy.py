@@ -10,10 +10,12 @@ from compare.pairs import compared, measured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.comparison import Comparison, Control, ControlKind, LayerStatistic, Test
+from attest.comparison import Comparison, Control, ControlKind, LayerStatistic, PanelRanks, Population, Rank, Test
 from attest.policy import conclude
 from attest.policy_file import DEFAULT_POLICY
 from attest.reading import holm
+
+MATCHED = "matched-agreement/v1"
 
 
 def exact(z: float, pvalue: float, *, layers: tuple[float, ...] = (), name: str = "neuron-alignment/v1") -> Test:
@@ -170,3 +172,52 @@ def test_tensors_that_are_all_found_but_not_one_to_one_are_not_identical() -> No
     assert "not one to one" in repeated.because[0]
     assert rung(everything, dataclasses.replace(places, statistic=1.0)) == "identical"
     assert rung(everything) == "exact-rejected"
+
+
+def panel_says(statistic: float, *, greatest: float, n: int = 60, at_least: int = 0, name: str = MATCHED) -> Comparison:
+    """A comparison whose exact tests found nothing, and one statistic held against a panel."""
+    population = Population(n=n, at_least=at_least, median=greatest / 2, greatest=greatest)
+    rank = Rank(id=name, independent=population, derived=None)
+    ranks = PanelRanks(name="p", version="1", sha256="0" * 64, pairs=n, left_out=0, ranks=(rank,))
+    test = dataclasses.replace(exact(0.0, rank.pvalue, name=name), calibration="empirical", statistic=statistic, z=None)
+    return dataclasses.replace(comparison(exact(0.5, 0.6), test), panel=ranks)
+
+
+def test_a_matched_test_far_above_the_whole_panel_reaches_its_rung() -> None:
+    said = conclude(panel_says(0.15, greatest=0.01))
+    assert said.rung == "matched-above-panel"
+    assert "0.15 is above all 60 comparable pairs trained apart" in said.because[0]
+
+
+@pytest.mark.parametrize(("statistic", "greatest"), [(0.0599, 0.01), (0.29, 0.1), (0.011, 0.01), (0.049, 0.0)])
+def test_above_the_panel_but_near_it_is_inconclusive(statistic: float, greatest: float) -> None:
+    assert conclude(panel_says(statistic, greatest=greatest)).rung == "inconclusive"
+
+
+@pytest.mark.parametrize(("n", "at_least"), [(60, 1), (18, 0)])
+def test_one_pair_as_large_or_too_few_pairs_say_nothing(n: int, at_least: int) -> None:
+    assert conclude(panel_says(0.9, greatest=0.01, n=n, at_least=at_least)).rung == "no-evidence"
+
+
+def test_ranks_are_corrected_for_their_number() -> None:
+    one = panel_says(0.9, greatest=0.01, n=19)
+    assert conclude(one).rung == "matched-above-panel"
+    assert one.panel is not None
+    other = dataclasses.replace(one.tests[1], id="anchored-agreement/v1")
+    ranks = (*one.panel.ranks, dataclasses.replace(one.panel.ranks[0], id=other.id))
+    both = dataclasses.replace(one, tests=(*one.tests, other), panel=dataclasses.replace(one.panel, ranks=ranks))
+    assert conclude(both).rung == "no-evidence"
+
+
+@pytest.mark.parametrize("name", ["attention-std-correlation/v1", "layer-alignment/v1", "anything/v1"])
+def test_no_other_test_reaches_the_rung_whatever_a_comparison_says_of_it(name: str) -> None:
+    assert conclude(panel_says(0.99, greatest=0.01, name=name)).rung == "no-evidence"
+
+
+def test_an_empirical_test_without_a_rank_says_nothing() -> None:
+    assert conclude(dataclasses.replace(panel_says(0.9, greatest=0.01), panel=None)).rung == "no-evidence"
+
+
+def test_an_exact_test_stands_above_the_panel() -> None:
+    held = panel_says(0.9, greatest=0.01)
+    assert conclude(dataclasses.replace(held, tests=(exact(40.0, 0.0001), *held.tests))).rung == "exact-rejected"

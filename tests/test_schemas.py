@@ -20,12 +20,13 @@ from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.errors import DocumentError
 from attest.evidence import EVIDENCE_TYPE, ChunkList, Evidence, TensorList
 from attest.licenses import LicenseDetail, repository, source, summary, walk
+from attest.panel import MIN_PAIRS, Panel
 from attest.policy_file import POLICY_TYPE, Policy
 from attest.protocol import PROTOCOL_TYPE, Protocol
 from attest.resource import resource
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("evidence", "comparison", "detail", "policy", "protocol")
+NAMES = ("evidence", "comparison", "detail", "panel", "policy", "protocol")
 
 
 def read(name: str, end: str) -> Any:
@@ -105,6 +106,7 @@ DOCUMENTS = {
     "protocol": Document(
         record=Protocol, schema=SCHEMAS["protocol"], example=EXAMPLES["protocol"], value=EXAMPLES["protocol"]
     ),
+    "panel": Document(record=Panel, schema=SCHEMAS["panel"], example=EXAMPLES["panel"], value=EXAMPLES["panel"]),
     "chunks": Document(
         record=ChunkList,
         schema=part("ChunkList"),
@@ -348,6 +350,11 @@ def test_limits_that_the_pages_state():
     page = resource("schemas/evidence.v1.md").read_text(encoding="utf-8")
     assert f"at most {checkpoint.MAX_FINDINGS} of one code" in page
     assert f"nesting deeper than {document.MAX_DEPTH};" in page
+
+
+def test_the_fewest_pairs_that_the_pages_state():
+    for name in ("comparison", "panel"):
+        assert f"at least {MIN_PAIRS} " in resource(f"schemas/{name}.v1.md").read_text(encoding="utf-8")
 
 
 def test_the_pages_name_every_property():

@@ -173,6 +173,7 @@ def compared(evidence: Evidence, tree_b: str = "0" * 64) -> Comparison:
         tests=(),
         controls=(),
         found=(),
+        panel=None,
         not_compared=(),
         does_not_show=(),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SCHEMAS = ("evidence", "comparison", "detail")
+SCHEMAS = ("evidence", "comparison", "detail", "panel")
 ENDS = ("schema.json", "md", "example.json")
 
 
@@ -31,7 +31,7 @@ def test_two_builds_of_the_wheel_are_byte_identical(wheels: list[Path]):
 
 
 def test_the_wheel_carries_what_attest_needs_to_run(wheels: list[Path]):
-    homes = {"schemas": "schemas", "templates": "templates", "tests/data/family": "family"}
+    homes = {"schemas": "schemas", "templates": "templates", "panels": "panels", "tests/data/family": "family"}
     with zipfile.ZipFile(wheels[0]) as wheel:
         for home, place in homes.items():
             for file in filter(Path.is_file, (ROOT / home).rglob("*")):
@@ -48,7 +48,7 @@ def test_the_wheel_carries_what_attest_needs_to_run(wheels: list[Path]):
 def test_an_installed_wheel_finds_its_own_files(wheels: list[Path], tmp_path: Path):
     with zipfile.ZipFile(wheels[0]) as wheel:
         wheel.extractall(tmp_path)
-    names = ["schemas/evidence.v1.schema.json", "templates", "family"]
+    names = ["schemas/evidence.v1.schema.json", "templates", "panels/small.json", "family"]
     code = f"from attest.resource import resource; print(*map(resource, {names!r}), sep='\\n')"
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, check=True

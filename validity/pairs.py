@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from typing import Any
 from attest.checkpoint import open_checkpoint
 from attest.compare import WEIGHT_TESTS, compare
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.ranks import shape_of
 from attest.compare.weight_delta import weight_delta
 from attest.comparison import Comparison, Test
+from attest.digest import sha256
+from attest.document import dump
 from attest.measure import measure
 from attest.policy import conclude
 from attest.program import environment, this_tool
 
-__all__ = ["EXACT_LEVEL", "Pair", "Result", "compare_pair", "fingerprints", "sees"]
+__all__ = ["EXACT_LEVEL", "Pair", "Result", "compare_pair", "describe_network", "fingerprints", "sees"]
 
 EXACT_LEVEL = 1e-3
 """Level at which an exact test counts as having seen an alteration."""
@@ -51,6 +54,10 @@ class Result:
         Tables of what was found where: id, title, columns, rows.
     not_compared : mapping of str to str
         Reasons by test.
+    networks : tuple of mapping
+        What a reference panel says of each of the two.
+    comparison : mapping
+        The predicate without its null distributions, to conclude from again with a panel.
     """
 
     label: tuple[str, ...]
@@ -58,6 +65,8 @@ class Result:
     tests: Mapping[str, Mapping[str, Any]]
     found: tuple[Mapping[str, Any], ...]
     not_compared: Mapping[str, str]
+    networks: tuple[Mapping[str, Any], Mapping[str, Any]]
+    comparison: Mapping[str, Any]
 
 
 @cache
@@ -81,7 +90,25 @@ def compare_pair(pair: Pair) -> Result:
         tests={test.id: _numbers(test) for test in tests},
         found=_tables(comparison),
         not_compared={one.id: one.reason for one in not_compared},
+        networks=(describe_network(pair.a), describe_network(pair.b)),
+        comparison=dump(
+            replace(comparison, tests=tuple(replace(one, null_distribution=None) for one in comparison.tests))
+        ),
     )
+
+
+def describe_network(folder: Path) -> dict[str, Any]:
+    """Digest, sizes and tokenizer of a checkpoint, as ``attest.panel.Member`` has them."""
+    measured = fingerprints(folder)
+    tokenizer = folder / "tokenizer.json"
+    shape = shape_of(measured)
+    return {
+        "treeDigest": measured.side.tree_digest,
+        "family": measured.architecture.family,
+        "shape": None if shape is None else dump(shape),
+        "parameters": measured.side.parameters,
+        "tokenizerSha256": sha256(tokenizer.read_bytes()) if tokenizer.is_file() else None,
+    }
 
 
 def sees(test: Mapping[str, Any], highest_unrelated: float) -> bool:

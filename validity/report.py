@@ -176,6 +176,32 @@ def _coincidences(record: Record) -> str:
     )
 
 
+def _with_panel(record: Record) -> str:
+    kinds = {
+        "independent": "independent",
+        "laundered-unrelated": "laundered, against an unrelated network",
+        "derived": "derived",
+        "slerp": "SLERP sweep",
+        "shared-start": "shared start",
+    }
+    rows = []
+    for kind, title in kinds.items():
+        results = of_kind(record["pairs"], kind)
+        alone, held = (Counter(one[name] for one in results) for name in ("rung_alone", "rung"))
+        counts = [sum(rungs[rung] for rung in ACCUSING) for rungs in (alone, held)]
+        rows.append(
+            (title, len(results), *counts, held["matched-above-panel"], alone["inconclusive"], held["inconclusive"])
+        )
+    return (
+        "## What the reference panel adds\n\nThe independent and derived pairs of this run are the panel that attest ships"
+        f" ({len(record['models'])} networks). Here every pair was held against the rest of it: all pairs with one of the"
+        " two networks, or with a relative of either, were left out. A pair counts as accused from the rung"
+        " `matched-above-panel` on.\n\n"
+        + table(("pairs", "n", "accused without it", "accused with it", "by it alone", "inconclusive without it",
+                 "inconclusive with it"), rows)
+    )  # fmt: skip
+
+
 def _published(record: Record) -> str:
     alike = [one for one in of_kind(record["pairs"], "independent") if one["label"][1] == "alike"]
     derived = of_kind(record["pairs"], "derived")
@@ -376,6 +402,7 @@ SECTIONS = (
     _misses,
     _false_positives,
     _coincidences,
+    _with_panel,
     _published,
     _power,
     _shared,

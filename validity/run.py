@@ -21,6 +21,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from attest.comparison import Comparison
+from attest.document import load
+from attest.panel import ReferencePanel, pack_panel
 from attest.program import this_tool
 from validity.coincidence import coinciding_pairs
 from validity.derive import SLERP_SHARES, Derived, derive, derive_slerp
@@ -28,13 +31,10 @@ from validity.known import norm_lesson, published_permutations
 from validity.launder import ROWS
 from validity.localize import localization
 from validity.pairs import Pair, compare_pair
+from validity.panel import BYSTANDER, SHIPPED, names_of, panel_of, rung_with
 from validity.report import write_report
 from validity.summary import conclusions
 from validity.train import PANEL, PARENTS, SHARED_START, train_panel
-
-BYSTANDER = "qwen2-5"
-"""An unrelated network that every laundered one is held against: laundering must not look like descent from it."""
-
 
 REPRESENTATIVES = ("-1", "-2", "-deep", "-wide")
 """Ends of the names of networks that are compared across architectures, widths and depths."""
@@ -113,6 +113,29 @@ def _for_peer(pair: Pair) -> bool:
     return (kind == "independent" and rest[0] == "alike") or (kind == "derived" and rest[2] == PARENTS[0])
 
 
+def models_of(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a panel says of the networks that it holds, taken out of the results, by name."""
+    models: dict[str, Any] = {}
+    for result in results:
+        networks, names = result["networks"], names_of(result["label"])
+        models |= dict(zip(names, networks, strict=True)) if names else {}
+    return models
+
+
+def hold_against_panel(record: dict[str, Any], file: Path) -> None:
+    """Write the panel of a run, and conclude again of every pair with the rest of it.
+
+    ``rung_alone`` keeps what the policy says without a panel.
+    """
+    made = pack_panel(panel_of(record))
+    file.write_bytes(made)
+    panel = ReferencePanel.of(made, where=file.name)
+    for result in record["pairs"]:
+        comparison = load(Comparison, result.pop("comparison"), where="comparison")
+        result["rung_alone"] = result["rung"]
+        result["rung"] = rung_with(panel, result.pop("networks"), comparison)
+
+
 def say(text: str) -> None:
     """Tell how far the run is."""
     sys.stderr.write(f"{text}\n")
@@ -124,6 +147,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True, help="folder for networks and comparisons, about 1 GB")
     parser.add_argument("--report", type=Path, default=here / "reports" / "validity")
+    parser.add_argument("--panel", type=Path, default=SHIPPED, help="where the reference panel is written")
     parser.add_argument("--jobs", type=int, default=2, help="processes; no number depends on it")
     parser.add_argument("--vectors", type=Path, help="l2perm.csv of the independence tests")
     parser.add_argument("--peer-python", type=Path, help="python of an environment that has provenancekit 1.0.0")
@@ -147,18 +171,20 @@ def main() -> None:
         if tuple(result["label"]) in by_label:
             result["localization"] = localization(result, by_label[tuple(result["label"])])
         del result["found"]
-    record = {
+    record: dict[str, Any] = {
         "tool": {"version": tool.version, "source_sha256": tool.source_sha256},
         "panel": [json.loads((root / plan.name / "training.json").read_text()) for plan in (*PANEL, *SHARED_START)],
         "rows": [{"name": row.name, "title": row.title, "keeps": row.keeps, "training": row.training,
                   "steps": row.afterwards.steps} for row in ROWS],
         "differences": {f"{one.parent} {one.row}": one.difference for one in made if one.difference is not None},
-        "conclusions": conclusions(results),
+        "models": models_of(results),
         "pairs": results,
         "published_permutations": published_permutations(arguments.vectors) if arguments.vectors else None,
         "norm_lesson": norm_lesson(),
         "peer": ask_peer(arguments.peer_python, pairs, root) if arguments.peer_python else None,
     }  # fmt: skip
+    hold_against_panel(record, arguments.panel)
+    record["conclusions"] = conclusions(results)
     write_report(record, arguments.report)
     say(json.dumps(record["conclusions"], indent=1))
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "reproduce": "Measure again and compare with what was signed.",
     "protocol": "Announce a comparison before it is made.",
     "compare": "Test whether two checkpoints are related.",
+    "library": "Keep the fingerprints of many checkpoints, and search them.",
     "scan": "Scan a repository for licenses, notices and copyright lines.",
     "report": "Render bundles as one offline HTML page.",
     "verify-report": "Render a report again and compare every byte.",

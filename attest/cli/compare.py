@@ -24,13 +24,14 @@ from attest.errors import InputError
 from attest.evidence_directory import write_evidence
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID
 from attest.measure import measure
+from attest.panel import read_panel, shipped_panel
 from attest.policy import Rung, conclude
 from attest.policy_file import DEFAULT_POLICY, Policy, read_policy
 from attest.program import environment, this_tool
 from attest.protocol import Protocol
 from attest.statement import Statement
 
-__all__ = ["command"]
+__all__ = ["command", "fingerprints_of"]
 
 _RUNGS: tuple[str, ...] = get_args(Rung)
 
@@ -87,12 +88,20 @@ def _show_policy(context: click.Context, _option: click.Parameter, value: object
     metavar="CHECKPOINT",
     help="With --weights: another network that B may have been merged from, beside A. May be repeated.",
 )
+@click.option(
+    "--panel",
+    "panel_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Reference panel of known pairs to rank statistics in, instead of the small one that is shipped"
+    " (docs/library.md).",
+)
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads for measuring; no number depends on it.")
 @output_option
 @format_option
 def command(
     a: Location, b: Location, directory: Path | None, fail_on: str | None, policy_file: Path | None, announced: Path | None,
-    deep: bool, with_weights: bool, parents: tuple[Location, ...], threads: int | None, output: Path | None, force: bool,
+    deep: bool, with_weights: bool, parents: tuple[Location, ...], panel_file: Path | None, threads: int | None, output: Path | None, force: bool,
     style: str,
 ) -> None:  # fmt: skip
     """Test whether checkpoints A and B are related.
@@ -104,15 +113,17 @@ def command(
         raise click.UsageError("--parent needs --weights.")
     policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
     protocol = None if announced is None else _protocol(announced, policy if policy_file else None)
+    panel = shipped_panel() if panel_file is None else read_panel(panel_file)
     weights = (_weights(a), _weights(b)) if with_weights else None
-    others = [(_weights(path), _fingerprints(path, threads, deep=deep)) for path in parents]
-    sides = [_fingerprints(path, threads, deep=deep) for path in (a, b)]
+    others = [(_weights(path), fingerprints_of(path, threads, deep=deep)) for path in parents]
+    sides = [fingerprints_of(path, threads, deep=deep) for path in (a, b)]
     comparison = compare(
         *sides,
         tool=this_tool(),
         environment=environment("numba", "numpy"),
         weights=weights,
         parents=[Parent(fingerprints=measured, weights=opened) for opened, measured in others],
+        panel=panel,
     )
     if protocol is not None:
         are_deep = all(ANCHORED_SKETCH_ID in side.arrays for side in sides)
@@ -152,7 +163,7 @@ def _weights(location: Location) -> Checkpoint:
     return open_checkpoint(location)
 
 
-def _fingerprints(location: Location, threads: int | None, *, deep: bool) -> Fingerprints:
+def fingerprints_of(location: Location, threads: int | None, *, deep: bool) -> Fingerprints:
     """Fingerprints from evidence, or measured now from a checkpoint."""
     if isinstance(location, Path) and holds_evidence(location):
         return read_fingerprints(location)

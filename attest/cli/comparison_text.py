@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from attest.comparison import Announcement, Comparison, Control, Test
+from attest.comparison import Announcement, Comparison, Control, PanelRanks, Population, Test
 from attest.document import decimal
 from attest.evidence import Table
 from attest.policy import Conclusion
@@ -38,6 +38,7 @@ def describe(comparison: Comparison, conclusion: Conclusion) -> str:
         *_announced(comparison.protocol),
         *_readings(conclusion),
         *_controls(comparison.controls),
+        *(_panel(comparison.panel) if comparison.panel else ()),
     ]
     for found in comparison.found:
         lines += ["", f"{found.id}: {visible(found.title)}", *_table(found.table)]
@@ -53,6 +54,25 @@ def _row(test: Test, width: int) -> str:
         f"{test.id:{width}}  {test.calibration:11}  {decimal(test.statistic, 4):>10}  {_number(test.z, 4):>9}"
         f"  {_number(test.pvalue, 3):>8}  {_number(test.smallest_pvalue, 3):>8}  {test.n:>7}"
     )
+
+
+def _panel(panel: PanelRanks) -> Iterator[str]:
+    """What the reference panel says, one line a test."""
+    yield ""
+    yield f"reference panel {visible(panel.name)} {visible(panel.version)}, sha256 {panel.sha256[:16]}"
+    yield f"  {panel.pairs} pairs, {panel.left_out} left out as they hold A, B or a relative of either"
+    if not panel.ranks:
+        yield "  too few pairs are comparable with this one"
+    for rank in panel.ranks:
+        derived = f"; of {rank.derived.n} derived ones {rank.derived.at_least}" if rank.derived else ""
+        yield f"  {rank.id}: of {_population(rank.independent)} {rank.independent.at_least} are at least as large{derived}"
+        if rank.likelihood_ratio is not None:
+            yield f"    so large a value is {decimal(rank.likelihood_ratio, 3)} times as frequent among the derived ones"
+
+
+def _population(one: Population) -> str:
+    reach = f"median {decimal(one.median, 3)}, greatest {decimal(one.greatest, 3)}"
+    return f"{one.n} comparable pairs trained apart ({reach})"
 
 
 def _other_policy(policy: Policy) -> Iterator[str]:

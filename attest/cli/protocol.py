@@ -17,6 +17,7 @@ from attest.digest import sha256
 from attest.document import dump
 from attest.errors import InputError
 from attest.evidence_directory import read_evidence, refuse_place, write_evidence
+from attest.panel import shipped_panel
 from attest.policy_file import DEFAULT_POLICY, read_policy
 from attest.program import this_tool
 from attest.protocol import AnnouncedSide, Protocol, protocol_statement
@@ -34,7 +35,9 @@ _SIDE = click.Path(path_type=Path)
 @click.option("--deep", is_flag=True, help="Announce measurements made with --deep.")
 @click.option("--weights", is_flag=True, help="Announce a comparison with --weights.")
 @policy_option
-@click.option("--panel", type=_SIDE, metavar="FILE", help="Reference panel, to be bound by its SHA-256.")
+@click.option(
+    "--panel", type=_SIDE, metavar="FILE", help="Reference panel, bound by its SHA-256; the shipped one by default."
+)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="EVIDENCE_DIR", help="Folder to make."
 )
@@ -56,7 +59,7 @@ def command(
         deep=deep,
         weights=weights,
         policy=DEFAULT_POLICY if policy_file is None else read_policy(policy_file),
-        panel_sha256=None if panel is None else _digest(panel),
+        panel_sha256=shipped_panel().sha256 if panel is None else _digest(panel),
         tool=this_tool(),
     )
     statement = protocol_statement(protocol)

@@ -31,6 +31,7 @@ from attest.compare.neuron_matching import neuron_matching
 from attest.compare.norm_gain_cosine import norm_gain_cosine
 from attest.compare.outcome import PairTest, WeightTest
 from attest.compare.projection_spectra import projection_spectra
+from attest.compare.ranks import hold_against, placed
 from attest.compare.recovered_alignment import recovered_alignment
 from attest.compare.replay import exact_replay
 from attest.compare.row_containment import row_containment
@@ -41,9 +42,12 @@ from attest.compare.weight_delta import weight_delta
 from attest.comparison import COMPARISON_TYPE, Comparison, Side
 from attest.document import dump, timestamp
 from attest.evidence import Environment, Tool
+from attest.panel import ReferencePanel
 from attest.statement import DigestSet, Statement, Subject
 
-__all__ = ["DOES_NOT_SHOW", "TESTS", "WEIGHT_TESTS", "compare", "comparison_statement"]
+__all__ = [
+    "DOES_NOT_SHOW", "PANEL_TESTS", "TESTS", "WEIGHT_TESTS", "compare", "comparison_statement",
+]  # fmt: skip
 
 TESTS: tuple[PairTest, ...] = (
     tensor_identity,
@@ -65,6 +69,15 @@ TESTS: tuple[PairTest, ...] = (
     direction_signs,
 )
 """All tests. A new one is a file beside these and a line here."""
+
+PANEL_TESTS: tuple[PairTest, ...] = (
+    neuron_matching,
+    anchored_agreement,
+    expert_ancestry,
+    attention_std_correlation,
+    norm_gain_cosine,
+)
+"""Tests that say little without a reference panel; a panel that is made of a library holds what they give."""
 
 WEIGHT_TESTS: tuple[WeightTest, ...] = (
     recovered_alignment,
@@ -98,6 +111,7 @@ def compare(
     environment: Environment,
     weights: tuple[Checkpoint, Checkpoint] | None = None,
     parents: Sequence[Parent] = (),
+    panel: ReferencePanel | None = None,
     now: datetime | None = None,
 ) -> Comparison:
     """Run every test on a pair.
@@ -109,6 +123,8 @@ def compare(
         The checkpoints that these are of, opened before they were measured: runs ``WEIGHT_TESTS`` too.
     parents : sequence of Parent
         With weights: further candidates that b may have been merged from, beside a.
+    panel : ReferencePanel, optional
+        What the tests gave on pairs whose relation is known: calibrates those that ``EMPIRICAL`` names.
     tool, environment
         What is running, for the record.
     now : datetime, optional
@@ -125,6 +141,8 @@ def compare(
         if parents:
             candidates = (Parent(fingerprints=a, weights=weights[0]), *parents)
             outcomes.append(merge_coefficients(weights[1], candidates))
+    tests = tuple(test for outcome in outcomes for test in outcome.tests)
+    ranked = hold_against(panel, (placed(a), placed(b)), tests) if panel is not None else None
     return Comparison(
         measured_at=timestamp(now),
         tool=tool,
@@ -132,10 +150,14 @@ def compare(
         a=a.side,
         b=b.side,
         protocol=None,
-        tests=tuple(test for outcome in outcomes for test in outcome.tests),
+        tests=ranked.tests if ranked else tests,
         controls=tuple(one for outcome in outcomes for one in outcome.controls),
         found=tuple(one for outcome in outcomes for one in outcome.found),
-        not_compared=tuple(item for outcome in outcomes for item in outcome.not_compared),
+        panel=ranked.panel if ranked else None,
+        not_compared=(
+            *(item for outcome in outcomes for item in outcome.not_compared),
+            *(ranked.not_compared if ranked else ()),
+        ),
         does_not_show=DOES_NOT_SHOW,
     )
 

@@ -13,9 +13,9 @@ from attest.compare.permutation import Pairing, signed_digits
 from attest.comparison import LayerStatistic
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 
-__all__ = ["anchored_agreement", "anchored_alignment"]
+__all__ = ["ALIGNMENT_TEST", "anchored_agreement", "anchored_alignment"]
 
-_ALIGNMENT = "anchored-alignment/v1"
+ALIGNMENT_TEST = "anchored-alignment/v1"
 _AGREEMENT = "anchored-agreement/v1"
 _MISSING = "one of the two has no anchored sketch; attest measure --deep makes one where there is a tokenizer"
 
@@ -32,7 +32,7 @@ def anchored_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = a.arrays.get(ANCHORED_SKETCH_ID, {}), b.arrays.get(ANCHORED_SKETCH_ID, {})
     if not mine or not theirs:
-        return Outcome(not_compared=left_out(_ALIGNMENT, _MISSING))
+        return Outcome(not_compared=left_out(ALIGNMENT_TEST, _MISSING))
     layers = sorted(
         sketched_layers(a, ANCHORED_SKETCH_ID, WIDTH).keys() & sketched_layers(b, ANCHORED_SKETCH_ID, WIDTH)
     )
@@ -44,10 +44,10 @@ def anchored_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     ]
     if not pairings:
         reason = "no layer was sketched in both with as many neurons and parts"
-        return Outcome(not_compared=left_out(_ALIGNMENT, reason))
+        return Outcome(not_compared=left_out(ALIGNMENT_TEST, reason))
     unequal = ", ".join(str(layer) for layer, (x, y) in both.items() if x.shape != y.shape)
     return exact_outcome(
-        _ALIGNMENT,
+        ALIGNMENT_TEST,
         a,
         b,
         pairings,

@@ -142,8 +142,12 @@ def _deviations(protocol: Protocol, comparison: Comparison, *, deep: bool) -> It
         yield f"the program of source digest {protocol.tool.source_sha256} was announced, and another was run"
     if protocol.resampling != _RESAMPLING:
         yield "null distributions were announced to be drawn by another rule"
-    if protocol.panel_sha256 is not None:
-        yield f"a reference panel of SHA-256 {protocol.panel_sha256} was announced and none was used"
+    used = comparison.panel.sha256 if comparison.panel else None
+    if protocol.panel_sha256 != used:
+        announced = (
+            f"a reference panel of SHA-256 {protocol.panel_sha256}" if protocol.panel_sha256 else "no reference panel"
+        )
+        yield f"{announced} was announced and {used or 'none'} was used"
     if protocol.deep and not deep:
         yield "sketches on axes of words were announced, and one of the two has none"
     valued = [one.id for one in comparison.tests]

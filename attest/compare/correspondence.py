@@ -14,9 +14,11 @@ from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_laye
 from attest.compare.permutation import Pairing
 
 __all__ = [
+    "NORM_GAIN_TEST",
     "head_norm_correspondence",
     "neuron_norm_correspondence",
     "norm_gain_correspondence",
+    "norm_gain_names",
     "qkv_bias_correspondence",
     "residual_norm_correspondence",
 ]
@@ -24,7 +26,11 @@ __all__ = [
 _NORMS = "unit-norms/v1"
 _GAINS = "norm-gain/v1"
 _BIASES = "qkv-bias/v1"
+_GAIN_PARTS = ("attention_norm", "attention_output_norm", "mlp_norm", "output_norm")
+_GAINS_OUTSIDE = ("embed_norm", "final_norm")
 _MIN_HEADS = 4
+
+NORM_GAIN_TEST = "norm-gain-correspondence/v1"
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -51,8 +57,15 @@ def residual_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
 
 def norm_gain_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``norm-gain-correspondence/v1``: gains of the norms on the residual stream, one order for all layers."""
-    parts = ["attention_norm", "attention_output_norm", "mlp_norm", "output_norm"]
-    return _on_residual_axis("norm-gain-correspondence/v1", _GAINS, a, b, parts, outside=("embed_norm", "final_norm"))
+    return _on_residual_axis(NORM_GAIN_TEST, _GAINS, a, b, _GAIN_PARTS, outside=_GAINS_OUTSIDE)
+
+
+def norm_gain_names(a: Fingerprints, b: Fingerprints) -> list[str]:
+    """Vectors that ``norm_gain_correspondence`` pairs; none where it is not compared."""
+    if not _positions_known(a, b):
+        return []
+    names = [f"layers.{layer}.{part}" for layer in shared_layers(a, b)[0] for part in _GAIN_PARTS]
+    return _of_one_size(a.arrays.get(_GAINS, {}), b.arrays.get(_GAINS, {}), [*_GAINS_OUTSIDE, *names])
 
 
 def qkv_bias_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
@@ -164,12 +177,17 @@ def _on_residual_axis(
 
 def _paired(layer: int, mine: Arrays, theirs: Arrays, names: Sequence[str]) -> list[Pairing]:
     """Normal scores of the vectors that both have, as one pairing; none where they have none."""
-    both = [name for name in names if _same_size(mine, theirs, name)]
+    both = _of_one_size(mine, theirs, names)
     if not both:
         return []
-    both = [name for name in both if mine[name].size == mine[both[0]].size]
     x, y = (np.stack([normal_scores(side[name]) for name in both], axis=1) for side in (mine, theirs))
     return [Pairing(layer=layer, x=x, y=y)]
+
+
+def _of_one_size(mine: Arrays, theirs: Arrays, names: Sequence[str]) -> list[str]:
+    """Vectors that both have, as long as the first of them."""
+    both = [name for name in names if _same_size(mine, theirs, name)]
+    return [name for name in both if mine[name].size == mine[both[0]].size]
 
 
 def _scored_columns(rows: NDArray[Any]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from attest.errors import DocumentError, InputError
 from attest.evidence import TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow
 from attest.evidence_directory import MAX_DETAIL, STATEMENT_NAME, read_detail, read_evidence
 
-__all__ = ["Fingerprints", "holds_evidence", "read_fingerprints"]
+__all__ = ["Fingerprints", "checked_arrays", "holds_evidence", "read_fingerprints"]
 
 _ARRAYS = ".safetensors"
 _FORMS = {
@@ -99,7 +99,7 @@ def read_fingerprints(path: Path) -> Fingerprints:
         raise InputError("no-detail", f"names no {TENSORS_NAME}", fix="measure again", where=str(path))
     rows = parse(read_detail(directory, held[TENSORS_NAME]), where=TENSORS_NAME, max_bytes=MAX_DETAIL)
     arrays = {
-        summary.id: _checked(
+        summary.id: checked_arrays(
             summary.id, unpack_arrays(read_detail(directory, held[summary.detail]), where=summary.detail)
         )
         for summary in evidence.fingerprints
@@ -108,7 +108,7 @@ def read_fingerprints(path: Path) -> Fingerprints:
     return Fingerprints.of(evidence, load(TensorList, rows, where=TENSORS_NAME), arrays, statement.digest)
 
 
-def _checked(fingerprint: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def checked_arrays(fingerprint: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Arrays of a fingerprint, refused where they have another form than that fingerprint's."""
     for name, array in arrays.items():
         if fingerprint in _FORMS and (array.ndim, str(array.dtype)) != _FORMS[fingerprint]:

@@ -8,9 +8,9 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_layers
 from attest.compare.permutation import Pairing
 
-__all__ = ["neuron_alignment"]
+__all__ = ["NEURON_TEST", "neuron_alignment"]
 
-_ID = "neuron-alignment/v1"
+NEURON_TEST = "neuron-alignment/v1"
 _SKETCH = "neuron-sketch/v1"
 
 
@@ -24,10 +24,12 @@ def neuron_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = a.arrays.get(_SKETCH, {}), b.arrays.get(_SKETCH, {})
     if not mine or not theirs:
-        return Outcome(not_compared=left_out(_ID, "one of the two has no neuron sketch"))
+        return Outcome(not_compared=left_out(NEURON_TEST, "one of the two has no neuron sketch"))
     if a.architecture.d_model != b.architecture.d_model:
         sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
-        return Outcome(not_compared=left_out(_ID, f"hidden sizes differ ({sizes}): sketches have no common axes"))
+        return Outcome(
+            not_compared=left_out(NEURON_TEST, f"hidden sizes differ ({sizes}): sketches have no common axes")
+        )
     layers, reasons = shared_layers(a, b)
     names = [(layer, f"layers.{layer}") for layer in layers]
     shapes = {layer: (mine[name].shape, theirs[name].shape) for layer, name in names if name in mine and name in theirs}
@@ -40,7 +42,7 @@ def neuron_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
         if layer in shapes and layer not in unequal
     ]
     return exact_outcome(
-        _ID,
+        NEURON_TEST,
         a,
         b,
         pairings,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint
 from attest.compare.controls import exact_controls
@@ -16,7 +17,9 @@ from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue,
 from attest.compare.tied_layers import tied_layers
 from attest.comparison import Control, Found, NotCompared, Test
 
-__all__ = ["Outcome", "PairTest", "WeightTest", "exact_outcome", "left_out", "shared_layers"]
+__all__ = [
+    "Exchangeable", "Outcome", "PairTest", "WeightTest", "exact_outcome", "exchangeable", "left_out", "shared_layers",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +63,45 @@ def _named(pairings: Sequence[Pairing], tied: Sequence[Sequence[int]]) -> str:
     return "; ".join(", ".join(group) for group in groups)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchangeable:
+    """Pairings whose units may be exchanged, each by itself; none where no unit may.
+
+    ``tells`` says which units of each given pairing tell, ``masks`` which of each that may be exchanged, and ``tied``
+    whether some of the given are exchanged together.
+    """
+
+    pairings: tuple[Pairing, ...]
+    masks: tuple[NDArray[np.bool_], ...]
+    tells: tuple[NDArray[np.bool_], ...]
+    tied: bool
+    reasons: tuple[str, ...]
+
+
+def exchangeable(pairings: Sequence[Pairing], *, directions: bool) -> Exchangeable:
+    """What of some pairings may be exchanged, and what is left out of them: see ``exact_outcome``."""
+    tells = tuple(tells_apart(one.x) & tells_apart(one.y) for one in pairings)
+    alike = sum(int(np.count_nonzero(~mask)) for mask in tells)
+    reasons: tuple[str, ...] = ()
+    if alike:
+        reasons = (f"{alike} units of which one of the two has several that are the same, such as padding",)
+    tied = tied_layers(pairings)
+    if len(tied) < len(pairings):
+        reasons = (*reasons, f"{_TIED} layers {_named(pairings, tied)} were exchanged together")
+    masks = tuple(np.all([tells[place] for place in places], axis=0) for places in tied)
+    free = tuple(
+        Pairing.beside([pairings[place] for place in places]).only(mask)
+        for places, mask in zip(tied, masks, strict=True)
+    )
+    if _both_in_order(free):
+        if directions:
+            reasons = (*reasons, f"{_IN_ORDER}: what a unit shares with the {2 * REACH} next to it")
+            free = tuple(one.among_neighbors() for one in free)
+        else:
+            reasons, free = (*reasons, f"{_IN_ORDER}: agreement by index shows nothing"), ()
+    return Exchangeable(pairings=free, masks=masks, tells=tells, tied=len(tied) < len(pairings), reasons=reasons)
+
+
 def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
     test_id: str, a: Fingerprints, b: Fingerprints, pairings: Sequence[Pairing], *, method: str, note: str,
     reasons: Sequence[str] = (), layers: Sequence[Pairing] | None = None, directions: bool = False,
@@ -82,30 +124,18 @@ def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
     The seed is public text made of the test and both tree digests, in order, and the side with the greater digest is
     the one that is permuted: A against B and B against A give the same numbers.
     """
-    masks = [tells_apart(one.x) & tells_apart(one.y) for one in pairings]
-    alike = sum(int(np.count_nonzero(~mask)) for mask in masks)
-    if alike:
-        reasons = (*reasons, f"{alike} units of which one of the two has several that are the same, such as padding")
+    free = exchangeable(pairings, directions=directions)
+    reasons = (*reasons, *free.reasons)
     if layers is not None:
-        layers = [one.only(masks[0]) for one in layers]
-    tied = tied_layers(pairings)
-    if len(tied) < len(pairings):
-        layers = [one.only(mask) for one, mask in zip(pairings, masks, strict=True)]
-        reasons = (*reasons, f"{_TIED} layers {_named(pairings, tied)} were exchanged together")
-    masks = [np.all([masks[place] for place in places], axis=0) for places in tied]
-    pairings = [
-        Pairing.beside([pairings[place] for place in places]).only(mask)
-        for places, mask in zip(tied, masks, strict=True)
-    ]
-    if _both_in_order(pairings):
-        if not directions:
-            return Outcome(not_compared=left_out(test_id, *reasons, f"{_IN_ORDER}: agreement by index shows nothing"))
-        reasons = (*reasons, f"{_IN_ORDER}: what a unit shares with the {2 * REACH} next to it")
-        pairings = [one.among_neighbors() for one in pairings]
-    controls = exact_controls(test_id, pairings, masks, tree_digests={"a": a.side.tree_digest, "b": b.side.tree_digest})
+        layers = [one.only(free.tells[0]) for one in layers]
+    if free.tied:
+        layers = [one.only(mask) for one, mask in zip(pairings, free.tells, strict=True)]
+    controls = exact_controls(
+        test_id, free.pairings, free.masks, tree_digests={"a": a.side.tree_digest, "b": b.side.tree_digest}
+    )
     digests = sorted((a.side.tree_digest, b.side.tree_digest))
-    if a.side.tree_digest != digests[0]:
-        pairings = [Pairing(layer=one.layer, x=one.y, y=one.x) for one in pairings]
+    kept = a.side.tree_digest == digests[0]
+    pairings = [one if kept else Pairing(layer=one.layer, x=one.y, y=one.x) for one in free.pairings]
     result = permutation_test(pairings, seed=f"{test_id} {digests[0]} {digests[1]}", method=method)
     if result is None:
         return Outcome(not_compared=left_out(test_id, *(reasons or ("nothing varies between the units",))))

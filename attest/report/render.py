@@ -54,7 +54,7 @@ RUNGS = {
     ),
     "matched-above-panel": Rung(
         name="Above the whole panel",
-        meaning="After matching, the two agree more than every unrelated pair of the reference panel.",
+        meaning="After matching, the two agree far more than every comparable unrelated pair of the reference panel.",
     ),
     "inconclusive": Rung(name="Inconclusive", meaning="Weak signals only: neither H1 nor H2 is supported."),
     "no-evidence": Rung(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attest.comparison import Comparison, Control, Side, Test
+from attest.comparison import Comparison, Control, Rank, Side, Test
 from attest.evidence import ActivationSummary, Evidence, FingerprintSummary
 from attest.finding import Finding
 from attest.policy import Conclusion, conclude
@@ -41,11 +41,12 @@ class SideView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestView:
-    """One test with its figures."""
+    """One test with its figures, and its rank in the comparison's reference panel."""
 
     test: Test
     ident: str
     figures: tuple[Figure, ...]
+    rank: Rank | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,9 +149,15 @@ def _side(letter: str, side: Side, sources: Sequence[Source]) -> SideView:
     return SideView(letter=letter, side=side, evidence=None, tie="")
 
 
-def _test(ident: str, test: Test) -> TestView:
+def _test(ident: str, test: Test, comparison: Comparison) -> TestView:
     figures = (null_figure(f"{ident}-null", test), layer_statistics_figure(f"{ident}-layers", test))
-    return TestView(test=test, ident=ident, figures=tuple(figure for figure in figures if figure))
+    ranks = comparison.panel.ranks if comparison.panel else ()
+    return TestView(
+        test=test,
+        ident=ident,
+        figures=tuple(figure for figure in figures if figure),
+        rank=next((rank for rank in ranks if rank.id == test.id), None),
+    )
 
 
 def _reading(reading: Reading, controls: Sequence[Control]) -> ReadingView:
@@ -167,7 +174,10 @@ def _comparison(source: Source, comparison: Comparison, sources: Sequence[Source
     named = comparison.protocol.statement_sha256 if comparison.protocol else None
     protocol = next((one for one in sources if one.statement.digest == named), None)
     announced = protocol.predicate.policy if protocol and isinstance(protocol.predicate, Protocol) else policy
-    tests = [_test(f"{source.label}-test-{number}", test) for number, test in enumerate(comparison.tests, start=1)]
+    tests = [
+        _test(f"{source.label}-test-{number}", test, comparison)
+        for number, test in enumerate(comparison.tests, start=1)
+    ]
     return ComparisonView(
         source=source,
         comparison=comparison,

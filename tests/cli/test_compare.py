@@ -34,7 +34,7 @@ def test_json_is_one_object_with_tests_and_a_conclusion() -> None:
     value = json.loads(text)
     assert code == 0
     assert all(set(test) >= FIELDS for test in value["tests"])
-    assert {test["calibration"] for test in value["tests"]} == {"exact", "descriptive"}
+    assert {test["calibration"] for test in value["tests"]} == {"exact", "empirical", "descriptive"}
     assert all(test["pvalue"] is None or isinstance(test["pvalue"], float) for test in value["tests"])
     assert all(set(item) == {"id", "reason"} for item in value["notCompared"])
     assert value["conclusion"]["rung"] == "exact-rejected"
@@ -116,7 +116,7 @@ def test_the_default_policy_is_shown_as_a_file_and_another_one_is_read(tmp_path:
     pair = (family() / "seed-1", family() / "seed-1-continued")
     code, text, _ = attest("compare", *pair, "--policy", file)
     assert code == 0
-    assert "conclusion  inconclusive  (policy mine/v1)" in text
+    assert "conclusion  matched-above-panel  (policy mine/v1)" in text
     assert "gives only z" in text
     assert "by a policy that is not the default one, SHA-256" in text
     code, _, errors = attest("compare", *pair, "--policy", tmp_path / "nothing")

@@ -24,6 +24,9 @@ from attest.comparison import (
     LayerStatistic,
     NotCompared,
     NullDistribution,
+    PanelRanks,
+    Population,
+    Rank,
     Side,
     Test,
 )
@@ -372,10 +375,29 @@ def comparison(
                 table=Table(columns=("tensor", "rows", "found"), rows=(("model.embed_tokens.weight", "151936", "0"),)),
             ),
         ),
+        panel=panel_ranks(),
         not_compared=(
             NotCompared(id="qkv-bias-correspondence/v1", reason="B has no bias of a query, key or value projection"),
         ),
         does_not_show=("which of the two came first", "that no other checkpoint is a closer relative"),
+    )
+
+
+def panel_ranks() -> PanelRanks:
+    """Ranks of the published correlation: an unremarkable one."""
+    return PanelRanks(
+        name="attest-small",
+        version="0.1.0",
+        sha256=sha256(b"panel"),
+        pairs=409,
+        left_out=12,
+        ranks=(
+            Rank(
+                id="attention-std-correlation/v1",
+                independent=Population(n=46, at_least=10, median=0.7125, greatest=0.9972),
+                derived=Population(n=58, at_least=40, median=0.989, greatest=0.9999),
+            ),
+        ),
     )
 
 
