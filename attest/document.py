@@ -49,6 +49,11 @@ Timestamp = Annotated[str, Field(pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d
 MAX_DEPTH = 64
 _MAX_FAULTS = 1000
 _MAX_QUOTE = 200
+_PLAIN = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+_RARE_NUMBER = re.compile(r"[\[:,]-?\d+(?:[.e]|(?<=\d{16}))")
+"""A number inside of something that ``json`` may write otherwise than RFC 8785: a float, or 16 digits and more."""
+_RARE_TEXT = re.compile("[^\x00-\uffff]")
+"""Characters that keys, which are in the order of UTF-16, may have in another place than ``str`` has."""
 _NOT_BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^\[\]{}"]++', re.DOTALL)
 """Strings, also an unterminated last one, and the rest; possessive, so that hostile bytes cost linear time."""
 
@@ -129,14 +134,29 @@ def canonical(value: JSON) -> bytes:
     DocumentError
         A float is not finite, an integer is beyond 2**53 - 1, or a string is not Unicode text.
 
+    Notes
+    -----
+    Where the standard library gives the same bytes it is taken: it is several times as fast.
+
     References
     ----------
     RFC 8785.
     """
     try:
-        return rfc8785.dumps(value)
+        return _plain(value) or rfc8785.dumps(value)
     except ValueError as error:
         raise DocumentError("not-canonical", f"cannot be written as JSON ({error})", fix="report this") from error
+
+
+def _plain(value: JSON) -> bytes | None:
+    """Canonical bytes of an object or array, by the standard library; None where they may differ from its own."""
+    if not isinstance(value, dict | list):
+        return None
+    try:
+        text = _PLAIN.encode(value)
+    except TypeError:  # of a kind that is refused
+        return None
+    return None if _RARE_NUMBER.search(text) or _RARE_TEXT.search(text) else text.encode()
 
 
 def decimal(value: float, digits: int = 9) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+import rfc8785
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from attest.document import JSON, MAX_DEPTH, canonical, decimal, dump, load, parse, record
@@ -45,6 +46,14 @@ def test_what_is_written_reads_back_equal(value: JSON):
 def test_canonical_is_a_fixed_point(value: JSON):
     written = canonical(value)
     assert canonical(parse(written, where="x", max_bytes=MIB)) == written
+
+
+@given(VALUES)
+@example({"\ue000": 1, "\U0001f600": 2})
+@example({"a": [1e16, -0.0, 5e-324, 1.0, 0.1, -1e-7, True, None, 2**53 - 1, -(2**53) + 1]})
+@example([[999999999999999, -1000000000000000], {"": 1.0}, '":1.5', '\x00\x1f\x7f\u2028\\"/'])
+def test_canonical_is_what_the_reference_writes(value: JSON):
+    assert canonical(value) == rfc8785.dumps(value)
 
 
 @given(st.binary() | st.text(alphabet='{}[]",:\\/0123456789eE+-. \n\x00tfnulrasNI\ufeff').map(str.encode))
@@ -136,6 +145,10 @@ def test_brackets_in_strings_are_not_depth():
         pytest.param(2**53, id="integer beyond 2**53 - 1"),
         pytest.param("\ud800", id="lone surrogate"),
         pytest.param({"\ud800": 1}, id="lone surrogate in a key"),
+        pytest.param([[math.nan]], id="NaN inside"),
+        pytest.param({"a": [-(2**53)]}, id="integer below -2**53 + 1"),
+        pytest.param(["\ud800"], id="lone surrogate inside"),
+        pytest.param([b""], id="bytes"),
     ],
 )
 def test_what_cannot_be_canonical_is_a_document_error(value: JSON):

@@ -27,7 +27,7 @@ from attest.measure import Measurement, measure
 from attest.program import environment, this_tool
 from attest.reproduce import reproduce
 from attest.sweep import ChunkDigest, FileDigest, FileResult, QuantizedSums, Scales, TensorResult
-from attest.sweep.exact import sums_of_codes
+from attest.sweep.counted import sums_of_codes
 
 SHARDS = 5
 

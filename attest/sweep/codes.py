@@ -34,26 +34,27 @@ NARROW = frozenset({*_FLOATS, *_INTEGERS, "F8_E8M0"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Codes:
-    """Value of code c: ``significands[c]`` times two to the power of ``shifts[c] - scale``.
+    """All codes in the order of their values, NaN last.
+
+    A value is the significand times two to the power of the shift less ``scale``.
 
     Parameters
     ----------
+    codes : ndarray of shape (n_codes,), int64
     significands : ndarray of shape (n_codes,), int64
         Signed; 0 where the code is not finite.
     shifts : ndarray of shape (n_codes,), int64
-        Not negative.
+        From 0 to 255.
     scale : int
-    values : ndarray of shape (n_codes,), float64
-        Exact; NaN and infinite where the code is; 0 is never negative.
-    ascending : ndarray of shape (n_codes,), int64
-        All codes in the order of their values, NaN last.
+    bits : ndarray of shape (n_codes,), uint64
+        The values as binary64; 0 is never negative, and NaN is 0x7FF8000000000000.
     """
 
+    codes: NDArray[np.int64]
     significands: NDArray[np.int64]
     shifts: NDArray[np.int64]
     scale: int
-    values: NDArray[np.float64]
-    ascending: NDArray[np.int64]
+    bits: NDArray[np.uint64]
 
 
 @cache
@@ -93,10 +94,12 @@ def _table(
     """Table whose codes are not finite where ``special`` is not 0."""
     significands = np.where(special == 0, significands, 0)
     values = np.where(special == 0, np.ldexp(significands.astype(np.float64), shifts - scale), special)
+    codes = np.argsort(values, kind="stable")
+    ordered = np.where(np.isnan(values), np.nan, values + 0.0)[codes]
     return Codes(
-        significands=significands,
-        shifts=shifts,
+        codes=codes,
+        significands=significands[codes],
+        shifts=shifts[codes],
         scale=scale,
-        values=values + 0.0,
-        ascending=np.argsort(values, kind="stable"),
+        bits=ordered.view(np.uint64),
     )

@@ -14,15 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.digest import sha256
-from attest.sweep.codes import Codes, codes_of
-
-__all__ = ["ExactSums", "sqrt_fraction", "sums_of_codes", "sums_of_exponents"]
-
-_MULTISET = b"attest multiset v1\n"
-
-_QUANTILES = (Fraction(1, 1000), Fraction(1, 100), Fraction(1, 4), Fraction(1, 2), Fraction(3, 4), Fraction(99, 100),
-              Fraction(999, 1000))  # fmt: skip
+__all__ = ["ExactSums", "sqrt_fraction", "sums_of_exponents"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,91 +101,6 @@ def sqrt_fraction(value: Fraction) -> float:
     shift = max(0, 64 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
     root = math.isqrt((value.numerator << (2 * shift)) // value.denominator)
     return float(Fraction(root, 1 << shift))
-
-
-def sums_of_codes(counts: NDArray[np.int64], dtype: str) -> ExactSums:
-    """Sums from the number of occurrences of every code.
-
-    Parameters
-    ----------
-    counts : ndarray of shape (n_codes,), int64
-        At most 2**40 in all.
-    dtype : str
-        One of ``NARROW``.
-
-    Returns
-    -------
-    ExactSums
-        With powers up to the fourth, quantiles and distinct values.
-    """
-    table = codes_of(dtype)
-    ascending = table.ascending[counts[table.ascending] > 0]
-    values = table.values[ascending]
-    firsts = np.flatnonzero(_changes(values))
-    values = values[firsts]
-    tally = np.add.reduceat(counts[ascending], firsts) if firsts.size else counts[:0]
-    multiset = _multiset(values, tally)
-    nans = int(tally[np.isnan(values)].sum())
-    infinities = int(tally[np.isinf(values)].sum())
-    values, tally = values[np.isfinite(values)], tally[np.isfinite(values)]
-    n = int(tally.sum())
-    return ExactSums(
-        n=n,
-        powers=_power_sums(table, counts),
-        scale=table.scale,
-        zeros=int(tally[values == 0].sum()),
-        nans=nans,
-        infinities=infinities,
-        minimum=float(values[0]) if n else None,
-        maximum=float(values[-1]) if n else None,
-        quantiles=_quantiles(values, tally, n) if n else None,
-        distinct=len(values),
-        multiset=multiset,
-    )
-
-
-def _multiset(values: NDArray[np.float64], tally: NDArray[np.int64]) -> str:
-    entries = np.empty((values.size, 2), "<u8")
-    entries[:, 0] = np.where(np.isnan(values), np.nan, values).view(np.uint64)
-    entries[:, 1] = tally
-    return sha256(_MULTISET + entries.tobytes())
-
-
-def _changes(ordered: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where a value differs from the one before; NaN, which stands last, differs from no NaN."""
-    changes = np.ones(ordered.size, bool)
-    changes[1:] = (ordered[1:] != ordered[:-1]) & (ordered[:-1] == ordered[:-1])
-    return changes
-
-
-def _power_sums(table: Codes, counts: NDArray[np.int64]) -> tuple[int, ...]:
-    """Sums of the first four powers of the finite values; products are split so that 64 bits hold every partial sum."""
-    codes = np.flatnonzero(counts)
-    codes = codes[np.isfinite(table.values[codes])]
-    if not codes.size:
-        return (0, 0, 0, 0)
-    shifts, significands = table.shifts[codes], table.significands[codes]
-    firsts = np.flatnonzero(_changes(shifts))
-    shift_of = shifts[firsts].tolist()
-    low_counts, high_counts = counts[codes] & 0xFFFFF, counts[codes] >> 20
-    many = bool(high_counts.any())
-    powers, sums = np.ones_like(significands), []
-    for power in (1, 2, 3, 4):
-        powers = powers * significands
-        total = 0
-        for half, bits in ((powers & 0x3FFFFF, 0), (powers >> 22, 22)):
-            low = np.add.reduceat(half * low_counts, firsts).tolist()
-            high = np.add.reduceat(half * high_counts, firsts).tolist() if many else [0] * len(low)
-            for shift, lower, upper in zip(shift_of, low, high, strict=True):
-                total += (lower + (upper << 20)) << (bits + power * shift)
-        sums.append(total)
-    return tuple(sums)
-
-
-def _quantiles(ordered: NDArray[np.float64], tally: NDArray[np.int64], n: int) -> tuple[float, ...]:
-    cumulative = np.cumsum(tally)
-    ranks = [math.ceil(share * n) for share in _QUANTILES]
-    return tuple(float(ordered[np.searchsorted(cumulative, max(rank, 1))]) for rank in ranks)
 
 
 def sums_of_exponents(

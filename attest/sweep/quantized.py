@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from attest.checkpoint.tensor import BLOCKS
 from attest.native import Kernel
-from attest.sweep.exact import ExactSums, sums_of_codes
+from attest.sweep.counted import sums_of_codes
+from attest.sweep.exact import ExactSums
 
 __all__ = ["QuantizedAccumulator", "QuantizedSums", "Scales", "ScalesAccumulator"]
 
