@@ -12,7 +12,8 @@ from attest.sweep.accumulator import (
 from attest.sweep.exact import ExactSums
 from attest.sweep.quantized import QuantizedAccumulator, QuantizedSums, Scales, ScalesAccumulator
 from attest.sweep.results import ChunkDigest, FileDigest, FileResult, Kept, Sweep, TensorResult
-from attest.sweep.sweep import row_shape, sweep
+from attest.sweep.segment import row_shape
+from attest.sweep.sweep import sweep
 
 __all__ = [
     "Accumulator",

@@ -11,25 +11,19 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby, islice
+from itertools import islice
 from threading import Lock
-from typing import Any, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import BinaryIO
 
 from attest.checkpoint import Checkpoint, Tensor
-from attest.checkpoint.checkpoint import Layout
-from attest.checkpoint.format import ParsedRange
-from attest.checkpoint.tensor import BLOCKS, DTYPE_BITS, item_type
 from attest.checkpoint.tree import Tree, TreeFile
-from attest.digest import CHUNK_SIZE, tensor_digest
 from attest.errors import CheckpointError
 from attest.sweep.accumulator import Accumulator
-from attest.sweep.results import ChunkDigest, FileDigest, FileResult, Kept, Sweep, TensorResult
+from attest.sweep.results import FileDigest, FileResult, Kept, Sweep
+from attest.sweep.segment import Accumulators, Piece, runs, segments
 from attest.sweep.strand import Crew, Strand
 
-__all__ = ["BLOCK_SIZE", "MAX_BLOCKS", "MAX_ROW", "row_shape", "sweep"]
+__all__ = ["BLOCK_SIZE", "MAX_BLOCKS", "sweep"]
 
 BLOCK_SIZE = 2 * 1024 * 1024
 """Bytes that are read at once: small enough to stay in a core's cache while they are used."""
@@ -37,11 +31,6 @@ BLOCK_SIZE = 2 * 1024 * 1024
 MAX_BLOCKS = 128
 """Most blocks in memory at once, however many threads there are."""
 
-MAX_ROW = 16 * 1024 * 1024
-"""Longest row in bytes that accumulators see as a row."""
-
-
-Accumulators = Callable[[Tensor], Mapping[str, Accumulator]]
 Progress = Callable[[int], None]
 
 
@@ -112,19 +101,6 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def row_shape(tensor: Tensor) -> tuple[int, int]:
-    """Rows and columns as accumulators see them, in values; in blocks of values for a quantized dtype.
-
-    A matrix, or a stack of matrices, keeps its last dimension as columns. A vector is one row, or one column where
-    it is longer than ``MAX_ROW`` bytes, and so is a matrix whose rows are.
-    """
-    values, item = BLOCKS.get(tensor.dtype) or (1, DTYPE_BITS[tensor.dtype] // 8)
-    size, columns = tensor.size // values, (tensor.shape[-1] if tensor.shape else 1) // values
-    if not size or columns * item > MAX_ROW:
-        return size, 1
-    return size // columns, columns
-
-
 def _take_turns(sources: Iterator[Iterator[int]], *, at_once: int) -> Iterator[int]:
     """Items of the first few sources in turn; the next source starts where one ends."""
     active = list(islice(sources, at_once))
@@ -161,91 +137,16 @@ class _Block:
             self._done()
 
 
-class _Segment:
-    """A run of a file: the bytes of a tensor, which another may share, or those between two."""
-
-    def __init__(self, begin: int, end: int, tensors: Sequence[Tensor], accumulators: Accumulators) -> None:
-        self.begin = begin
-        self.size = end - begin
-        self.tensors = tensors
-        self.chunks: list[ChunkDigest] = []
-        self._collected: dict[str, Mapping[str, Any]] = {}
-        self._accumulators = accumulators
-        self._active: list[tuple[Tensor, Mapping[str, Accumulator]]] = []
-        self._chunk = hashlib.sha256()
-
-    def cuts(self, block_size: int) -> Iterator[tuple[int, int]]:
-        """Offset and size of the blocks: whole rows, as many as fit."""
-        step = block_size
-        item = item_type(self.tensors[0].dtype) if self.tensors else None
-        if item:
-            row_bytes = row_shape(self.tensors[0])[1] * np.dtype(item).itemsize
-            step = max(1, block_size // row_bytes) * row_bytes
-        for offset in range(0, self.size, step):
-            yield offset, min(step, self.size - offset)
-
-    def hash(self, block: _Block, offset: int) -> None:
-        """Digest a block's bytes chunk by chunk."""
-        position = 0
-        while position < len(block.data):
-            within = (offset + position) % CHUNK_SIZE
-            part = block.data[position : position + CHUNK_SIZE - within]
-            self._chunk.update(part)
-            position += len(part)
-            if within + len(part) == CHUNK_SIZE or offset + position == self.size:
-                self._end_chunk(within + len(part), offset + position)
-        block.seen()
-
-    def _end_chunk(self, size: int, end: int) -> None:
-        name = self.tensors[0].name if self.tensors else None
-        self.chunks.append(
-            ChunkDigest(begin=self.begin + end - size, size=size, digest=self._chunk.digest(), tensor=name)
-        )
-        self._chunk = hashlib.sha256()
-
-    def collect(self, block: _Block, offset: int) -> None:
-        """Show a block's values to the accumulators, and take their results after the last."""
-        if offset == 0:
-            self._active = [(tensor, self._accumulators(tensor)) for tensor in self.tensors]
-        for tensor, accumulators in self._active:
-            if accumulators:
-                _update(tensor, accumulators, block.data, offset)
-        if offset + len(block.data) == self.size:
-            for tensor, accumulators in self._active:
-                self._collected[tensor.name] = {name: one.result() for name, one in accumulators.items()}
-            self._active = []
-        block.seen()
-
-    def results(self) -> Iterator[tuple[str, TensorResult]]:
-        """What is known of the tensors after all blocks are done, by name."""
-        for tensor in self.tensors:
-            digest = tensor_digest(tensor.dtype, tensor.shape, (chunk.digest for chunk in self.chunks))
-            yield tensor.name, TensorResult(digest=digest, collected=self._collected.get(tensor.name, {}))
+def _hash_pieces(block: _Block, pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
+        piece.segment.hash(piece.of(block.data), piece.offset)
+    block.seen()
 
 
-def _update(tensor: Tensor, accumulators: Mapping[str, Accumulator], data: memoryview, offset: int) -> None:
-    columns = row_shape(tensor)[1]
-    rows: NDArray[Any] = np.frombuffer(data, dtype=item_type(tensor.dtype)).reshape(-1, columns)
-    first_row = offset // (rows.itemsize * columns)
-    for accumulator in accumulators.values():
-        accumulator.update(rows, first_row)
-
-
-def _segments(layout: Layout | None, size: int, accumulators: Accumulators) -> Iterator[_Segment]:
-    """Runs of a file without a gap: each tensor's bytes, each range that was parsed, and what lies between them."""
-    position = 0
-    pieces: list[Tensor | ParsedRange] = [*layout.tensors, *layout.parsed] if layout else []
-    for (begin, end), shared in groupby(sorted(pieces, key=_place), key=_place):
-        if begin > position:
-            yield _Segment(position, begin, (), accumulators)
-        yield _Segment(begin, end, tuple(one for one in shared if isinstance(one, Tensor)), accumulators)
-        position = end
-    if position < size or not size:
-        yield _Segment(position, size, (), accumulators)
-
-
-def _place(one: Tensor | ParsedRange) -> tuple[int, int]:
-    return one.begin, one.end
+def _collect_pieces(block: _Block, pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
+        piece.segment.collect(piece.of(block.data), piece.offset)
+    block.seen()
 
 
 class _FileReader:
@@ -272,23 +173,24 @@ class _FileReader:
         self._spare = spare
         layout = checkpoint.layouts.get(file.path)
         self._parsed = layout.parsed if layout else ()
-        self._segments = list(_segments(layout, file.size, accumulators))
+        self._segments = list(segments(layout, file.size, accumulators))
 
     def blocks(self, crew: Crew) -> Iterator[int]:
         """Read block after block; yields each one's size in bytes when it was handed out."""
         whole = Strand(crew)
         with self._tree.open(self._file.path) as stream:
-            for segment in self._segments:
+            for run in runs(self._segments, self._block_size):
                 hashing, collecting = Strand(crew), Strand(crew)
-                for offset, size in segment.cuts(self._block_size):
+                for pieces in run:
+                    size = pieces[-1].begin + pieces[-1].size
                     crew.admit()
                     with self._lock:
                         self._left += 1
                     done = partial(self._end_block, crew)
                     block = _Block(self._read(stream, size), strands=3, spare=self._spare, done=done)
                     whole.add(partial(self._hash, block))
-                    hashing.add(partial(segment.hash, block, offset))
-                    collecting.add(partial(segment.collect, block, offset))
+                    hashing.add(partial(_hash_pieces, block, pieces))
+                    collecting.add(partial(_collect_pieces, block, pieces))
                     yield size
             if stream.read(1):
                 raise self._changed("grew")

@@ -7,7 +7,6 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,10 @@ from attest.sweep import (
     Sweep,
     ValuesAccumulator,
     row_shape,
+    segment,
     sweep,
 )
 from attest.sweep.strand import Crew, Strand
-
-sweep_module = import_module("attest.sweep.sweep")
-"""The module; the package has a function of that name."""
 
 
 def random(*shape: int, seed: int = 1) -> NDArray[np.float32]:
@@ -165,7 +162,7 @@ def test_the_order_of_offsets_in_a_file_does_not_matter(tmp_path: Path, referenc
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> int:
     """Chunks of 1,000 bytes, so that small tensors are longer than one."""
-    for module in (sweep_module, container_format, digest):
+    for module in (segment, container_format, digest):
         monkeypatch.setattr(module, "CHUNK_SIZE", 1000)
     return 1000
 
@@ -211,7 +208,7 @@ def test_a_tensor_of_several_chunks_has_one_digest_in_any_file(one_file: Path, t
 def test_long_rows_are_seen_as_columns(
     one_file: Path, reference: Sweep, monkeypatch: pytest.MonkeyPatch, block_size: int
 ):  # fmt: skip
-    monkeypatch.setattr(sweep_module, "MAX_ROW", 200)
+    monkeypatch.setattr(segment, "MAX_ROW", 200)
     shapes: dict[str, set[int]] = {}
 
     class Watched(ValuesAccumulator):
