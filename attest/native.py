@@ -47,6 +47,7 @@ class Kernel:
     def __init__(self, function: Callable[..., None], *types: str) -> None:
         self._function = function
         self._types = types
+        self._dtypes = tuple(np.dtype(one[:-1]) if one.endswith("*") else None for one in types)
         self._code: Callable[..., int] | None = None
 
     def __call__(self, *arguments: NDArray[Any] | int) -> None:
@@ -60,7 +61,7 @@ class Kernel:
             The loop raised something.
         """
         code = self._code or self._load()
-        values = [_as_c(argument, expected) for argument, expected in zip(arguments, self._types, strict=True)]
+        values = [_as_c(argument, expected) for argument, expected in zip(arguments, self._dtypes, strict=True)]
         result, exception = ctypes.c_void_p(), ctypes.c_void_p()
         if code(ctypes.byref(result), ctypes.byref(exception), *values):
             raise RuntimeError(f"{self._function.__name__} failed")
@@ -75,10 +76,10 @@ class Kernel:
             return self._code
 
 
-def _as_c(argument: NDArray[Any] | int, expected: str) -> int:
+def _as_c(argument: NDArray[Any] | int, expected: np.dtype[Any] | None) -> int:
     if not isinstance(argument, np.ndarray):
         return argument
-    if argument.dtype != expected.removesuffix("*") or not argument.flags.c_contiguous:
+    if argument.dtype != expected or not argument.flags.c_contiguous:
         raise TypeError(f"{argument.dtype} array, expected a contiguous one of {expected}")
     return int(argument.__array_interface__["data"][0])
 
