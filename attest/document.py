@@ -11,21 +11,23 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar, dataclass_transform
 
 import rfc8785
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_camel
 
 from attest.errors import DocumentError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
 
 __all__ = [
     "JSON",
     "MAX_DEPTH",
     "Count",
+    "Limits",
     "Timestamp",
     "adapter",
     "canonical",
@@ -40,13 +42,28 @@ __all__ = [
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 T = TypeVar("T")
 
-Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+
+class Limits:
+    """What pydantic's ``Field`` takes, for use in ``Annotated``; pydantic is imported when something is read."""
+
+    def __init__(self, **limits: Any) -> None:
+        self._limits = limits
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """The limits, as pydantic asks for them."""
+        from pydantic import Field  # noqa: PLC0415 - a tenth of a second, which writing does not need
+
+        return handler.generate_schema(Annotated[source, Field(**self._limits)])
+
+
+Count = Annotated[int, Limits(ge=0, le=2**53 - 1)]
 """An integer from 0 that every JSON reader keeps exactly."""
 
-Timestamp = Annotated[str, Field(pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ$")]
+Timestamp = Annotated[str, Limits(pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ$")]
 """RFC 3339 in UTC, to the second."""
 
 MAX_DEPTH = 64
+_SCALARS = (str, int, float, type(None))
 _MAX_FAULTS = 1000
 _MAX_QUOTE = 200
 _PLAIN = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
@@ -184,6 +201,22 @@ def timestamp(now: datetime | None) -> str:
     return (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(one.capitalize() for one in others)
+
+
+_CONFIG = {
+    "strict": True,
+    "extra": "forbid",
+    "alias_generator": _camel,
+    "validate_by_alias": True,
+    "serialize_by_alias": True,
+    "allow_inf_nan": False,
+}
+"""For pydantic, of every record."""
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def record(kind: type[T]) -> type[T]:
     """Make a class a frozen dataclass that reads and writes JSON objects.
@@ -192,19 +225,14 @@ def record(kind: type[T]) -> type[T]:
     are refused, and no value is converted from one type to another.
     """
     made = dataclass(frozen=True, kw_only=True, slots=True)(kind)
-    made.__pydantic_config__ = ConfigDict(  # type: ignore[attr-defined]
-        strict=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-        allow_inf_nan=False,
-    )
+    made.__pydantic_config__ = _CONFIG  # type: ignore[attr-defined]
     return made
 
 
 @cache
 def _adapter_of(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter  # noqa: PLC0415 - see Limits
+
     return TypeAdapter(kind)
 
 
@@ -222,6 +250,8 @@ def load(kind: type[T], value: JSON, *, where: str) -> T:
         The value is not of that shape; ``where`` ends in the JSON Pointer of the first fault, and the message
         counts the others.
     """
+    from pydantic import ValidationError  # noqa: PLC0415 - see Limits
+
     try:
         return adapter(kind).validate_json(json.dumps(value))
     except ValidationError as error:
@@ -245,5 +275,17 @@ def _first_fault(error: ValidationError) -> tuple[str, str]:
 
 
 def dump(value: Any) -> Any:
-    """JSON value of a record."""
-    return adapter(type(value)).dump_python(value, mode="json")
+    """JSON value of a record, or of what a record holds."""
+    if isinstance(value, _SCALARS):
+        return value
+    if is_dataclass(value):
+        return {key: dump(getattr(value, name)) for name, key in _keys(type(value))}  # type: ignore[arg-type]  # as above
+    if isinstance(value, Mapping):
+        return {key: dump(item) for key, item in value.items()}
+    return [dump(item) for item in value]
+
+
+@cache
+def _keys(kind: Any) -> tuple[tuple[str, str], ...]:
+    """Names of a record's fields, and their keys on the wire."""
+    return tuple((one.name, _camel(one.name)) for one in fields(kind))

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
-
-from attest.document import Count, Timestamp, record
+from attest.document import Count, Limits, Timestamp, record
 from attest.finding import Finding
 from attest.statement import Sha256
 
@@ -91,7 +89,7 @@ class RemoteSource:
 
     uri: str
     revision: str | None
-    commit: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None
+    commit: Annotated[str, Limits(pattern="^[0-9a-f]{40}$")] | None
 
 
 @record

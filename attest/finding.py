@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
-
-from attest.document import record
+from attest.document import Limits, record
 
 __all__ = ["Finding"]
 
@@ -30,4 +28,4 @@ class Finding:
     code: str
     path: str
     line: int | None
-    text: Annotated[str, Field(max_length=500)]
+    text: Annotated[str, Limits(max_length=500)]

@@ -10,10 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import Field
-
 from attest.digest import sha256
-from attest.document import JSON, canonical, dump, load, parse, record
+from attest.document import JSON, Limits, canonical, dump, load, parse, record
 from attest.errors import DocumentError
 
 __all__ = ["MAX_STATEMENT", "PAYLOAD_TYPE", "STATEMENT_TYPE", "Sha256", "Statement", "Subject"]
@@ -23,7 +21,7 @@ PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 MAX_STATEMENT = 4 * 1024 * 1024
 """Largest statement that is read, in bytes. What attest writes stays under 1 MiB."""
 
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Limits(pattern="^[0-9a-f]{64}$")]
 
 
 @record

@@ -10,7 +10,7 @@ import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from attest.document import JSON, MAX_DEPTH, canonical, decimal, dump, load, parse, record
+from attest.document import JSON, MAX_DEPTH, adapter, canonical, decimal, dump, load, parse, record
 from attest.errors import DocumentError
 
 MIB = 1024 * 1024
@@ -160,7 +160,7 @@ def test_a_record_reads_and_writes_camel_case():
     value = {"innerParts": [{"fileCount": 3, "label": None}], "ratio": 0.5, "counts": {"F32": 2}}
     loaded = load(Outer, value, where="x")
     assert loaded == Outer(inner_parts=(Inner(file_count=3, label=None),), ratio=0.5, counts={"F32": 2})
-    assert dump(loaded) == value
+    assert dump(loaded) == value == adapter(Outer).dump_python(loaded, mode="json")
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeAlias
 
-from pydantic import Field
-
 from attest.architecture.layout import Layout
 from attest.digest import sha256
-from attest.document import load, record
+from attest.document import Limits, load, record
 from attest.errors import DocumentError, InputError
 
 __all__ = [
@@ -55,21 +53,21 @@ TRAITS = ("q.bias", "q_norm", "router", "kv_b")
 Rotary: TypeAlias = Literal["halves", "in-turn", "unknown"]
 
 _MAX_BYTES = 1024 * 1024
-_Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,2}$", max_length=64)]
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
-_Trait = Annotated[str, Field(pattern=r"^(q\.bias|q_norm|router|kv_b)\??$")]
+_Role = Annotated[str, Limits(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,2}$", max_length=64)]
+_Name = Annotated[str, Limits(min_length=1, max_length=200)]
+_Trait = Annotated[str, Limits(pattern=r"^(q\.bias|q_norm|router|kv_b)\??$")]
 
 
 @record
 class _Entry:
     """A family as a file has it."""
 
-    title: Annotated[str, Field(min_length=1, max_length=200)]
+    title: Annotated[str, Limits(min_length=1, max_length=200)]
     extends: str | None = None
     model_types: tuple[_Name, ...] = ()
     traits: Mapping[_Name, tuple[_Trait, ...]] = field(default_factory=dict)
     transposed: bool | None = None
-    norm_offset: Annotated[int, Field(ge=0, le=1)] | None = None
+    norm_offset: Annotated[int, Limits(ge=0, le=1)] | None = None
     rotary: Rotary | None = None
     layouts: Mapping[Literal["qkv", "kv", "gate_up"], Layout] = field(default_factory=dict)
     in_layer: Mapping[_Role, tuple[_Name, ...]] = field(default_factory=dict)
