@@ -6,11 +6,8 @@ addresses and sizes, and the function around it checks them.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -20,8 +17,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.atomic import write_atomically
-from attest.errors import InputError
+from attest.kept import kept
 
 __all__ = ["Kernel"]
 
@@ -29,7 +25,6 @@ _ENGINES: list[Any] = []
 """What owns the loaded code, which stays until the process ends."""
 
 _LOADING = Lock()
-_DIGEST = 32
 
 
 class Kernel:
@@ -95,7 +90,7 @@ def _link(name: str, machine_code: bytes) -> int:
 
 
 def _compiled(function: Callable[..., None], types: Sequence[str]) -> tuple[str, bytes]:
-    """Name and machine code of a function for this processor: from disk, or else made now and kept there."""
+    """Name and machine code of a function for this processor."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     source = Path(function.__code__.co_filename)
@@ -103,32 +98,9 @@ def _compiled(function: Callable[..., None], types: Sequence[str]) -> tuple[str,
         source.read_text(encoding="utf-8"), function.__name__, *types, version("numba"), version("llvmlite"),
         llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(),
     )  # fmt: skip
-    key = hashlib.sha256("\0".join(made_from).encode()).hexdigest()
-    places = [folder / f"{function.__name__.strip('_')}.{key[:32]}.native" for folder in _folders(source)]
-    for place in places:
-        with contextlib.suppress(OSError):
-            kept = place.read_bytes()
-            if hashlib.sha256(kept[_DIGEST:]).digest() == kept[:_DIGEST]:
-                return _unpack(kept[_DIGEST:])
-    made = _compile(function, types)
-    for place in places:
-        with contextlib.suppress(InputError, OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(place, hashlib.sha256(made).digest() + made, force=True)
-            break
-    return _unpack(made)
-
-
-def _unpack(made: bytes) -> tuple[str, bytes]:
+    made = kept(f"{function.__name__.strip('_')}.native", source, made_from, lambda: _compile(function, types))
     name, _, machine_code = made.partition(b"\0")
     return name.decode(), machine_code
-
-
-def _folders(source: Path) -> Iterator[Path]:
-    """Folders that may keep compiled code: the one where Python keeps its own, or else the user's."""
-    yield source.parent / "__pycache__"
-    with contextlib.suppress(RuntimeError):  # no home
-        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attest"
 
 
 def _compile(function: Callable[..., None], types: Sequence[str]) -> bytes:

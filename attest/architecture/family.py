@@ -6,10 +6,10 @@ have it. Names are compared as they are; there are no patterns.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from importlib.resources import files
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeAlias
 
@@ -17,6 +17,7 @@ from attest.architecture.layout import Layout
 from attest.digest import sha256
 from attest.document import Limits, load, record
 from attest.errors import DocumentError, InputError
+from attest.kept import kept
 
 __all__ = [
     "FAMILIES",
@@ -231,11 +232,28 @@ def _refuse(problem: str, where: str) -> NoReturn:
 
 
 def _shipped() -> tuple[Family, ...]:
+    """Families of the tables beside this module; parsed once, since that takes as long as reading 50 MB of weights."""
+    module = Path(__file__)
+    texts = {name: module.with_name("families").joinpath(name).read_text(encoding="utf-8") for name in FILES}
+    made_from = (module.read_text(encoding="utf-8"), *texts.values())
+    entries = json.loads(kept("families.json", module, made_from, lambda: _pack(texts)))
+    return tuple(
+        Family(
+            **{
+                **entry,
+                "model_types": frozenset(entry["model_types"]),
+                "traits": {name: tuple(traits) for name, traits in entry["traits"].items()},
+            }
+        )
+        for entry in entries
+    )
+
+
+def _pack(texts: Mapping[str, str]) -> bytes:
     families: tuple[Family, ...] = ()
-    for name in FILES:
-        data = files("attest.architecture").joinpath("families", name).read_bytes()
-        families += parse_families(data, where=name, known=families)
-    return families
+    for name, text in texts.items():
+        families += parse_families(text.encode(), where=name, known=families)
+    return json.dumps([{**asdict(one), "model_types": sorted(one.model_types)} for one in families]).encode()
 
 
 FAMILIES = _shipped()
