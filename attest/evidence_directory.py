@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attest.atomic import refuse_existing, write_atomically, write_directory_atomically
 from attest.bundle import BUNDLE_NAME, Bundle, read_bundle
@@ -14,8 +15,10 @@ from attest.document import load
 from attest.envelope import Envelope, pre_authentication_encoding
 from attest.errors import CheckpointError, DigestMismatchError, DocumentError, InputError
 from attest.evidence import EVIDENCE_TYPE, Detail, Evidence
-from attest.signer import Signer
 from attest.statement import MAX_STATEMENT, PAYLOAD_TYPE, Statement
+
+if TYPE_CHECKING:
+    from attest.signer import Signer
 
 __all__ = [
     "MAX_DETAIL",

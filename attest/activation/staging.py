@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint, Tensor
-from attest.checkpoint.safetensors import SAFETENSORS
+from attest.checkpoint.formats import SAFETENSORS
 from attest.checkpoint.safetensors_writer import PendingTensor, write_safetensors
 from attest.checkpoint.tree import LocalTree
 from attest.document import JSON

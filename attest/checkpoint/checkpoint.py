@@ -11,16 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint.ctranslate2 import CTRANSLATE2
 from attest.checkpoint.cursor import refuse
-from attest.checkpoint.flax import FLAX
 from attest.checkpoint.format import Contents, Format, ParsedRange
-from attest.checkpoint.gguf import GGUF
-from attest.checkpoint.onnx import ONNX
+from attest.checkpoint.formats import FORMATS
 from attest.checkpoint.packed import Held, Packed, find_packed, open_packed
-from attest.checkpoint.pytorch import PYTORCH
 from attest.checkpoint.refused import describe_unread, refuse_unread
-from attest.checkpoint.safetensors import SAFETENSORS
 from attest.checkpoint.schemes import describe_schemes
 from attest.checkpoint.shards import Beside, choose_weights, compare_with_index, read_config, read_index
 from attest.checkpoint.source import Location, open_tree
@@ -29,10 +24,7 @@ from attest.checkpoint.tree import Tree
 from attest.errors import CheckpointError, DocumentError, UnsafeFormatError
 from attest.finding import Finding
 
-__all__ = ["FORMATS", "MAX_FINDINGS", "Checkpoint", "Layout", "open_checkpoint"]
-
-FORMATS: tuple[Format, ...] = (SAFETENSORS, PYTORCH, GGUF, ONNX, FLAX, CTRANSLATE2)
-"""All formats, the preferred first. A new one is a file beside these and a word here."""
+__all__ = ["MAX_FINDINGS", "Checkpoint", "Layout", "open_checkpoint"]
 
 _AT_ONCE = 1 << 20
 """Values that are made of codes at once."""

@@ -11,11 +11,11 @@ import math
 from typing import BinaryIO, Final
 
 from attest.checkpoint.cursor import Cursor, refuse
-from attest.checkpoint.format import Contents, Format
+from attest.checkpoint.format import Contents
 from attest.checkpoint.tensor import DTYPE_BITS, Tensor, check_tensor_name
 from attest.checkpoint.tree import Tree
 
-__all__ = ["CTRANSLATE2", "read_ctranslate2"]
+__all__ = ["read", "read_ctranslate2"]
 
 _DTYPES = ("F32", "I8", "I16", "I32", "F16", "BF16")
 _MAGIC: Final = b"\6\0\0\0"
@@ -117,9 +117,7 @@ def _read_aliases(cursor: Cursor, tensors: dict[str, Tensor]) -> None:
         )
 
 
-def _read(tree: Tree, file: str) -> Contents:
+def read(tree: Tree, file: str) -> Contents:
+    """Contents of one file; raises what ``read_ctranslate2`` does."""
     with tree.open(file) as stream:
         return read_ctranslate2(stream, file=file, size=tree.sizes[file])
-
-
-CTRANSLATE2 = Format(id="ctranslate2", suffixes=("model.bin",), one_file=None, index=None, read=_read, magic=_MAGIC)

@@ -15,12 +15,12 @@ import math
 from typing import BinaryIO, Final, NamedTuple
 
 from attest.checkpoint.cursor import Cursor, refuse
-from attest.checkpoint.format import Contents, Format
+from attest.checkpoint.format import Contents
 from attest.checkpoint.tensor import DTYPE_BITS, Tensor, check_tensor_name
 from attest.checkpoint.tree import Tree
 from attest.finding import Finding
 
-__all__ = ["FLAX", "read_flax"]
+__all__ = ["read", "read_flax"]
 
 _DTYPES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
@@ -208,9 +208,7 @@ def read_flax(stream: BinaryIO, *, file: str, size: int) -> Contents:
     return Contents(tensors=tuple(walk.tensors.values()), parsed=cursor.parsed(), findings=tuple(walk.findings))
 
 
-def _read(tree: Tree, file: str) -> Contents:
+def read(tree: Tree, file: str) -> Contents:
+    """Contents of one file; raises what ``read_flax`` does."""
     with tree.open(file) as stream:
         return read_flax(stream, file=file, size=tree.sizes[file])
-
-
-FLAX = Format(id="flax", suffixes=(".msgpack",), one_file="flax_model.msgpack", index=".msgpack.index.json", read=_read)

@@ -1,14 +1,15 @@
 """What a checkpoint format is: which files hold its weights, and where in them the tensors lie.
 
-A format is one file, and one line in ``FORMATS``. Its reader finds tensors and reads none of their values: those pass
+A format is one file, and one entry in ``FORMATS``. Its reader finds tensors and reads none of their values: those pass
 by once, in the sweep, whatever the format.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 
 from attest.checkpoint.tensor import Tensor
 from attest.checkpoint.tree import Tree
@@ -90,8 +91,8 @@ class Format:
         Name of the file that programs take alone where it is there.
     index : str or None
         End of the name of the index of a sharded checkpoint, a JSON object with ``weight_map``.
-    read : callable
-        Contents of one file, given the tree and the file's path.
+    reader : str
+        Module beside this one that has ``read(tree, file)``; imported when there is such a file.
     magic : bytes
         What a file of such a name begins with; one that does not is of another format.
     companions : tuple of str
@@ -102,6 +103,11 @@ class Format:
     suffixes: tuple[str, ...]
     one_file: str | None
     index: str | None
-    read: Callable[[Tree, str], Contents]
+    reader: str
     magic: bytes = b""
     companions: tuple[str, ...] = ()
+
+    def read(self, tree: Tree, file: str) -> Contents:
+        """Contents of one file, by its path."""
+        contents: Contents = import_module(f"attest.checkpoint.{self.reader}").read(tree, file)
+        return contents

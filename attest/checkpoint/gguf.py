@@ -19,12 +19,12 @@ from struct import calcsize
 from typing import BinaryIO, Final
 
 from attest.checkpoint.cursor import Cursor, refuse
-from attest.checkpoint.format import Contents, Format
+from attest.checkpoint.format import Contents
 from attest.checkpoint.tensor import BLOCKS, DTYPE_BITS, Tensor, check_tensor_name
 from attest.checkpoint.tree import Tree
 from attest.errors import CheckpointError
 
-__all__ = ["GGUF", "read_gguf"]
+__all__ = ["read", "read_gguf"]
 
 _TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K",
@@ -293,11 +293,9 @@ def _check_split(tree: Tree, file: str, metadata: Mapping[str, str]) -> None:
             )
 
 
-def _read(tree: Tree, file: str) -> Contents:
+def read(tree: Tree, file: str) -> Contents:
+    """Contents of one file; raises what ``read_gguf`` does."""
     with tree.open(file) as stream:
         contents = read_gguf(stream, file=file, size=tree.sizes[file])
     _check_split(tree, file, contents.metadata)
     return contents
-
-
-GGUF = Format(id="gguf", suffixes=(".gguf",), one_file=None, index=None, read=_read)

@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from attest.checkpoint.cursor import Cursor, refuse
-from attest.checkpoint.format import Contents, Format
+from attest.checkpoint.format import Contents
 from attest.checkpoint.tensor import DTYPE_BITS, Tensor, check_tensor_name
 from attest.checkpoint.tree import Tree
 from attest.finding import Finding
 
-__all__ = ["ONNX", "read_onnx"]
+__all__ = ["read", "read_onnx"]
 
 _TYPES = {
     1: "F32", 2: "U8", 3: "I8", 4: "U16", 5: "I16", 6: "I32", 7: "I64", 9: "BOOL", 10: "F16", 11: "F64", 12: "U32",
@@ -307,9 +307,7 @@ def read_onnx(stream: BinaryIO, *, file: str, size: int, sizes: Mapping[str, int
     )
 
 
-def _read(tree: Tree, file: str) -> Contents:
+def read(tree: Tree, file: str) -> Contents:
+    """Contents of one file; raises what ``read_onnx`` does."""
     with tree.open(file) as stream:
         return read_onnx(stream, file=file, size=tree.sizes[file], sizes=tree.sizes)
-
-
-ONNX = Format(id="onnx", suffixes=(".onnx",), one_file="model.onnx", index=None, read=_read)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from typing import BinaryIO
 
 from attest.checkpoint.archive import Archive, Entry, check_crc, read_archive, read_range
-from attest.checkpoint.format import Contents, Format, ParsedRange
+from attest.checkpoint.format import Contents, ParsedRange
 from attest.checkpoint.pickled import MAX_PICKLE, run_pickle
 from attest.checkpoint.refused import refuse_file
 from attest.checkpoint.torch_tensors import read_tensors
@@ -23,13 +23,13 @@ from attest.checkpoint.tree import Tree
 from attest.errors import CheckpointError, UnsafeFormatError
 from attest.finding import Finding
 
-__all__ = ["PYTORCH"]
+__all__ = ["read"]
 
 _MAGIC = b"PK\3\4"
 _PART = re.compile(r"(?P<folder>(?:.*/)?)(?P<stem>consolidated\.[0-9]{2})\.pth")
 
 
-def _read(tree: Tree, file: str) -> Contents:
+def read(tree: Tree, file: str) -> Contents:
     """Contents of one archive.
 
     Raises
@@ -103,14 +103,3 @@ def _part_of(file: str, files: Collection[str]) -> str:
     part = _PART.fullmatch(file)
     parts = [one for one in map(_PART.fullmatch, files) if one and part and one["folder"] == part["folder"]]
     return part["stem"] if part and len(parts) > 1 else ""
-
-
-PYTORCH = Format(
-    id="pytorch",
-    suffixes=(".bin", ".pt", ".pth", ".ckpt"),
-    one_file="pytorch_model.bin",
-    index=".bin.index.json",
-    read=_read,
-    magic=_MAGIC,
-    companions=("optimizer", "training_args", "scheduler", "rng_state", "scaler", "random_states"),
-)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import BinaryIO, NoReturn
 
-from attest.checkpoint.pickled import list_globals
 from attest.checkpoint.tree import Tree
 from attest.errors import UnknownFormatError, UnsafeFormatError
 
@@ -40,6 +39,8 @@ def describe_unread(tree: Tree, file: str) -> str | None:
         head = _read(stream, _LISTED)
     if name.endswith(_TORCH):
         what = _describe_torch(head)
+    from attest.checkpoint.pickled import list_globals  # noqa: PLC0415 - few checkpoints have a pickle
+
     names = list(dict.fromkeys(str(one) for one in list_globals(head)))
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return f"{what}; it names {', '.join(names[:_MAX_NAMED])}{more}" if names else what

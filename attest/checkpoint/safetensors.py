@@ -14,13 +14,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, BinaryIO, NoReturn
 
-from attest.checkpoint.format import Contents, Format, ParsedRange
+from attest.checkpoint.format import Contents, ParsedRange
 from attest.checkpoint.tensor import DTYPE_BITS, Tensor, check_tensor_name
 from attest.checkpoint.tree import Tree
 from attest.document import parse
 from attest.errors import CheckpointError, DocumentError
 
-__all__ = ["MAX_HEADER", "SAFETENSORS", "read_header"]
+__all__ = ["MAX_HEADER", "read", "read_header"]
 
 MAX_HEADER = 100_000_000
 """Largest header in bytes, as in the reference reader."""
@@ -138,15 +138,7 @@ def _check_coverage(tensors: list[Tensor], *, file: str, base: int, size: int) -
         _refuse("trailing-bytes", f"{size - position} bytes follow the last tensor", file)
 
 
-def _read(tree: Tree, file: str) -> Contents:
+def read(tree: Tree, file: str) -> Contents:
+    """Contents of one file; raises what ``read_header`` does."""
     with tree.open(file) as stream:
         return read_header(stream, file=file, size=tree.sizes[file])
-
-
-SAFETENSORS = Format(
-    id="safetensors",
-    suffixes=(".safetensors",),
-    one_file="model.safetensors",
-    index=".safetensors.index.json",
-    read=_read,
-)
