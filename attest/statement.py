@@ -66,7 +66,15 @@ class Statement:
 
     @classmethod
     def build(cls, *, subjects: tuple[Subject, ...], predicate_type: str, predicate: JSON) -> Statement:
-        """Statement over the given subjects, in canonical JSON (RFC 8785)."""
+        """Statement over the given subjects, in canonical JSON (RFC 8785).
+
+        Raises
+        ------
+        DocumentError
+            It has no subject, or is larger than what is read.
+        """
+        if not subjects:
+            raise DocumentError("not-a-statement", "a statement needs a subject", fix="report this", where="statement")
         payload = canonical(
             {
                 "_type": STATEMENT_TYPE,
@@ -75,7 +83,8 @@ class Statement:
                 "predicate": predicate,
             }
         )
-        return cls.parse(payload, where="statement")
+        value = parse(payload, where="statement", max_bytes=MAX_STATEMENT)
+        return cls(payload=payload, subjects=subjects, predicate_type=predicate_type, predicate=value["predicate"])
 
     @classmethod
     def parse(cls, payload: bytes, *, where: str) -> Statement:
