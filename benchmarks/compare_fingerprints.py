@@ -1,0 +1,153 @@
+"""What comparing two fingerprints costs, without anybody's weights: seconds and CPU seconds of every test.
+
+Makes fingerprints with the shapes of a Llama-like network, of a descendant (a little noise, and one row in a hundred
+as it was) and of a stranger, compares the pairs, and prints the size of what is shared. No checkpoint is made.
+
+    .venv/bin/python benchmarks/compare_fingerprints.py
+    .venv/bin/python benchmarks/compare_fingerprints.py --layers 40 --width 5120 --neurons 17408 --vocabulary 151936
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.checkpoint.arrays import pack_arrays
+from attest.compare import TESTS
+from attest.compare.fingerprints import Fingerprints
+from attest.comparison import Side
+from attest.evidence import Architecture, Moments, TensorRow
+
+Arrays = dict[str, dict[str, NDArray[Any]]]
+
+_MOMENTS = Moments(
+    n=16_777_216, mean="0", std="0.02", skewness="0", excess_kurtosis="0", minimum="-0.1", maximum="0.1", zeros=0, nans=0,
+    infinities=0, quantiles=("-0.06", "-0.05", "-0.01", "0", "0.01", "0.05", "0.06"), distinct=10_000,
+)  # fmt: skip
+
+
+def tensors(options: argparse.Namespace) -> Iterator[TensorRow]:
+    """The matrices and norms of the network."""
+    width, neurons = options.width, options.neurons
+    in_layer = {
+        "q": (width, width), "k": (options.keys, width), "v": (options.keys, width), "o": (width, width),
+        "gate": (neurons, width), "up": (neurons, width), "down": (width, neurons),
+        "attention_norm": (width,), "mlp_norm": (width,),
+    }  # fmt: skip
+    places: list[tuple[int | None, str, tuple[int, ...]]] = [
+        (layer, role, shape) for layer in range(options.layers) for role, shape in in_layer.items()
+    ]
+    places += [(None, role, (options.vocabulary, width)) for role in ("embed", "lm_head")]
+    for layer, role, shape in places:
+        name = f"layers.{layer}.{role}" if layer is not None else role
+        yield TensorRow(
+            name=name, file="model.safetensors", begin=0, end=0, dtype="BF16", shape=shape, digest="0" * 64, role=role,
+            layer=layer, expert=None, multiset=None, moments=_MOMENTS, quantization=None,
+        )  # fmt: skip
+
+
+def make(options: argparse.Namespace, rows: Sequence[TensorRow], seed: int) -> Arrays:
+    """Fingerprints of a network drawn at random."""
+    rng = np.random.Generator(np.random.Philox(key=seed))
+    arrays: Arrays = {"neuron-sketch/v1": {}, "unit-norms/v1": {}, "norm-gain/v1": {}, "attention-std/v1": {}}
+    for layer in range(options.layers):
+        sketch = rng.standard_normal((options.neurons, 24), np.float32) * 32
+        arrays["neuron-sketch/v1"][f"layers.{layer}"] = np.clip(np.rint(sketch), -127, 127).astype(np.int8)
+        sizes = {f"neuron.{role}": options.neurons for role in ("gate", "up", "down")}
+        sizes |= {f"residual.{role}": options.width for role in ("q", "k", "v", "o", "gate", "up", "down")}
+        sizes |= {"head.q": 32, "head.k": 32, "head.v": 32, "head.o": 32}
+        for part, size in sizes.items():
+            arrays["unit-norms/v1"][f"layers.{layer}.{part}"] = noisy_ones(rng, size)
+        for role in ("attention_norm", "mlp_norm"):
+            arrays["norm-gain/v1"][f"layers.{layer}.{role}"] = noisy_ones(rng, options.width)
+    for role in "qkvo":
+        arrays["attention-std/v1"][role] = rng.normal(0.02, 0.002, options.layers)
+    arrays["row-digests/v1"] = {
+        row.name: rng.integers(0, 2**64, row.shape[0], np.uint64) for row in rows if len(row.shape) == 2
+    }
+    return arrays
+
+
+def noisy_ones(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """Positive numbers about one."""
+    return 1 + rng.standard_normal(size, np.float32) * np.float32(0.05)
+
+
+def descendant(parent: Arrays, seed: int) -> Arrays:
+    """Fingerprints of a network trained on from the parent."""
+    rng = np.random.Generator(np.random.Philox(key=seed))
+
+    def altered(values: NDArray[Any]) -> NDArray[Any]:
+        if values.dtype == np.uint64:
+            fresh = rng.integers(0, 2**64, values.size, np.uint64)
+            return np.where(rng.random(values.size) < 0.01, values, fresh)
+        if values.dtype == np.int8:
+            return np.clip(values + rng.integers(-3, 4, values.shape), -127, 127).astype(np.int8)
+        return (values * (1 + 0.01 * rng.standard_normal(values.shape))).astype(values.dtype)
+
+    return {one: {name: altered(values) for name, values in arrays.items()} for one, arrays in parent.items()}
+
+
+def fingerprints(options: argparse.Namespace, rows: Sequence[TensorRow], name: str, arrays: Arrays) -> Fingerprints:
+    """What a comparison needs."""
+    side = Side(name=name, tree_digest=name[0] * 64, statement_sha256=None, parameters=0, layers=options.layers)
+    architecture = Architecture(
+        family="llama-like", layers=options.layers, d_model=options.width, d_ff=options.neurons, heads=32, kv_heads=32,
+        d_head=options.width // 32, positions="rotary",
+    )  # fmt: skip
+    digits = "0123456789abcdef"
+    named = tuple(dataclasses.replace(row, digest=digits[len(name)] * 64) for row in rows)
+    return Fingerprints(side=side, architecture=architecture, tensors=named, arrays=arrays)
+
+
+def timed(a: Fingerprints, b: Fingerprints) -> None:
+    """Run every test on a pair and print what it took."""
+    total = [0.0, 0.0]
+    for test in TESTS:
+        began, cpu = time.perf_counter(), time.process_time()
+        outcome = test(a, b)
+        spent = time.perf_counter() - began, time.process_time() - cpu
+        total = [one + more for one, more in zip(total, spent, strict=True)]
+        said = ", ".join(f"z {one.z} p {one.pvalue}" for one in outcome.tests) or "-"
+        print(f"  {test.__name__:28} {spent[0]:6.2f} s {spent[1]:6.2f} CPU s   {said}")
+    print(f"  {'all':28} {total[0]:6.2f} s {total[1]:6.2f} CPU s", flush=True)
+
+
+def sizes(arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
+    """Print what each file of a fingerprint takes."""
+    packed = {name: len(pack_arrays(one, {})) for name, one in arrays.items()}
+    for name, size in packed.items():
+        print(f"  {name:28} {size / 1e6:6.1f} MB")
+    print(f"  {'all':28} {sum(packed.values()) / 1e6:6.1f} MB", flush=True)
+
+
+def main() -> None:
+    """Make the fingerprints, compare them, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--layers", type=int, default=32)
+    parser.add_argument("--width", type=int, default=4096)
+    parser.add_argument("--keys", type=int, default=4096, help="rows of the matrices of keys and values")
+    parser.add_argument("--neurons", type=int, default=11008)
+    parser.add_argument("--vocabulary", type=int, default=32000)
+    options = parser.parse_args()
+    rows = list(tensors(options))
+    parent = make(options, rows, 1)
+    one = fingerprints(options, rows, "a", parent)
+    sizes(parent)
+    for name, arrays in (("descendant", descendant(parent, 2)), ("stranger", make(options, rows, 3))):
+        print(name)
+        timed(one, fingerprints(options, rows, name, arrays))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(f"peak memory {peak / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
