@@ -46,8 +46,11 @@ __all__ = [
 
 MAX_RESAMPLES = 9_999
 MIN_RESAMPLES = 999
-WORK = 4_000_000_000
+WORK = 2_000_000_000
+"""Products beyond which resamples are shifts: see ``_shift``."""
+
 _SMALLEST_NORMAL_P = 1e-6
+_BY_SHIFTS = ", the halves of a random order shifted"
 _EDGES = tuple(edge / 4 for edge in range(-20, 21))
 _BATCH = 64
 _THREADS = min(8, os.cpu_count() or 1)
@@ -189,7 +192,7 @@ def permutation_test(
     method : str
         What is permuted, in words.
     max_resamples : int
-        Fewer are drawn for large networks, never fewer than 999.
+        At least 999.
 
     Returns
     -------
@@ -200,29 +203,37 @@ def permutation_test(
     -----
     With features centered over units, T = sum_i <x_i, y_i> has mean 0 and variance
     tr((X'X)(Y'Y)) / (n - 1) over all n! pairings; z = T / sqrt(variance). Resamples come from Philox-4x64 keyed by
-    SHA-256 of the seed and Fisher and Yates' shuffle.
+    SHA-256 of the seed and Fisher and Yates' shuffle; where that takes too long, from shifts along shuffled
+    orders, a group of pairings over which the test is exact too.
+
+    References
+    ----------
+    Hemerik and Goeman, "Exact testing with random permutations", TEST 27, 2018, section 3 (subgroups).
     """
     usable = [(one, *_standardize(one)) for one in pairings if one.x.shape[0] > 1]
     usable = [item for item in usable if item[3] > 0]
     if not usable:
         return None
-    work = sum(one.x.size for one, *_ in usable)
-    resamples = max(MIN_RESAMPLES, min(max_resamples, WORK // work))
+    resamples = max(MIN_RESAMPLES, max_resamples)
+    by_shifts = resamples * sum(one.x.size for one, *_ in usable) > WORK
+    resample = _shift if by_shifts else _resample
     scale = math.sqrt(len(usable))
     observed = sum(statistic / spread for _, _, statistic, spread in usable) / scale
     null = np.zeros(resamples)
     with ThreadPoolExecutor(_THREADS) as pool:
-        jobs = [pool.submit(_resample, x, y, resamples, f"{seed} {one.layer}") for one, (x, y), *_ in usable]
+        jobs = [pool.submit(resample, x, y, resamples, f"{seed} {one.layer}") for one, (x, y), *_ in usable]
         for job, (*_, spread) in zip(jobs, usable, strict=True):
             null += job.result() / (spread * scale)
     extreme = int(np.count_nonzero(np.abs(null) >= abs(observed) - 1e-9))
     return PermutationTest(
         z=signed_digits(observed),
         pvalue=signed_digits((extreme + 1) / (resamples + 1)),
-        smallest_pvalue=signed_digits(max(1 / (resamples + 1), _fewest_pairings([one for one, *_ in usable]))),
+        smallest_pvalue=signed_digits(
+            max(1 / (resamples + 1), _fewest_pairings([x.shape[0] for _, (x, _), *_ in usable], by_shifts=by_shifts))
+        ),
         n=sum(one.x.shape[0] for one, *_ in usable),
         layers=layer_statistics([one for one, *_ in usable]),
-        null_distribution=_describe(null, method, seed),
+        null_distribution=_describe(null, f"{method}{_BY_SHIFTS if by_shifts else ''}", seed),
     )
 
 
@@ -234,15 +245,16 @@ def _standardize(
     return (x.values, y.values), *x.statistic(y)
 
 
-def _fewest_pairings(pairings: Sequence[Pairing]) -> float:
-    """Chance of the identity among all pairings: no permutation test can give less."""
-    return math.exp(-sum(math.lgamma(one.x.shape[0] + 1) for one in pairings))
+def _fewest_pairings(sizes: Sequence[int], *, by_shifts: bool) -> float:
+    """Chance of the identity among all pairings that are drawn from: no permutation test can give less."""
+    if by_shifts:
+        return 1 / math.prod((n // 2) * (n - n // 2) for n in sizes)
+    return math.exp(-sum(math.lgamma(n + 1) for n in sizes))
 
 
 def _resample(x: NDArray[np.float64], y: NDArray[np.float64], resamples: int, seed: str) -> NDArray[np.float64]:
     """Statistic of ``resamples`` random pairings."""
-    key = np.frombuffer(hashlib.sha256(seed.encode()).digest()[:16], np.uint64)
-    source = np.random.Philox(key=key)
+    source = _source(seed)
     order = np.arange(x.shape[0])
     sums, lanes = np.empty(resamples), np.empty(x.shape[1])
     for begin in range(0, resamples, _BATCH):
@@ -250,6 +262,43 @@ def _resample(x: NDArray[np.float64], y: NDArray[np.float64], resamples: int, se
         draws = source.random_raw(here.size * order.size) >> np.uint64(32)
         _SHUFFLE_AND_SUM(x, y, order.size, x.shape[1], draws, order, lanes, here, here.size)
     return sums
+
+
+def _shift(x: NDArray[np.float64], y: NDArray[np.float64], resamples: int, seed: str) -> NDArray[np.float64]:
+    """Statistic of ``resamples`` random shifts of both halves of one random order of the units.
+
+    Notes
+    -----
+    Within a half of n units, unit half[i] is paired with unit half[(i + shift) mod n]. A Fourier transform gives the
+    sums of all n shifts at the cost of a few resamples.
+    """
+    source, order = _source(seed), np.arange(x.shape[0])
+    draws = source.random_raw(order.size) >> np.uint64(32)
+    _SHUFFLE_AND_SUM(x, y, order.size, x.shape[1], draws, order, np.empty(x.shape[1]), np.empty(1), 1)
+    total = np.zeros(resamples)
+    for half in _halves(order):
+        sums = _sums_of_shifts(x[half], y[half])
+        shifts = ((source.random_raw(resamples) >> np.uint64(32)) * np.uint64(half.size)) >> np.uint64(32)
+        total += sums[shifts.astype(np.int64)]
+    return total
+
+
+def _halves(order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return order[: order.size // 2], order[order.size // 2 :]
+
+
+def _sums_of_shifts(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over i of the inner products of row i of x and row i + s of y, cyclically, for every s."""
+    spectrum = np.zeros(x.shape[0] // 2 + 1, np.complex128)
+    for begin in range(0, x.shape[1], _BATCH):
+        features = slice(begin, begin + _BATCH)
+        one, other = (np.fft.rfft(side[:, features], axis=0) for side in (x, y))
+        spectrum += np.sum(one.conj() * other, axis=1)
+    return np.fft.irfft(spectrum, x.shape[0])
+
+
+def _source(seed: str) -> Any:
+    return np.random.Philox(key=np.frombuffer(hashlib.sha256(seed.encode()).digest()[:16], np.uint64))
 
 
 def _shuffle_and_sum(  # noqa: PLR0913, PLR0917 - a compiled loop takes addresses and sizes

@@ -8,6 +8,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from attest.compare import permutation
 from attest.compare.permutation import Pairing, normal_pvalue, permutation_test, signed_digits
 
 
@@ -109,3 +110,46 @@ def test_normal_pvalue_ends_at_one_in_a_million() -> None:
     assert normal_pvalue(1.959963985) == pytest.approx(0.05, rel=1e-5)
     assert normal_pvalue(-1.959963985) == normal_pvalue(1.959963985)
     assert normal_pvalue(50.0) == 1e-6
+
+
+@pytest.fixture
+def by_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for networks of billions of parameters, which would take too long to shuffle."""
+    monkeypatch.setattr(permutation, "WORK", 0)
+
+
+@pytest.mark.usefixtures("by_shifts")
+def test_pvalues_of_shifts_are_uniform_under_the_null() -> None:
+    values = np.sort([run(pairing(seed, 40, 6), pairing(seed + 1000, 31, 70, layer=1)).pvalue for seed in range(300)])
+    distance = np.max(np.abs(values - (np.arange(300) + 0.5) / 300))
+    assert distance < 1.63 / math.sqrt(300) + 0.002  # Kolmogorov and Smirnov at 1 %
+
+
+@pytest.mark.usefixtures("by_shifts")
+def test_shifts_have_the_moments_of_shuffles() -> None:
+    null = run(pairing(5, 400, 8), pairing(6, 301, 8, layer=1), resamples=9999).null_distribution
+    assert null.mean == pytest.approx(0, abs=0.15)
+    assert null.sd == pytest.approx(1, abs=0.1)
+    assert sum(null.counts) == null.resamples == 9999
+    assert null.method == "rows, the halves of a random order shifted"
+
+
+@pytest.mark.usefixtures("by_shifts")
+def test_shifts_see_what_shuffles_see() -> None:
+    result = run(pairing(5, 400, 8, shared=1.0), pairing(6, 301, 8, layer=1), resamples=9999)
+    assert (result.pvalue, result.smallest_pvalue) == (0.0001, 0.0001)
+    n = 400
+    assert result.null_distribution.sd == pytest.approx(math.sqrt(1 + result.z**2 / n), rel=0.2)
+
+
+@pytest.mark.usefixtures("by_shifts")
+def test_few_shifts_give_no_small_pvalue() -> None:
+    result = run(pairing(5, 9, 8, shared=5.0), resamples=9999)
+    assert result.smallest_pvalue == pytest.approx(1 / 20)
+    assert result.pvalue == pytest.approx(1 / 20, abs=0.02)
+
+
+def test_sums_of_shifts_are_those_of_shifted_rows() -> None:
+    one = pairing(3, 13, 130)
+    expected = [np.sum(one.x * np.roll(one.y, -shift, axis=0)) for shift in range(13)]
+    assert permutation._sums_of_shifts(one.x, one.y) == pytest.approx(expected)
