@@ -3,11 +3,14 @@
 Every scenario makes a checkpoint with the shapes of a Llama-like model and times, in turn and in several rounds:
 ``openssl dgst -sha256`` on its files; ``attest measure`` (digests, exact moments, all fingerprints);
 ``model_signing sign key`` from a virtual environment of its own; and a script that loads every tensor and takes
-``torch.std`` of it. Cold scenarios drop the files from the page cache before every run and time ``cat`` besides, which
-gives the disk's rate. Prints medians, ratios and peak memory, and where the time goes; writes them with ``--report``.
+``torch.std`` of it; and, where ``--provenancekit`` names the Python of an environment that has it, the extraction of
+weight signals by Cisco's provenancekit 1.0.0. Cold scenarios drop the files from the page cache before every run and time ``cat`` besides, which
+gives the disk's rate. Data are removed behind the last scenario that needs them, unless ``--work`` keeps them; the
+largest take 4 GB. Prints medians, ratios and peak memory, and where the time goes; writes them with ``--report``.
 
     .venv/bin/python benchmarks/measure.py --report reports/performance/README.md
     .venv/bin/python benchmarks/measure.py --scenario bf16 --rounds 9
+    .venv/bin/python benchmarks/measure.py --provenancekit /path/to/its/bin/python
 """
 
 from __future__ import annotations
@@ -36,11 +39,12 @@ from attest.checkpoint.safetensors_writer import PendingTensor, write_safetensor
 D_MODEL, D_FF, D_KV, VOCABULARY, HEADS, KV_HEADS = 2048, 5632, 512, 32000, 16, 4
 SMALL_FILE = 4096
 PEERS = ("model-signing==1.1.1", "pyOpenSSL")
-MEASURE, SIGN, STD, HASH = (
+MEASURE, SIGN, STD, HASH, PEER = (
     "attest measure",
     "model_signing sign key",
     "torch.std of every tensor",
     "openssl dgst -sha256",
+    "provenancekit, weight signals",
 )
 TORCH_STD = """
 import sys
@@ -51,12 +55,21 @@ for path in sys.argv[1:]:
         for name in file.keys():
             torch.std(file.get_tensor(name).float())
 """
+PROVENANCEKIT = """
+import sys
+from provenancekit.core.signals.weight_signals import extract_signals
+from provenancekit.services.model_loader import load_state_dict
+loaded = load_state_dict(sys.argv[1])
+extract_signals(loaded.state_dict, loaded.config, tokenizer=None, vocab=None)
+"""
+"""What it does to one checkpoint, without its tokenizer; below 20 GB it loads all tensors at once."""
+
 STAGES = """
 import sys, threading, time
 from collections import defaultdict
 from pathlib import Path
 from attest.measure import measure
-from attest.sweep import accumulator
+from attest.sweep import accumulator, segment
 reader, spent, lock = sys.modules["attest.sweep.sweep"], defaultdict(float), threading.Lock()
 def clock(owner, name, stage):
     plain = getattr(owner, name)
@@ -69,7 +82,7 @@ def clock(owner, name, stage):
     setattr(owner, name, timed)
 clock(reader._FileReader, "_read", "read")
 clock(reader._FileReader, "_hash", "SHA-256 of files")
-clock(reader._Segment, "hash", "SHA-256 of chunks")
+clock(segment.Segment, "hash", "SHA-256 of chunks")
 clock(accumulator, "count_codes", "exact counts")
 clock(accumulator, "sum_exponents", "exact sums by exponent")
 clock(accumulator, "sum_rows", "norms and sketches")
@@ -173,8 +186,9 @@ def values(shape: tuple[int, ...], seed: int, dtype: str) -> Iterator[NDArray[An
 
 
 def make_checkpoint(folder: Path, scenario: Scenario) -> None:
-    """Write the checkpoint once; a folder that is there is whole."""
+    """Write the checkpoint once; a folder that is there is whole but for its configuration, which may be of before."""
     if folder.exists():
+        write_config(folder, scenario)
         return
     temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -188,9 +202,19 @@ def make_checkpoint(folder: Path, scenario: Scenario) -> None:
         write_safetensors(temporary / f"{name}.safetensors", pending[shard :: scenario.shards], {"format": "pt"})
     for number in range(scenario.small_files):
         (temporary / f"file-{number:04}.txt").write_bytes(os.urandom(SMALL_FILE))
-    config = {"num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "hidden_size": D_MODEL}
-    (temporary / "config.json").write_text(json.dumps(config))
+    write_config(temporary, scenario)
     temporary.rename(folder)
+
+
+def write_config(folder: Path, scenario: Scenario) -> None:
+    """Write the configuration of the network."""
+    layers = sum(name.endswith("q_proj.weight") for name, _ in shapes(scenario))
+    config = {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_attention_heads": HEADS,
+        "num_key_value_heads": KV_HEADS, "hidden_size": D_MODEL, "intermediate_size": D_FF, "num_hidden_layers": layers,
+        "vocab_size": VOCABULARY,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 def make_peer(work: Path) -> tuple[Path, Path]:
@@ -205,22 +229,25 @@ def make_peer(work: Path) -> tuple[Path, Path]:
     return peer / "bin" / "model_signing", key
 
 
-def contenders(work: Path, folder: Path, *, cold: bool) -> list[Contender]:
+def contenders(work: Path, folder: Path, scenario: Scenario, kit: Path | None) -> list[Contender]:
     """Commands to time, the base of all ratios first."""
     files = [str(file) for file in sorted(folder.iterdir())]
     weights = [file for file in files if file.endswith(".safetensors")]
     measured = [sys.executable, "-m", "attest", "measure", str(folder), "-o", str(work / "out"), "--force"]
     hashed = Contender(name=HASH, command=["openssl", "dgst", "-sha256", *files])
-    if cold:
+    if scenario.cold:
         return [hashed, Contender(name="cat", command=["cat", *files]), Contender(name=MEASURE, command=measured)]
     program, key = make_peer(work)
     signed = [program, "sign", "key", "--private_key", key, "--signature", work / "model.sig", folder]
-    return [
+    found = [
         hashed,
         Contender(name=MEASURE, command=measured),
         Contender(name=SIGN, command=list(map(str, signed))),
         Contender(name=STD, command=[sys.executable, "-c", TORCH_STD, *weights]),
     ]
+    if kit is not None and not scenario.tensors:
+        found.append(Contender(name=PEER, command=[str(kit), "-c", PROVENANCEKIT, str(folder)]))
+    return found
 
 
 def forget(folder: Path) -> None:
@@ -231,12 +258,12 @@ def forget(folder: Path) -> None:
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def timed(scenario: Scenario, work: Path, rounds: int) -> str:
+def timed(scenario: Scenario, work: Path, rounds: int, kit: Path | None) -> str:
     """Run a scenario; its section of the report."""
     folder = work / scenario.data
     make_checkpoint(folder, scenario)
     before: Callable[[], None] = partial(forget, folder) if scenario.cold else lambda: None
-    runs = contenders(work, folder, cold=scenario.cold)
+    runs = contenders(work, folder, scenario, kit)
     for number in range(rounds + 1):
         for one in runs:
             before()
@@ -264,6 +291,8 @@ def table(runs: Sequence[Contender], size: int) -> Iterator[str]:
     if SIGN in medians:
         ratio = (medians[SIGN] + medians[STD]) / medians[MEASURE]
         yield f"`{MEASURE}` is {ratio:.2f} times as fast as `{SIGN}` and then `torch.std`."
+        if PEER in medians:
+            yield f"It is {medians[PEER] / medians[MEASURE]:.2f} times as fast as provenancekit, which digests nothing."
     else:
         yield f"`{MEASURE}` takes {medians[MEASURE] / medians['cat']:.2f} times as long as `cat`, the disk's rate."
     yield ""
@@ -293,15 +322,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--work", type=Path, help="folder to keep data and peer in between runs")
     parser.add_argument("--report", type=Path, help="file to write the result to")
+    parser.add_argument("--provenancekit", type=Path, help="Python of an environment that has provenancekit 1.0.0")
     options: Any = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="attest-benchmark-"))
     chosen = [one for one in SCENARIOS if not options.scenario or one.name in options.scenario]
     machine = f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), Python {platform.python_version()}."
     sections = [f"# Speed of measuring\nMade by `benchmarks/measure.py --rounds {options.rounds}`. {machine}\n"]
     try:
-        for scenario in chosen:
-            sections.append(timed(scenario, work, options.rounds))
+        for place, scenario in enumerate(chosen):
+            sections.append(timed(scenario, work, options.rounds, options.provenancekit))
             print(sections[-1], flush=True)
+            still_needed = {one.data for one in (*chosen[place + 1 :], *SCENARIOS[:2])}
+            if options.work is None and scenario.data not in still_needed:
+                shutil.rmtree(work / scenario.data)
         sections.append(stages(work))
         print(sections[-1])
     finally:
