@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import BinaryIO, TypeAlias
 
 from attest.checkpoint.source import Location, open_tree
 from attest.checkpoint.tree import Tree, TreeFile
+from attest.cores import usable_cores
 from attest.digest import tree_digest
 from attest.document import record
 from attest.errors import CheckpointError
@@ -268,7 +268,7 @@ def _hash_files(
             reason = f"cannot be read ({error.strerror})"
             return CheckpointError("cannot-read", reason, fix="check the disk and the permissions", where=file.path)
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as threads:
         found = dict(zip((file.path for file in files), threads.map(digest, files), strict=True))
     return (
         {path: value for path, value in found.items() if isinstance(value, str)},

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from attest.compare.order import center_among_neighbors
 from attest.comparison import LayerStatistic, NullDistribution
+from attest.cores import usable_cores
 from attest.document import decimal
 from attest.native import Kernel
 
@@ -53,8 +53,8 @@ _SMALLEST_NORMAL_P = 1e-6
 _BY_SHIFTS = ", the halves of a random order shifted"
 _EDGES = tuple(edge / 4 for edge in range(-20, 21))
 _BATCH = 64
-_THREADS = min(8, os.cpu_count() or 1)
-"""Pairings are resampled at once; their sums are added in order, so no number depends on it."""
+_MAX_THREADS = 8
+"""Pairings that are resampled at once; their sums are added in order, so no number depends on it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,7 +220,7 @@ def permutation_test(
     scale = math.sqrt(len(usable))
     observed = sum(statistic / spread for _, _, statistic, spread in usable) / scale
     null = np.zeros(resamples)
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(min(_MAX_THREADS, usable_cores())) as pool:
         jobs = [pool.submit(resample, x, y, resamples, f"{seed} {one.layer}") for one, (x, y), *_ in usable]
         for job, (*_, spread) in zip(jobs, usable, strict=True):
             null += job.result() / (spread * scale)

@@ -7,7 +7,6 @@ for. Nothing that comes out depends on the number of threads, the size of blocks
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from typing import BinaryIO
 
 from attest.checkpoint import Checkpoint, Tensor
 from attest.checkpoint.tree import Tree, TreeFile
+from attest.cores import usable_cores
 from attest.errors import CheckpointError
 from attest.sweep.accumulator import Accumulator
 from attest.sweep.results import FileDigest, FileResult, Kept, Sweep
@@ -64,7 +64,7 @@ def sweep(
     CheckpointError
         A file changed or shrank while it was read.
     """
-    count = threads or _usable_cores()
+    count = threads or usable_cores()
     spare: deque[bytearray] = deque()
     digested = {tensor.file for tensors in checkpoint.beside.values() for tensor in tensors}
     found = {file.path: result for file in checkpoint.tree.files if kept and (result := kept.find(file.path))}
@@ -95,10 +95,6 @@ def sweep(
 def _nothing(_: Tensor) -> Mapping[str, Accumulator]:
     """Accumulators of a tensor that is only digested."""
     return {}
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _take_turns(sources: Iterator[Iterator[int]], *, at_once: int) -> Iterator[int]:
