@@ -70,7 +70,7 @@ def make(options: argparse.Namespace, rows: Sequence[TensorRow], seed: int) -> A
             arrays["norm-gain/v1"][f"layers.{layer}.{role}"] = noisy_ones(rng, options.width)
     for role in "qkvo":
         arrays["attention-std/v1"][role] = rng.normal(0.02, 0.002, options.layers)
-    arrays["row-digests/v1"] = {
+    arrays["row-digests/v2"] = {
         row.name: rng.integers(0, 2**64, row.shape[0], np.uint64) for row in rows if len(row.shape) == 2
     }
     return arrays

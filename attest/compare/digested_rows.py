@@ -6,13 +6,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.tensor_identity import TRAINED
+from attest.compare.whereabouts import MatrixRows
 from attest.evidence import TensorRow
+from attest.fingerprint import NUMBERS, sampling_shift
 from attest.sweep import RowDigestAccumulator
 from attest.sweep.kernels import digest_rows
 
@@ -30,7 +33,7 @@ __all__ = [
     "tells_by_rows",
 ]
 
-ROW_DIGESTS = "row-digests/v1"
+ROW_DIGESTS = "row-digests/v2"
 
 LEAST_COLUMNS = 64
 """Shorter rows hold so little that two networks of few distinct values could share some."""
@@ -48,15 +51,19 @@ Digests = NDArray[np.uint64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DigestedRows:
-    """Digests of the rows of all matrices, one matrix after the other.
+    """Digests of rows of all matrices, one matrix after the other: of all rows, or of a sample.
 
     Parameters
     ----------
     tensors : tuple of TensorRow
         The matrices.
     starts : ndarray of shape (n_tensors + 1,), int64
-        Position of the first row of each, and the number of all rows.
+        Position of the first row of each, and the number of all rows that were kept.
     digests : ndarray of shape (n_rows,), uint64
+    numbers : ndarray of shape (n_rows,), int64
+        Which row of its matrix each is, ascending in each matrix.
+    shift : int
+        Low bits of a digest that are 0 in the sample: one row in 2**shift is kept.
     distinct : ndarray of shape (n_distinct,), uint64
         Digests that occur, ascending.
     positions : ndarray of shape (n_rows,), int64
@@ -66,12 +73,39 @@ class DigestedRows:
     tensors: tuple[TensorRow, ...]
     starts: NDArray[np.int64]
     digests: Digests
+    numbers: NDArray[np.int64]
+    shift: int
     distinct: Digests
     positions: NDArray[np.int64]
 
-    def of(self, tensor: int) -> Digests:
-        """Digests of one matrix, in the order of its rows."""
-        return self.digests[self.starts[tensor] : self.starts[tensor + 1]]
+    @classmethod
+    def build(
+        cls,
+        tensors: tuple[TensorRow, ...],
+        sizes: NDArray[np.int64],
+        digests: Digests,
+        numbers: NDArray[np.int64],
+        shift: int,
+    ) -> DigestedRows:
+        """Rows of matrices of which so many are kept each."""
+        once, positions = _distinct(digests)
+        starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        return cls(
+            tensors=tensors, starts=starts, digests=digests, numbers=numbers, shift=shift, distinct=once, positions=positions
+        )  # fmt: skip
+
+    def thinned(self, shift: int) -> DigestedRows:
+        """The smaller sample of the rows that such a shift leaves."""
+        if shift == self.shift:
+            return self
+        kept = self.digests & np.uint64((1 << shift) - 1) == 0
+        sizes = np.bincount(self.owners()[kept], minlength=len(self.tensors))
+        return self.build(self.tensors, sizes, self.digests[kept], self.numbers[kept], shift)
+
+    def of(self, tensor: int) -> MatrixRows:
+        """Rows of one matrix."""
+        here = slice(self.starts[tensor], self.starts[tensor + 1])
+        return MatrixRows(digests=self.digests[here], numbers=self.numbers[here])
 
     def holding(self, some: Digests) -> NDArray[np.bool_]:
         """Which rows have one of these digests, which ascend."""
@@ -88,8 +122,9 @@ class DigestedRows:
         return np.repeat(np.arange(len(self.tensors), dtype=np.int32), np.diff(self.starts))
 
     def values(self) -> int:
-        """Values in all rows."""
-        return sum(math.prod(tensor.shape) for tensor in self.tensors)
+        """Values in the rows that were kept."""
+        counts = np.diff(self.starts).tolist()
+        return sum(count * tensor.shape[-1] for count, tensor in zip(counts, self.tensors, strict=True))
 
 
 def digested_rows(one: Fingerprints) -> tuple[DigestedRows | None, str]:
@@ -99,25 +134,35 @@ def digested_rows(one: Fingerprints) -> tuple[DigestedRows | None, str]:
         return None, "one of the two has no row digests"
     named = dict(_named(one.tensors))
     order = sorted((row.layer is not None, row.layer or 0, row.name, name) for name, row in named.items())
-    tensors = [(named[name], arrays[name]) for *_, name in order if name in arrays]
-    kept = [(row, digests) for row, digests in tensors if digests.size == math.prod(row.shape[:-1])]
-    if len(kept) != len(arrays):
+    tensors = [(named[name], name) for *_, name in order if name in arrays]
+    shift = sampling_shift(sum(math.prod(row.shape[:-1]) for row, _ in tensors))
+    numbers = [_numbers(row, arrays[name], arrays.get(NUMBERS + name), shift) for row, name in tensors]
+    n_matrices = sum(not name.startswith(NUMBERS) for name in arrays)
+    if len(tensors) != n_matrices or any(one is None for one in numbers):
         return None, "the row digests of one of the two do not go with its table of tensors"
-    sizes = [0, *(digests.size for _, digests in kept)]
-    digests = np.concatenate([digests for _, digests in kept])
-    once, positions = _distinct(digests)
-    rows = DigestedRows(
-        tensors=tuple(row for row, _ in kept),
-        starts=np.cumsum(sizes, dtype=np.int64),
-        digests=digests,
-        distinct=once,
-        positions=positions,
-    )
-    return rows, ""
+    digests = [arrays[name] for _, name in tensors]
+    return DigestedRows.build(
+        tuple(row for row, _ in tensors),
+        np.array([one.size for one in digests], np.int64),
+        np.concatenate(digests),
+        np.concatenate([one for one in numbers if one is not None]),
+        shift,
+    ), ""
+
+
+def _numbers(row: TensorRow, digests: Digests, numbers: NDArray[Any] | None, shift: int) -> NDArray[np.int64] | None:
+    """Which rows of a matrix the digests are of; None where they cannot be."""
+    n_rows = math.prod(row.shape[:-1])
+    if not shift:
+        return np.arange(n_rows) if numbers is None and digests.size == n_rows else None
+    if numbers is None or numbers.size != digests.size or np.any(digests & np.uint64((1 << shift) - 1)):
+        return None
+    ascend = np.concatenate([[-1], numbers.astype(np.int64), [n_rows]])
+    return ascend[1:-1] if np.all(np.diff(ascend) > 0) else None
 
 
 def _named(tensors: Sequence[TensorRow]) -> Iterator[tuple[str, TensorRow]]:
-    """Tensors that have row digests, by the name of their array (``schemas/detail.v1.md``, row-digests/v1)."""
+    """Tensors that have row digests, by the name of their array (``schemas/detail.v1.md``, row-digests/v2)."""
     unnamed = 0
     for row in sorted(tensors, key=lambda row: row.name):
         if len(row.shape) < 2 or row.dtype not in RowDigestAccumulator.DTYPES:

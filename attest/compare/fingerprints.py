@@ -16,6 +16,7 @@ from attest.document import load, parse
 from attest.errors import DocumentError, InputError
 from attest.evidence import TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow
 from attest.evidence_directory import MAX_DETAIL, STATEMENT_NAME, read_detail, read_evidence
+from attest.fingerprint import NUMBERS
 
 __all__ = ["Fingerprints", "checked_arrays", "holds_evidence", "read_fingerprints"]
 
@@ -28,9 +29,11 @@ _FORMS = {
     "neuron-sketch/v1": (2, "int8"),
     "expert-sketch/v1": (2, "int8"),
     "anchored-sketch/v1": (2, "int8"),
-    "row-digests/v1": (1, "uint64"),
+    "row-digests/v2": (1, "uint64"),
 }
 """Dimensions and dtype of the arrays that the tests take, by fingerprint."""
+_FORM_OF_NUMBERS = ((1, "int32"), (1, "int64"))
+"""The same of arrays of row numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +114,8 @@ def read_fingerprints(path: Path) -> Fingerprints:
 def checked_arrays(fingerprint: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Arrays of a fingerprint, refused where they have another form than that fingerprint's."""
     for name, array in arrays.items():
-        if fingerprint in _FORMS and (array.ndim, str(array.dtype)) != _FORMS[fingerprint]:
+        forms = _FORM_OF_NUMBERS if name.startswith(NUMBERS) else (_FORMS.get(fingerprint),)
+        if fingerprint in _FORMS and (array.ndim, str(array.dtype)) not in forms:
             raise DocumentError(
                 "bad-fingerprint",
                 f"the array {name!r} has {array.ndim} dimensions of {array.dtype}",

@@ -50,12 +50,16 @@ def row_containment(a: Fingerprints, b: Fingerprints) -> Outcome:
     Survives renaming, re-sharding, a cast to BF16 and back, moved and duplicated layers, copied experts, permuted
     neurons, extended and pruned vocabularies. One training step or a quantization leaves no row as it was.
 
-    Only telling rows count: see ``_shared``. The digests have 64 bits, so n_a x n_b / 2^64 pairs of different rows are
+    Only telling rows count: see ``_shared``. Of large networks both give a sample of their rows, chosen by the digests
+    and so alike; shares are then estimates, and rows are counted in the sample. The digests have 64 bits, so
+    n_a x n_b / 2^64 pairs of different rows are
     expected to share one; and they are not cryptographic, so somebody can make rows that share one with given rows.
     """
     (mine, problem), (theirs, other_problem) = digested_rows(a), digested_rows(b)
     if mine is None or theirs is None:
         return Outcome(not_compared=left_out(_ID, problem or other_problem))
+    shift = max(mine.shift, theirs.shift)
+    mine, theirs = mine.thinned(shift), theirs.thinned(shift)
     shared, pairs = _shared(mine, theirs)
     left, right = _Side(mine, shared), _Side(theirs, shared)
     total = mine.values() + theirs.values()
@@ -72,7 +76,8 @@ def row_containment(a: Fingerprints, b: Fingerprints) -> Outcome:
         null_distribution=None,
         note=f"{left.found.size} of the {mine.digests.size} rows of a stand in b, and {right.found.size} of the"
         f" {theirs.digests.size} rows of b in a, telling ones only; of two networks trained apart {decimal(pairs, 2)}"
-        f" pairs of rows would share a digest; n counts matrices with at least {LEAST_ROWS} such rows",
+        f" pairs of rows would share a digest; n counts matrices with at least {LEAST_ROWS} such rows"
+        + (f"; one row in {2**shift} is looked at, the same of rows that are the same" if shift else ""),
     )
     found = (*_tables(left, right, "a", "b"), *_tables(right, left, "b", "a")) if shared.size else ()
     return Outcome(tests=(test,), found=found)
@@ -91,7 +96,7 @@ def _shared(mine: DigestedRows, theirs: DigestedRows) -> tuple[NDArray[np.uint64
     shared = shared[is_among(shared, trained_mine) | is_among(shared, trained_theirs)]
     for columns in _columns_of(mine, shared):
         shared = shared[~is_among(shared, constant_digests(columns))]
-    return shared, all_mine.size * all_theirs.size / 2.0**64
+    return shared, all_mine.size * all_theirs.size / 2.0 ** (64 - mine.shift)
 
 
 def _candidates(rows: DigestedRows) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -228,9 +233,9 @@ def _describe(one: _Partner, side: _Side, other: _Side) -> tuple[str, ...]:
     places = side.places[side.of(one.tensor)]
     return (
         short(tensor.name),
-        str(here.size),
+        str(here.digests.size),
         str(one.found),
-        describe_runs(places, here.size),
+        describe_runs(places, here.numbers),
         short(partner.name),
         str(one.there),
         describe_order(here, there, places),
@@ -243,7 +248,7 @@ def _by_layer(partners: Sequence[_Partner], side: _Side, other: _Side) -> Iterat
     sizes: Counter[int] = Counter()
     for number, row in enumerate(side.rows.tensors):
         if row.layer is not None and row.shape[-1] >= LEAST_COLUMNS:
-            sizes[row.layer] += side.rows.of(number).size
+            sizes[row.layer] += side.rows.of(number).digests.size
     numbers = _layers(other)
     for layer in sorted(sizes):
         ours = [one for one in partners if side.rows.tensors[one.tensor].layer == layer]

@@ -11,7 +11,7 @@ from attest.fingerprint.moments import MOMENTS_ID, collect_exact, collect_scales
 from attest.fingerprint.neuron_sketch import NEURON_SKETCH
 from attest.fingerprint.norm_gain import NORM_GAIN
 from attest.fingerprint.qkv_bias import QKV_BIAS
-from attest.fingerprint.row_digests import ROW_DIGESTS
+from attest.fingerprint.row_digests import NUMBERS, ROW_DIGESTS, sampling_shift
 from attest.fingerprint.unit_norms import UNIT_NORMS
 from attest.fingerprint.unpacked import make_accumulators
 
@@ -20,6 +20,7 @@ __all__ = [
     "DEEP_IDS",
     "FINGERPRINTS",
     "MOMENTS_ID",
+    "NUMBERS",
     "Fingerprint",
     "Makers",
     "Profile",
@@ -29,6 +30,7 @@ __all__ = [
     "describe",
     "describe_quantization",
     "make_accumulators",
+    "sampling_shift",
 ]
 
 FINGERPRINTS: tuple[Fingerprint, ...] = (

@@ -22,7 +22,7 @@ from attest.comparison import Comparison, Found
 from attest.policy import conclude
 
 ROWS = "row-containment/v1"
-ROWS_OF = "row-digests/v1"
+ROWS_OF = "row-digests/v2"
 
 
 def coded(tensors: Values) -> Values:
@@ -315,9 +315,9 @@ def test_digests_that_do_not_go_with_the_tensors_are_left_out() -> None:
     one = measured("seed-1")
 
     def altered(digests: dict[str, np.ndarray]) -> Fingerprints:
-        return dataclasses.replace(one, arrays={**one.arrays, "row-digests/v1": digests})
+        return dataclasses.replace(one, arrays={**one.arrays, "row-digests/v2": digests})
 
-    whole = dict(one.arrays["row-digests/v1"])
+    whole = dict(one.arrays["row-digests/v2"])
     for arrays in (whole | {"embed": whole["embed"][:-1]}, whole | {"stranger": whole["embed"]}, {}):
         outcome = row_containment(one, altered(arrays))
         assert not outcome.tests
@@ -335,7 +335,7 @@ def test_a_digest_that_everybody_holds_costs_no_more_than_others() -> None:
     rng = np.random.default_rng(0)
     digests = rng.integers(0, 2**64, 256, dtype=np.uint64)
     arrays = {f"layers.{number % 500}.experts.{number // 500}.up": digests for number in range(n)}
-    many = dataclasses.replace(one, tensors=tensors, arrays={"row-digests/v1": arrays})
+    many = dataclasses.replace(one, tensors=tensors, arrays={"row-digests/v2": arrays})
     outcome = row_containment(many, many)
     assert outcome.tests[0].n == n
     assert all(len(table.table.rows) <= 1500 for table in outcome.found)
@@ -344,8 +344,8 @@ def test_a_digest_that_everybody_holds_costs_no_more_than_others() -> None:
 def test_layer_numbers_are_only_claims() -> None:
     one = measured("seed-1")
     tensors = tuple(dataclasses.replace(row, layer=row.layer and 10**15 * row.layer) for row in one.tensors)
-    arrays = {_far(name): digests for name, digests in one.arrays["row-digests/v1"].items()}
-    far = dataclasses.replace(one, tensors=tensors, arrays={"row-digests/v1": arrays})
+    arrays = {_far(name): digests for name, digests in one.arrays["row-digests/v2"].items()}
+    far = dataclasses.replace(one, tensors=tensors, arrays={"row-digests/v2": arrays})
     assert row_containment(far, one).tests[0].n == 29
 
 

@@ -1,4 +1,4 @@
-"""row-digests/v1: made again by the reference XXH64, and what it finds in copies that moved."""
+"""row-digests/v2: made again by the reference XXH64, and what it finds in copies that moved."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from small_checkpoint import copy_with, read_tensors, write_tensors
 
 from attest.measure import measure
 
-ID = "row-digests/v1"
+ID = "row-digests/v2"
 UP = "model.layers.1.mlp.up_proj.weight"
 
 
