@@ -25,6 +25,7 @@ from attest.compare import TESTS
 from attest.compare.fingerprints import Fingerprints
 from attest.comparison import Side
 from attest.evidence import Architecture, Moments, TensorRow
+from attest.fingerprint import NUMBERS, sampling_shift
 
 Arrays = dict[str, dict[str, NDArray[Any]]]
 
@@ -70,9 +71,14 @@ def make(options: argparse.Namespace, rows: Sequence[TensorRow], seed: int) -> A
             arrays["norm-gain/v1"][f"layers.{layer}.{role}"] = noisy_ones(rng, options.width)
     for role in "qkvo":
         arrays["attention-std/v1"][role] = rng.normal(0.02, 0.002, options.layers)
-    arrays["row-digests/v2"] = {
-        row.name: rng.integers(0, 2**64, row.shape[0], np.uint64) for row in rows if len(row.shape) == 2
-    }
+    arrays["row-digests/v2"] = {}
+    matrices = [row for row in rows if len(row.shape) == 2]
+    step = 1 << sampling_shift(sum(row.shape[0] for row in matrices))
+    for row in matrices:
+        kept = np.flatnonzero(rng.random(row.shape[0]) * step < 1)
+        arrays["row-digests/v2"][row.name] = rng.integers(0, 2**64 // step, kept.size, np.uint64) * np.uint64(step)
+        if step > 1:
+            arrays["row-digests/v2"][NUMBERS + row.name] = kept.astype(np.int32)
     return arrays
 
 
@@ -86,9 +92,10 @@ def descendant(parent: Arrays, seed: int) -> Arrays:
     rng = np.random.Generator(np.random.Philox(key=seed))
 
     def altered(values: NDArray[Any]) -> NDArray[Any]:
+        if values.dtype == np.int32:
+            return values
         if values.dtype == np.uint64:
-            fresh = rng.integers(0, 2**64, values.size, np.uint64)
-            return np.where(rng.random(values.size) < 0.01, values, fresh)
+            return np.where(rng.random(values.size) < 0.01, values, rng.permutation(values ^ np.uint64(1 << 63)))
         if values.dtype == np.int8:
             return np.clip(values + rng.integers(-3, 4, values.shape), -127, 127).astype(np.int8)
         return (values * (1 + 0.01 * rng.standard_normal(values.shape))).astype(values.dtype)

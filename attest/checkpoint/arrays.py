@@ -17,7 +17,7 @@ from attest.errors import DocumentError
 
 __all__ = ["pack_arrays", "unpack_arrays"]
 
-_DTYPES = {"|i1": "I8", "<i4": "I32", "<i8": "I64", "<u8": "U64", "<f4": "F32", "<f8": "F64"}
+_DTYPES = {"|i1": "I8", "<u2": "U16", "<i4": "I32", "<i8": "I64", "<u8": "U64", "<f4": "F32", "<f8": "F64"}
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
@@ -26,7 +26,7 @@ def pack_arrays(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str])
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        int8, int32, int64, uint64, float32 or float64.
+        int8, uint16, int32, int64, uint64, float32 or float64.
     metadata : mapping of str to str
         Becomes ``__metadata__``.
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from attest.bundle import BUNDLE_NAME
@@ -16,7 +17,7 @@ from attest.document import load, parse
 from attest.errors import DocumentError, InputError
 from attest.evidence import TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow
 from attest.evidence_directory import MAX_DETAIL, STATEMENT_NAME, read_detail, read_evidence
-from attest.fingerprint import NUMBERS
+from attest.fingerprint import NUMBERS, RANGES, norms_of
 
 __all__ = ["Fingerprints", "checked_arrays", "holds_evidence", "read_fingerprints"]
 
@@ -32,8 +33,7 @@ _FORMS = {
     "row-digests/v2": (1, "uint64"),
 }
 """Dimensions and dtype of the arrays that the tests take, by fingerprint."""
-_FORM_OF_NUMBERS = ((1, "int32"), (1, "int64"))
-"""The same of arrays of row numbers."""
+_ROWS, _NORMS = "row-digests/v2", "unit-norms/v1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +71,8 @@ class Fingerprints:
             parameters=evidence.tensors.parameters,
             layers=evidence.architecture.layers,
         )
+        if _NORMS in arrays:
+            arrays = {**arrays, _NORMS: norms_of(arrays[_NORMS])}
         return cls(side=side, architecture=evidence.architecture, tensors=tensors.tensors, arrays=arrays)
 
 
@@ -114,8 +116,7 @@ def read_fingerprints(path: Path) -> Fingerprints:
 def checked_arrays(fingerprint: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Arrays of a fingerprint, refused where they have another form than that fingerprint's."""
     for name, array in arrays.items():
-        forms = _FORM_OF_NUMBERS if name.startswith(NUMBERS) else (_FORMS.get(fingerprint),)
-        if fingerprint in _FORMS and (array.ndim, str(array.dtype)) not in forms:
+        if fingerprint in _FORMS and not _has_form(fingerprint, name, array):
             raise DocumentError(
                 "bad-fingerprint",
                 f"the array {name!r} has {array.ndim} dimensions of {array.dtype}",
@@ -123,3 +124,14 @@ def checked_arrays(fingerprint: str, arrays: dict[str, NDArray[Any]]) -> dict[st
                 where=fingerprint,
             )
     return arrays
+
+
+def _has_form(fingerprint: str, name: str, array: NDArray[Any]) -> bool:
+    """Whether an array has a form of that fingerprint; two have others for large networks."""
+    if fingerprint == _ROWS and name.startswith(NUMBERS):
+        return array.ndim == 1 and array.dtype in {np.dtype(np.int32), np.dtype(np.int64)}
+    if fingerprint == _NORMS and name.startswith(RANGES):
+        return array.shape == (2,) and array.dtype == np.float32
+    if fingerprint == _NORMS and array.dtype == np.uint16:
+        return array.ndim == 1
+    return (array.ndim, str(array.dtype)) == _FORMS[fingerprint]

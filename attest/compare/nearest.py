@@ -6,18 +6,22 @@ summation changes a number.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.cores import usable_cores
 from attest.native import Kernel
 
 __all__ = ["Rows", "nearest"]
 
 _BLOCK = 1024
 _MOST_FEATURES = 1040
+_LEAST_WORK = 1_000_000
+"""Pairs of rows above which a few threads search; each row is searched for by itself, so no number depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,15 @@ def nearest(x: NDArray[np.int8], y: Rows, *, absolute: bool) -> NDArray[np.int64
     if found.size and x.shape[1]:
         columns, inverse = y.columns()
         rows = np.ascontiguousarray(x, dtype=np.float32)
-        buffer = np.empty(_BLOCK, np.float32)
-        sizes = np.array([*x.shape, inverse.size, absolute], np.int64)
-        _NEAREST(rows, columns, inverse, sizes, buffer, found)
+
+        def search(part: slice) -> None:
+            sizes = np.array([found[part].size, x.shape[1], inverse.size, absolute], np.int64)
+            _NEAREST(rows[part], columns, inverse, sizes, np.empty(_BLOCK, np.float32), found[part])
+
+        parts = usable_cores() if found.size * inverse.size > _LEAST_WORK else 1
+        bounds = np.linspace(0, found.size, parts + 1).astype(int).tolist()
+        with ThreadPoolExecutor(parts) as pool:
+            list(pool.map(search, map(slice, bounds, bounds[1:])))
     return found
 
 

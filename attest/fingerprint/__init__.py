@@ -12,7 +12,7 @@ from attest.fingerprint.neuron_sketch import NEURON_SKETCH
 from attest.fingerprint.norm_gain import NORM_GAIN
 from attest.fingerprint.qkv_bias import QKV_BIAS
 from attest.fingerprint.row_digests import NUMBERS, ROW_DIGESTS, sampling_shift
-from attest.fingerprint.unit_norms import UNIT_NORMS
+from attest.fingerprint.unit_norms import RANGES, UNIT_NORMS, norms_of
 from attest.fingerprint.unpacked import make_accumulators
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "FINGERPRINTS",
     "MOMENTS_ID",
     "NUMBERS",
+    "RANGES",
     "Fingerprint",
     "Makers",
     "Profile",
@@ -30,6 +31,7 @@ __all__ = [
     "describe",
     "describe_quantization",
     "make_accumulators",
+    "norms_of",
     "sampling_shift",
 ]
 

@@ -6,6 +6,9 @@ two networks trained apart agree on the order only by chance, which gives exact 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +16,16 @@ from attest.architecture import Model, PlacedTensor
 from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table, mean
 from attest.fingerprint.unit_sums import collect_units, collected_sums
 
-__all__ = ["UNIT_NORMS"]
+__all__ = ["RANGES", "UNIT_NORMS", "norms_of"]
+
+RANGES = "range:"
+"""Stands before an array's name in that of the least and the greatest norm in it."""
+
+_MAX_NORMS = 1 << 21
+"""Norms above which they are kept in 16 bits."""
+
+_STEPS = 65534
+_NOT_FINITE = 65535
 
 _NEURONS = ("gate", "up", "down")
 _HEADS = ("q", "k", "v", "o")
@@ -24,7 +36,7 @@ def _collect(model: Model, placed: PlacedTensor) -> Makers:
 
 
 def _profile(model: Model, results: Results) -> Profile:
-    """Arrays of float32, rounded from float64 sums.
+    """Arrays of float32, rounded from float64 sums; of more than two million norms, uint16 codes and their ranges.
 
     Notes
     -----
@@ -45,7 +57,40 @@ def _profile(model: Model, results: Results) -> Profile:
         (layer, [mean(arrays[name]) if (name := f"layers.{layer}.{part}") in arrays else None for part in parts])
         for layer in range(model.n_layers)
     )
-    return Profile(arrays=arrays, table=layer_table([f"mean {part}" for part in parts], rows), not_measured=None)
+    table = layer_table([f"mean {part}" for part in parts], rows)
+    is_large = sum(norms.size for norms in arrays.values()) > _MAX_NORMS
+    return Profile(arrays=_coded(arrays) if is_large else arrays, table=table, not_measured=None)
+
+
+def _coded(norms: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+    """Norms in 65,534 even steps from the least to the greatest of each array, which half the room holds."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, values in norms.items():
+        finite = np.isfinite(values)
+        least, greatest = (
+            (values[finite].min(), values[finite].max()) if finite.any() else (np.float32(0), np.float32(0))
+        )
+        shares = (np.where(finite, values, least).astype(np.float64) - least) / max(
+            float(greatest) - float(least), 5e-324
+        )
+        codes = np.where(finite, np.rint(shares * _STEPS), _NOT_FINITE)
+        arrays[name] = codes.astype(np.uint16)
+        arrays[RANGES + name] = np.array([least, greatest], np.float32)
+    return arrays
+
+
+def norms_of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    """Norms that a fingerprint holds, in 16 bits or as they are; infinite where they are not finite."""
+    norms: dict[str, NDArray[np.float32]] = {}
+    for name, values in arrays.items():
+        if name.startswith(RANGES):
+            continue
+        norms[name] = values
+        if values.dtype == np.uint16:
+            least, greatest = arrays.get(RANGES + name, np.zeros(2, np.float32)).astype(np.float64)
+            decoded = least + values * ((greatest - least) / _STEPS)
+            norms[name] = np.where(values == _NOT_FINITE, np.inf, decoded).astype(np.float32)
+    return norms
 
 
 def _norms(

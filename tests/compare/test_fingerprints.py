@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,10 +69,21 @@ def test_a_statement_that_is_no_evidence_is_refused(evidence: Path) -> None:
     assert "/tensors/count" in caught.value.where
 
 
-def test_arrays_of_another_form_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fingerprint", "name", "array"),
+    [
+        ("attention-std.v1", "q", np.zeros((2, 2))),
+        ("unit-norms.v1", "range:layers.0.neuron.up", np.zeros(3, np.float32)),
+        ("unit-norms.v1", "range:layers.0.neuron.up", np.zeros(2, np.uint16)),
+        ("unit-norms.v1", "layers.0.neuron.up", np.zeros((2, 2), np.uint16)),
+        ("row-digests.v2", "rows:embed", np.zeros(2, np.uint64)),
+        ("row-digests.v2", "embed", np.zeros(2, np.int32)),
+    ],
+)
+def test_arrays_of_another_form_are_refused(tmp_path: Path, fingerprint: str, name: str, array: Any) -> None:
     measurement = measure(family() / "seed-1")
-    name = "detail/attention-std.v1.safetensors"
-    details = {**measurement.details, name: pack_arrays({"q": np.zeros((2, 2))}, {})}
+    detail = f"detail/{fingerprint}.safetensors"
+    details = {**measurement.details, detail: pack_arrays({name: array}, {})}
     described = tuple(
         describe_detail(one.name, one.media_type, details[one.name]) for one in measurement.evidence.details
     )

@@ -1,8 +1,13 @@
 """unit-norms/v1 against norms that NumPy computes from the matrices."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from measured import measured, values
+
+from attest.fingerprint import RANGES, norms_of, unit_norms
+from attest.measure import measure
 
 ID = "unit-norms/v1"
 D_HEAD = 24
@@ -61,3 +66,27 @@ def test_the_table_shows_their_means():
             assert float(cell) == pytest.approx(
                 norms[f"layers.{layer}.{column.removeprefix('mean ')}"].mean(), rel=1e-6
             )
+
+
+def test_many_norms_are_kept_in_16_bits(family: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("attest.fingerprint.unit_norms._MAX_NORMS", 0)
+    arrays = measure(family / "seed-1").profiles[ID]
+    plain = measured("seed-1").profiles[ID]
+    assert {key for key in arrays if not key.startswith(RANGES)} == set(plain)
+    for key, norms in norms_of(arrays).items():
+        assert arrays[key].dtype == np.uint16
+        least, greatest = arrays[RANGES + key]
+        assert (least, greatest) == (plain[key].min(), plain[key].max())
+        np.testing.assert_allclose(norms, plain[key], atol=0.51 * (greatest - least) / 65534 + 1e-7)
+
+
+def test_norms_that_are_not_finite_stay_so_in_16_bits():
+    norms = {
+        "a": np.array([1, np.inf, 3, np.nan], np.float32),
+        "b": np.full(3, np.nan, np.float32),
+        "c": np.ones(2, np.float32),
+    }
+    decoded = norms_of(unit_norms._coded(norms))
+    assert decoded["a"].tolist() == [1, np.inf, 3, np.inf]
+    assert decoded["b"].tolist() == [np.inf] * 3
+    assert decoded["c"].tolist() == [1, 1]
