@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO, NoReturn
 
+from attest.checkpoint.byte_range import read_range
 from attest.checkpoint.format import ParsedRange
 from attest.checkpoint.tree import MAX_PATH
 from attest.errors import CheckpointError
 
-__all__ = ["MAX_DIRECTORY", "MAX_ENTRIES", "Archive", "Entry", "check_crc", "read_archive", "read_range"]
+__all__ = ["MAX_DIRECTORY", "MAX_ENTRIES", "Archive", "Entry", "check_crc", "read_archive"]
 
 MAX_DIRECTORY = 128 * 1024 * 1024
 """Largest central directory in bytes."""
@@ -83,24 +84,6 @@ def _refuse(message: str, file: str) -> NoReturn:
     )
 
 
-def read_range(stream: BinaryIO, begin: int, size: int, *, file: str) -> bytes:
-    """Bytes of an open file.
-
-    Raises
-    ------
-    CheckpointError
-        It ends before.
-    """
-    stream.seek(begin)
-    data = bytearray()
-    while len(data) < size:
-        part = stream.read(size - len(data))
-        if not part:
-            raise CheckpointError("truncated-file", "ended while it was read", fix="download it again", where=file)
-        data += part
-    return bytes(data)
-
-
 def read_archive(stream: BinaryIO, *, file: str, size: int) -> Archive:
     """Files of an open zip archive; reads everything but their bytes.
 
@@ -123,13 +106,13 @@ def read_archive(stream: BinaryIO, *, file: str, size: int) -> Archive:
     -----
     CRC-32 values are compared with each other and not with the bytes of the files.
     """
-    tail = read_range(stream, max(0, size - 98), min(size, 98), file=file)
+    tail = bytes(read_range(stream, max(0, size - 98), min(size, 98), file=file))
     count, begin, end = _read_end(tail, file=file, size=size)
-    directory = read_range(stream, begin, end - begin, file=file)
+    directory = bytes(read_range(stream, begin, end - begin, file=file))
     listed = sorted(_read_directory(directory, count, file), key=lambda one: one.header)
     entries, parsed = _read_entries(_Window(stream, begin, file), listed, directory=begin, file=file)
     last = max(entry.end for entry in entries.values())
-    parsed.append(ParsedRange.of(file, last, read_range(stream, last, size - last, file=file)))
+    parsed.append(ParsedRange.of(file, last, bytes(read_range(stream, last, size - last, file=file))))
     return Archive(entries=entries, parsed=tuple(parsed))
 
 
@@ -220,7 +203,7 @@ class _Window:
             return b""
         if begin < self._begin or end > self._begin + len(self._data):
             ahead = min(max(end, begin + _AHEAD), self._end) - begin
-            self._data = read_range(self._stream, begin, ahead, file=self._file)
+            self._data = bytes(read_range(self._stream, begin, ahead, file=self._file))
             self._begin = begin
         return self._data[begin - self._begin : end - self._begin]
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.checkpoint.byte_range import read_range
 from attest.checkpoint.cursor import refuse
 from attest.checkpoint.format import Contents, Format, ParsedRange
 from attest.checkpoint.formats import FORMATS
@@ -140,16 +141,7 @@ def _read_bits(tree: Tree, tensor: Tensor) -> NDArray[Any]:
 def _read_items(tree: Tree, tensor: Tensor) -> NDArray[Any]:
     """A tensor's values, or its blocks of values, one after the other."""
     with tree.open(tensor.file) as stream:
-        stream.seek(tensor.begin)
-        data = bytearray(tensor.end - tensor.begin)
-        view, done = memoryview(data), 0
-        while done < len(data):
-            count = stream.readinto(view[done:])  # type: ignore[attr-defined]
-            if not count:
-                raise CheckpointError(
-                    "truncated-file", "ended while it was read", fix="download it again", where=tensor.file
-                )
-            done += count
+        data = read_range(stream, tensor.begin, tensor.end - tensor.begin, file=tensor.file)
     return np.frombuffer(data, dtype=item_type(tensor.dtype))
 
 

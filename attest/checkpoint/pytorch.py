@@ -14,7 +14,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import BinaryIO
 
-from attest.checkpoint.archive import Archive, Entry, check_crc, read_archive, read_range
+from attest.checkpoint.archive import Archive, Entry, check_crc, read_archive
+from attest.checkpoint.byte_range import read_range
 from attest.checkpoint.format import Contents, ParsedRange
 from attest.checkpoint.pickled import MAX_PICKLE, run_pickle
 from attest.checkpoint.refused import refuse_file
@@ -71,7 +72,7 @@ def _read_entry(stream: BinaryIO, archive: Archive, name: str, most: int, file: 
         raise CheckpointError(
             "bad-archive", f"its {name!r} has {entry.end - entry.begin} bytes", fix="ask its author", where=file
         )
-    data = read_range(stream, entry.begin, entry.end - entry.begin, file=file)
+    data = bytes(read_range(stream, entry.begin, entry.end - entry.begin, file=file))
     check_crc(data, entry, file=file)
     return data, ParsedRange.of(file, entry.begin, data)
 

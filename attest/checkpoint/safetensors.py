@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, BinaryIO, NoReturn
 
+from attest.checkpoint.byte_range import fill
 from attest.checkpoint.format import Contents, ParsedRange
 from attest.checkpoint.tensor import DTYPE_BITS, Tensor, check_tensor_name
 from attest.checkpoint.tree import Tree
@@ -62,7 +63,10 @@ def read_header(stream: BinaryIO, *, file: str, size: int) -> Contents:
         _refuse("header-too-long", f"promises a header of {length} bytes, more than {MAX_HEADER}", file)
     if 8 + length > size:
         _refuse("truncated-file", f"promises a header of {length} bytes and holds {size} in all", file)
-    raw = _read_exactly(stream, length, file)
+    room = bytearray(length)
+    if not fill(stream, memoryview(room)):
+        _refuse("truncated-file", "ended while its header was read", file)
+    raw = bytes(room)
     if not raw.startswith(b"{"):
         _refuse("not-safetensors", "its header is not a JSON object", file)
     if raw.count(b",") > _MAX_COMMAS:
@@ -77,16 +81,6 @@ def read_header(stream: BinaryIO, *, file: str, size: int) -> Contents:
     _check_coverage(tensors, file=file, base=8 + length, size=size)
     parsed = ParsedRange.of(file, 0, length_bytes + raw)
     return Contents(tensors=tuple(tensors), metadata=metadata, parsed=(parsed,))
-
-
-def _read_exactly(stream: BinaryIO, length: int, file: str) -> bytes:
-    parts = bytearray()
-    while len(parts) < length:
-        part = stream.read(length - len(parts))
-        if not part:
-            _refuse("truncated-file", "ended while its header was read", file)
-        parts += part
-    return bytes(parts)
 
 
 def _read_metadata(value: Any, file: str) -> Mapping[str, str]:

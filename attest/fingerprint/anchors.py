@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from attest.architecture import Model
 from attest.checkpoint import Checkpoint, Tensor
+from attest.checkpoint.byte_range import read_range
 from attest.checkpoint.tensor import BITS
 from attest.digest import sha256
 from attest.document import parse
-from attest.errors import CheckpointError, DocumentError, InputError
+from attest.errors import DocumentError, InputError
 from attest.resource import resource
 from attest.sweep import as_float32
 
@@ -184,11 +185,6 @@ def read_rows(checkpoint: Checkpoint, tensor: Tensor, rows: NDArray[np.int64]) -
     with checkpoint.tree.open(tensor.file) as stream:
         for run in np.split(order, jumps):
             first, last = int(rows[run[0]]), int(rows[run[-1]])
-            stream.seek(tensor.begin + first * size)
-            data = stream.read((last + 1 - first) * size)
-            if len(data) != (last + 1 - first) * size:
-                raise CheckpointError(
-                    "truncated-file", "ended while it was read", fix="download it again", where=tensor.file
-                )
+            data = read_range(stream, tensor.begin + first * size, (last + 1 - first) * size, file=tensor.file)
             found[run] = np.frombuffer(data, BITS[tensor.dtype]).reshape(-1, tensor.shape[1])[rows[run] - first]
     return found

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import BinaryIO
 
 from attest.checkpoint import Checkpoint, Tensor
+from attest.checkpoint.byte_range import fill
 from attest.checkpoint.tree import Tree, TreeFile
 from attest.cores import usable_cores
 from attest.errors import CheckpointError
@@ -208,12 +209,9 @@ class _FileReader:
         buffer = self._spare.popleft() if self._spare else bytearray()
         if len(buffer) < size:
             buffer = bytearray(size)
-        view, done = memoryview(buffer)[:size], 0
-        while done < size:
-            count = stream.readinto(view[done:])  # type: ignore[attr-defined]
-            if not count:
-                raise self._changed("ended")
-            done += count
+        view = memoryview(buffer)[:size]
+        if not fill(stream, view):
+            raise self._changed("ended")
         return view
 
     def _changed(self, how: str) -> CheckpointError:

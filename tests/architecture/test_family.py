@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from placed_shapes import placed
 
 from attest.architecture import FAMILIES, read_family_file
-from attest.architecture.family import FILES, PARTS, TRAITS, parse_families
+from attest.architecture.family import FILES, PARTS, TRAITS, Family, parse_families
 from attest.cli import main
 from attest.errors import DocumentError, InputError
 
@@ -145,3 +145,10 @@ def test_from_the_command_line(tmp_path: Path, family: Path):
     again = ["reproduce", str(evidence), "--checkpoint", str(family / "seed-1")]
     assert CliRunner().invoke(main, [*again, "--architecture", str(path)]).exit_code == 0
     assert CliRunner().invoke(main, again).exit_code == 1
+
+
+def test_the_kept_tables_are_the_parsed_ones():
+    families: tuple[Family, ...] = ()
+    for name in FILES:
+        families += parse_families((FOLDER / name).read_bytes(), where=name, known=families)
+    assert families == FAMILIES

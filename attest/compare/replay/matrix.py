@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint import BITS, Checkpoint, Tensor
+from attest.checkpoint.byte_range import read_range
 from attest.checkpoint.tensor import BLOCKS
-from attest.errors import CheckpointError
 from attest.native import Kernel
 
 __all__ = ["BAND", "LineSums", "Matrix", "keys"]
@@ -89,15 +89,8 @@ class Matrix:
         return taken
 
     def _read(self, stream: BinaryIO, first: int, count: int) -> NDArray[Any]:
-        stream.seek(self.tensor.begin + first * self.row_bytes)
-        data = bytearray()
-        while len(data) < count * self.row_bytes:
-            part = stream.read(count * self.row_bytes - len(data))
-            if not part:
-                raise CheckpointError(
-                    "truncated-file", "ended while it was read", fix="download it again", where=self.tensor.file
-                )
-            data += part
+        begin, size = self.tensor.begin + first * self.row_bytes, count * self.row_bytes
+        data = read_range(stream, begin, size, file=self.tensor.file)
         return np.frombuffer(data, self.codes).reshape(count, self.columns)
 
 
