@@ -29,8 +29,9 @@ class AnnouncedSide:
 class Resampling:
     """How null distributions are drawn.
 
-    ``work`` over the features of a test gives the resamples, from ``least`` to ``most``; ``seed`` is the rule by which
-    the public text follows from the test and the two checkpoints, so that nobody chooses it.
+    A test draws ``most``, and may not be given fewer than ``least``; where ``most`` times its features is beyond
+    ``work``, they are shifts along a random order. ``seed`` is the rule by which the public text follows from the test
+    and the two checkpoints, so that nobody chooses it.
     """
 
     least: Count
