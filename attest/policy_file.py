@@ -121,7 +121,7 @@ class Policy:
 DEFAULT_POLICY = Policy(
     policy_type=POLICY_TYPE,
     id="attest-default/v1",
-    alpha=0.01,
+    alpha=0.005,
     minimum_z=6.0,
     half_z=4.0,
     control_z=5.0,

@@ -30,20 +30,22 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     -----
     The digest is over dtype, shape and values, so a cast or a pruned copy shares none. Tensors that any two networks
     may share (buffers, constants, small vectors) are counted, but ``n`` counts only telling ones: matrices with a
-    role, at least 4,096 values, and not a handful of distinct ones.
+    role, at least 4,096 values, and not a handful of distinct ones. Tables of tokens alone are not telling, since
+    networks may be built on one public table.
     """
     mine, theirs = _by_digest(a.tensors), _by_digest(b.tensors)
     total = _size(a.tensors) + _size(b.tensors)
     shared = [row for row in a.tensors if row.digest in theirs]
     found = _size(shared) + _size(row for row in b.tensors if row.digest in mine)
-    telling_digests = {one for one in mine.keys() & theirs if any(map(telling, (*mine[one], *theirs[one])))}
+    telling_digests = [one for one in mine.keys() & theirs if any(map(telling, (*mine[one], *theirs[one])))]
+    n = len(telling_digests) if any(not _of_tokens(mine[one] + theirs[one]) for one in telling_digests) else 0
     names = {row.digest: row.name for row in b.tensors}
     renamed = sum(1 for row in shared if names[row.digest] != row.name)
     placed = [one for one in mine.keys() & theirs if _stand_alike(mine[one], theirs[one])]
     identity = _test(
         "tensor-identity/v1",
         share_digits(found, total),
-        len(telling_digests),
+        n,
         f"{len(shared)} of {len(a.tensors)} and {len(b.tensors)} tensors have equal digests, {renamed} of them"
         " under another name; n counts the telling ones, which networks trained apart never share",
     )
@@ -82,6 +84,10 @@ def _by_digest(rows: Sequence[TensorRow]) -> dict[str, list[TensorRow]]:
 
 def _size(rows: Iterable[TensorRow]) -> int:
     return sum(math.prod(row.shape) for row in rows)
+
+
+def _of_tokens(rows: Iterable[TensorRow]) -> bool:
+    return any(row.role in {"embed", "lm_head"} for row in rows)
 
 
 def _stand_alike(mine: Sequence[TensorRow], theirs: Sequence[TensorRow]) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from attest.comparison import Found
 from attest.document import decimal
 from attest.errors import DocumentError
 from attest.evidence import Table
+from attest.fingerprint import NUMBERS
 from attest.fingerprint.anchors import read_tokens
 
 __all__ = ["token_rows"]
@@ -53,7 +53,8 @@ def token_rows(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Chec
 
     Notes
     -----
-    Tokens are paired by text, rows by the digests of ``row-digests/v1``; it needs the tokenizers, hence the checkpoints.
+    Tokens are paired by text, rows by the digests of ``row-digests/v2``; it needs the tokenizers, hence the checkpoints. Where
+    only a sample of the rows was digested, tokens whose row of a is in it stand for all.
     A cast to BF16 and back changes none, one step of training most. Descriptive: rows that are the same are counted as
     evidence by ``row-containment/v1``, which leaves out those that anybody may have; and two vocabularies that hold the
     same texts show nothing, since tokenizers are published and used by many.
@@ -65,7 +66,8 @@ def token_rows(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Chec
         return Outcome(not_compared=left_out(_ID, tokens))
     mine, theirs = a.arrays.get(ROW_DIGESTS, {}), b.arrays.get(ROW_DIGESTS, {})
     tables = [name for name in _TABLES if name in mine and name in theirs]
-    counted = [(name, counts) for name in tables if (counts := _count(mine[name], theirs[name], tokens.rows))]
+    sides = [(name, _by_number(a, name), _by_number(b, name)) for name in tables]
+    counted = [(name, counts) for name, left, right in sides if (counts := _count(left, right, tokens.rows))]
     if not counted or counted[0][0] != "embed":
         return Outcome(not_compared=left_out(_ID, "one of the two has no row digests of an embedding"))
     _, (shared, kept, _, _) = counted[0]
@@ -93,10 +95,25 @@ def _tokens(weights: tuple[Checkpoint, Checkpoint]) -> _Tokens | str:
     return _Tokens(rows=rows, alone=(len(mine) - len(shared), len(theirs) - len(shared)))
 
 
-def _count(mine: NDArray[Any], theirs: NDArray[Any], rows: NDArray[np.int64]) -> tuple[int, int, int, int] | None:
-    """Tokens that have rows in both, those kept, those kept under one number, and those whose row stands elsewhere."""
-    there = (rows[:, 0] < mine.size) & (rows[:, 1] < theirs.size)
-    i, j = rows[there].T
+def _by_number(one: Fingerprints, name: str) -> NDArray[np.uint64]:
+    """Digests of a table's rows; 0, which no digest is in practice, for a row that is not in the sample."""
+    arrays = one.arrays[ROW_DIGESTS]
+    digests, numbers = arrays[name], arrays.get(NUMBERS + name)
+    if numbers is None:
+        return digests
+    height = next((row.shape[0] for row in one.tensors if (row.role, row.layer) == (name, None)), 0)
+    within = numbers < height
+    placed = np.zeros(height, np.uint64)
+    placed[numbers[within]] = digests[within]
+    return placed
+
+
+def _count(
+    mine: NDArray[np.uint64], theirs: NDArray[np.uint64], rows: NDArray[np.int64]
+) -> tuple[int, int, int, int] | None:
+    """Tokens of which a's row was digested, those kept, those kept under one number, and those whose row stands elsewhere."""
+    i, j = rows[(rows[:, 0] < mine.size) & (rows[:, 1] < theirs.size)].T
+    i, j = i[mine[i] != 0], j[mine[i] != 0]
     if not i.size:
         return None
     same = mine[i] == theirs[j]

@@ -93,3 +93,22 @@ def test_one_value_in_a_million_keeps_the_share_below_one(tmp_path: Path) -> Non
 def test_another_checkpoint_of_the_same_recipe_shares_nothing() -> None:
     tests = by_id(compared(measured("seed-1"), measured("seed-2")))
     assert (tests[PLACES].statistic, tests[PLACES].n) == (0.0, 0)
+
+
+def test_one_public_table_of_embeddings_accuses_nobody(tmp_path: Path) -> None:
+    mine, other = read_family("seed-1"), read_family("seed-2")
+    comparison = against_seed_1(tmp_path, {name: mine[name] if "embed" in name else other[name] for name in other})
+    assert (by_id(comparison)["tensor-identity/v1"].statistic > 0, by_id(comparison)["tensor-identity/v1"].n) == (
+        True,
+        0,
+    )
+    assert conclude(comparison).rung == "inconclusive"
+
+
+def test_one_matrix_beside_the_table_counts(tmp_path: Path) -> None:
+    mine, other = read_family("seed-1"), read_family("seed-2")
+    taken = ("embed", "layers.2.mlp.up_proj")
+    tensors = {name: mine[name] if any(part in name for part in taken) else other[name] for name in other}
+    comparison = against_seed_1(tmp_path, tensors)
+    assert by_id(comparison)["tensor-identity/v1"].n == 2
+    assert conclude(comparison).rung == "exact-rejected"

@@ -14,6 +14,7 @@ from relabeled import byte_tokenizer, weights, write
 from attest.checkpoint import open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.token_rows import token_rows
+from attest.fingerprint import row_digests
 from attest.measure import measure
 
 Vocabulary = dict[str, int]
@@ -96,3 +97,17 @@ def test_numbers_beyond_the_embedding_are_passed_over(tmp_path: Path):
         token_rows, opened("seed-1"), made(tmp_path / "b", weights("seed-1")["embed_tokens.weight"], far)
     ).tests
     assert (test.statistic, test.n) == (1.0, 200)
+
+
+def test_of_a_sample_the_tokens_whose_row_is_in_it_stand_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As in a network of more than half a million rows."""
+    monkeypatch.setattr(row_digests, "_MAX_ROWS", 512)
+    rows, tokens = weights("seed-1")["embed_tokens.weight"], byte_tokenizer()["model"]["vocab"]
+    a = made(tmp_path / "a", rows, tokens)
+    sizes = [a[0].arrays["row-digests/v2"][name].size for name in ("embed", "rows:embed")]
+    assert 0 < sizes[0] == sizes[1] < 256
+    for name, change, kept in (("b", renumbered, 1.0), ("c", half_new, 0.75)):
+        outcome = run(token_rows, a, made(tmp_path / name, *change(rows, tokens)))
+        (test,) = outcome.tests
+        assert test.n == sizes[0]
+        assert test.statistic == pytest.approx(kept, abs=0.15)

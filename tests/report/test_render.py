@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "acef840ac4c797f0df533c12c3cf6d3836e8e3ad0c6f6a3bc1a59714d364b93d"}
+GOLDEN = {1: "f34e3ea94b2c8e94e027667be2abcbdd37a96df1dcaa7acef84b95e4af1ac6db"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
