@@ -29,6 +29,8 @@ __all__ = [
     "read_unsigned_statement",
     "refuse_place",
     "sign_statement",
+    "sign_with_key",
+    "write_bundle",
     "write_evidence",
 ]
 
@@ -144,19 +146,34 @@ def sign_statement(directory: Path, statement: Statement, signer: Signer, *, for
     InputError
         One of the two is there already and ``force`` is not set, or cannot be written.
     """
+    refuse_existing(directory / BUNDLE_NAME, force=force)
+    bundle = sign_with_key(statement.payload, signer)
+    write_bundle(directory, bundle, signer.public_key.pem, force=force)
+    return bundle
+
+
+def sign_with_key(payload: bytes, signer: Signer) -> Bundle:
+    """A statement's bytes, signed."""
+    signature = signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
+    envelope = Envelope(payload=payload, payload_type=PAYLOAD_TYPE, signature=signature)
+    return Bundle(content=envelope, key_hint=signer.public_key.hint)
+
+
+def write_bundle(directory: Path, bundle: Bundle, public_pem: bytes | None, *, force: bool = False) -> None:
+    """Write a bundle and, where there is one, the key that it is checked with; an earlier signer's key goes.
+
+    Raises
+    ------
+    InputError
+        One of the two is there already and ``force`` is not set, or cannot be written.
+    """
     bundle_file, key_file = directory / BUNDLE_NAME, directory / SIGNER_KEY_NAME
     refuse_existing(bundle_file, force=force)
-    bundle = Bundle(
-        envelope=Envelope(
-            payload=statement.payload,
-            payload_type=PAYLOAD_TYPE,
-            signature=signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, statement.payload)),
-        ),
-        key_hint=signer.public_key.hint,
-    )
-    write_atomically(key_file, signer.public_key.pem, force=force)
+    if public_pem is not None:
+        write_atomically(key_file, public_pem, force=force)
+    elif force:
+        key_file.unlink(missing_ok=True)
     write_atomically(bundle_file, bundle.to_json(), force=force)
-    return bundle
 
 
 def read_detail(directory: Path, detail: Detail) -> bytes:

@@ -53,7 +53,7 @@ def test_openssl_alone_verifies_a_signature(tiny: TinyEvidence, key_type: KeyTyp
     bundle, _ = read_bundle(tiny.bundle)
     assert (tiny.directory / "payload.json").read_bytes() == bundle.envelope.payload
     altered = bundle.envelope.payload.replace(b"tiny", b"tinz")
-    tiny.bundle.write_bytes(replace(bundle, envelope=replace(bundle.envelope, payload=altered)).to_json())
+    tiny.bundle.write_bytes(replace(bundle, content=replace(bundle.envelope, payload=altered)).to_json())
     done = run_recipe(tiny, take_apart, "DSSEv1", command)
     assert done.returncode != 0
     assert expected not in done.stdout

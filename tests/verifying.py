@@ -12,7 +12,9 @@ from attest.errors import AttestError
 from attest.verify import Check, Expectation, Verification, verify
 
 ANYBODY = Expectation(key=None)
-ALL_STEPS = ["bundle", "signature", "signer", "statement", "subjects", "details", "checkpoint"]
+ALL_STEPS = ["bundle", "signature", "signer", "time", "statement", "subjects", "details", "checkpoint", "policy"]
+INTACT = dict.fromkeys(ALL_STEPS, "PASSED") | {"time": "SKIPPED", "policy": "SKIPPED"}
+"""Outcomes for an intact bundle that is signed with a key, where nobody was asked for the time."""
 
 
 def exit_code(path: Path, expectation: Expectation, checkpoint: Path | None = None) -> int:

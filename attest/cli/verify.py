@@ -8,17 +8,20 @@ from typing import Any
 
 import click
 
-from attest.checkpoint.source import Location
+from attest.checkpoint.source import Location, is_remote
 from attest.cli.options import LOCATION, emit, format_option, output_option
 from attest.cli.progress import Progress
 from attest.document import dump
+from attest.identity import Identity
 from attest.signer import PublicKey
 from attest.terminal import visible
-from attest.verify import Check, Expectation, Outcome, Verification, verify
+from attest.trust import TrustedRoot, read_time_authority
+from attest.verify import Check, Expectation, Outcome, Trust, Verification, verify
 
 __all__ = ["command"]
 
 _MAX_PROBLEMS = 20
+_PATH = click.Path(path_type=Path)
 
 _INTEGRITY: dict[Outcome, str] = {
     "PASSED": "the statement is byte for byte what was signed, and agrees with itself",
@@ -26,9 +29,14 @@ _INTEGRITY: dict[Outcome, str] = {
     "SKIPPED": "not all of it could be checked",
 }
 _IDENTITY: dict[Outcome, str] = {
-    "PASSED": "the key that you expect signed it",
-    "FAILED": "not signed with the key that you expect",
+    "PASSED": "whom you expect signed it",
+    "FAILED": "not signed by whom you expect",
     "SKIPPED": "nobody's identity was checked",
+}
+_TIME: dict[Outcome, str] = {
+    "PASSED": "somebody besides the signer says when it was signed at the latest",
+    "FAILED": "a time stamp does not hold, or is missing",
+    "SKIPPED": "when it was signed, the signer alone says",
 }
 _CONTENT: dict[Outcome, str] = {
     "PASSED": "all detail files and all checkpoint files are those that the statement names",
@@ -39,36 +47,66 @@ _CONCLUSION = "yours to draw: the steps show what was signed, not that it is tru
 
 
 @click.command("verify")
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--key", type=click.Path(path_type=Path), help="Public key of the signer you expect.")
+@click.argument("bundle", type=_PATH)
+@click.option("--key", type=_PATH, help="Public key of the signer you expect.")
+@click.option("--identity", help="Address of mail or URI of the signer you expect; takes --issuer too.")
+@click.option("--issuer", help="URL of the issuer that says who the signer is.")
 @click.option("--any-signer", is_flag=True, help="Check integrity only, whoever signed.")
 @click.option("--checkpoint", type=LOCATION, help="Compare these files, every byte of them, too; a path or a URI.")
+@click.option("--trusted-root", type=_PATH, help="Root of the Sigstore instance; that of the public one by default.")
+@click.option("--tsa-certificate", type=_PATH, help="Certificates of a time-stamp authority; it must have stamped.")
+@click.option("--offline", is_flag=True, help="Refuse a checkpoint that lies elsewhere; all else is offline anyway.")
 @output_option
 @format_option
 def command(
     bundle: Path,
     key: Path | None,
+    identity: str | None,
+    issuer: str | None,
     checkpoint: Location | None,
+    trusted_root: Path | None,
+    tsa_certificate: Path | None,
     style: str,
     output: Path | None,
     *,
     any_signer: bool,
+    offline: bool,
     force: bool,
 ) -> None:
     """Verify BUNDLE: a statement.sigstore.json, or the evidence directory that holds it.
 
-    Say whom you expect to have signed: --key PUBLIC_KEY, or --any-signer if it does not matter to you.
+    Say whom you expect to have signed: --key PUBLIC_KEY, or --identity WHO with --issuer URL, or --any-signer if it
+    does not matter to you.
+
+    No step asks the network or writes anything: the root of trust for keyless signatures is the file you name, or
+    the one inside the installed sigstore package.
 
     Exit codes: 0 all that was checked held; 1 something did not; 3 could not decide; 4 not signed by whom you
     expect.
     """
-    if (key is None) != any_signer:
-        raise click.UsageError("Say whom you expect to have signed: either --key PUBLIC_KEY or --any-signer.")
-    expectation = Expectation(key=None if key is None else PublicKey.read(key))
+    expectation = _expectation(key, identity, issuer, any_signer=any_signer)
+    if offline and checkpoint is not None and is_remote(checkpoint):
+        raise click.UsageError("--offline and a --checkpoint that lies elsewhere exclude each other.")
+    trust = Trust(
+        root=None if trusted_root is None else TrustedRoot.read(trusted_root),
+        authorities=() if tsa_certificate is None else (read_time_authority(tsa_certificate),),
+    )
     with closing(Progress()) as progress:
-        verification = verify(bundle, expectation=expectation, checkpoint=checkpoint, progress=progress)
+        verification = verify(bundle, expectation=expectation, checkpoint=checkpoint, trust=trust, progress=progress)
     emit(_text(verification), _value(verification), style=style, output=output, force=force)
     click.get_current_context().exit(verification.exit_code)
+
+
+def _expectation(key: Path | None, identity: str | None, issuer: str | None, *, any_signer: bool) -> Expectation:
+    if (identity is None) != (issuer is None):
+        raise click.UsageError("--identity and --issuer belong together: anybody may issue any identity.")
+    if [key is not None, identity is not None, any_signer].count(True) != 1:
+        raise click.UsageError(
+            "Say whom you expect to have signed: --key PUBLIC_KEY, or --identity WHO --issuer URL, or --any-signer."
+        )
+    if identity is not None and issuer is not None:
+        return Expectation(identity=Identity(identity=identity, issuer=issuer))
+    return Expectation(key=None if key is None else PublicKey.read(key))
 
 
 def _text(verification: Verification) -> str:
@@ -77,6 +115,7 @@ def _text(verification: Verification) -> str:
         "",
         f"integrity   {verification.integrity:<8} {_INTEGRITY[verification.integrity]}",
         f"identity    {verification.identity:<8} {_IDENTITY[verification.identity]}",
+        f"time        {verification.time:<8} {_TIME[verification.time]}",
         f"content     {verification.content:<8} {_CONTENT[verification.content]}",
         f"conclusion  {_CONCLUSION}",
     ]
@@ -97,6 +136,7 @@ def _value(verification: Verification) -> dict[str, Any]:
         "steps": [dump(check) for check in verification.checks],
         "integrity": verification.integrity,
         "identity": verification.identity,
+        "time": verification.time,
         "content": verification.content,
         "coverage": dump(verification.coverage) if verification.coverage else None,
     }

@@ -37,6 +37,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from attest.atomic import refuse_existing, write_atomically
 from attest.digest import sha256
+from attest.envelope import b64encode
 from attest.errors import InputError, SignatureError, SigningError
 
 __all__ = ["KeyFile", "KeyType", "PublicKey", "public_path", "write_key_pair"]
@@ -112,6 +113,12 @@ class PublicKey:
         OpenSSF Model Signing v1.0, section 4.1.
         """
         return sha256(self.pem)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What bundles call this key: ``hint``, or as cosign does the SHA-256 of its DER in base64."""
+        der = self._key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return frozenset({self.hint, b64encode(bytes.fromhex(sha256(der)))})
 
     @property
     def type(self) -> KeyType:

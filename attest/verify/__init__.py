@@ -1,0 +1,19 @@
+"""Verification of bundles: one file a step, or a few that belong together."""
+
+from attest.verify.check import Check, Outcome
+from attest.verify.content import Content, check_content
+from attest.verify.signature import Expectation
+from attest.verify.trusted_time import TrustedTime
+from attest.verify.verification import Trust, Verification, verify
+
+__all__ = [
+    "Check",
+    "Content",
+    "Expectation",
+    "Outcome",
+    "Trust",
+    "TrustedTime",
+    "Verification",
+    "check_content",
+    "verify",
+]

@@ -1,0 +1,59 @@
+"""Step 8: the files of a checkpoint, held against the statement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attest.checkpoint.source import Location
+from attest.comparison import Comparison
+from attest.coverage import Coverage, Progress, cover, digest_tree
+from attest.document import load, parse
+from attest.errors import AttestError, CheckpointError
+from attest.evidence import CHUNKS_NAME, ChunkList
+from attest.evidence_directory import named_details, read_detail
+from attest.statement import Statement
+from attest.verify.check import Check, Outcome, checked, skipped
+from attest.verify.content import UNREAD, Content
+
+__all__ = ["check_checkpoint"]
+
+_MAX_CHUNK_LIST = 64 * 1024 * 1024
+
+
+def check_checkpoint(
+    content: Content, directory: Path, checkpoint: Location | None, progress: Progress
+) -> tuple[Check, Coverage | None]:
+    """Step 8."""
+    if checkpoint is None:
+        return skipped("checkpoint", "No checkpoint file was looked at; give --checkpoint to compare them."), None
+    statement, predicate = content.statement, content.predicate
+    if statement is None or predicate is None:
+        return skipped("checkpoint", UNREAD), None
+    try:
+        if isinstance(predicate, Comparison):
+            return _check_side(predicate, digest_tree(checkpoint, progress=progress)), None
+        coverage = cover(predicate.checkpoint, checkpoint, _chunk_list(statement, directory), progress=progress)
+    except CheckpointError as error:
+        return checked("checkpoint", "FAILED", "It is not the checkpoint that was measured.", [str(error)]), None
+    outcome: Outcome = "PASSED" if coverage.is_complete else "FAILED"
+    return checked("checkpoint", outcome, coverage.sentence, coverage.problems), coverage
+
+
+def _chunk_list(statement: Statement, directory: Path) -> ChunkList | None:
+    """Chunk digests that the statement binds, if they are at hand and intact."""
+    try:
+        for detail in named_details(statement):
+            if detail.name == CHUNKS_NAME:
+                data = read_detail(directory, detail)
+                return load(ChunkList, parse(data, where=CHUNKS_NAME, max_bytes=_MAX_CHUNK_LIST), where=CHUNKS_NAME)
+    except AttestError:
+        return None  # step 7 reports it
+    return None
+
+
+def _check_side(predicate: Comparison, found: str) -> Check:
+    """Step 8 for a comparison, which names no files: the checkpoint is one of the two sides, or it is not."""
+    sides = [name for name, side in (("A", predicate.a), ("B", predicate.b)) if side.tree_digest == found]
+    if sides:
+        return checked("checkpoint", "PASSED", f"It is side {' and '.join(sides)}, file for file.", treeDigest=found)
+    return checked("checkpoint", "FAILED", "It is neither of the two sides.", treeDigest=found)

@@ -1,0 +1,194 @@
+"""Verify a bundle: nine numbered steps, all reported, none skipped silently.
+
+1. **bundle**: the file is within limits and is a Sigstore bundle with one signature.
+2. **signature**: it holds over the exact bytes of the statement; without a key, the certificate, its log and the
+   transparency log hold too.
+3. **signer**: the key or the identity is the one that the reader expects.
+4. **time**: when it was signed, as a time-stamp authority or a log says.
+5. **statement**: the bytes are an in-toto statement, and its predicate is of its schema.
+6. **subjects**: they are the files that the predicate lists, and their tree digest.
+7. **details**: every detail file has its digest.
+8. **checkpoint**: every file of a checkpoint is the one that was measured.
+9. **policy**: everything that the reader's policy asks for.
+
+From the directory under test only the files that the steps name are read, and none of them configures anything.
+
+References
+----------
+DSSE v1.0.2, protocol.md; in-toto Attestation Framework, docs/validation.md; RFC 9334, section 8 (evidence is
+verified here, its appraisal is the reader's).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from attest.bundle import Bundle, read_bundle
+from attest.checkpoint.source import Location, is_remote
+from attest.coverage import Coverage, Progress
+from attest.digest import sha256
+from attest.errors import InputError
+from attest.evidence_directory import STATEMENT_NAME
+from attest.keyless import bundled_root
+from attest.trust import TimeAuthority, TrustedRoot
+from attest.verify.check import Check, Outcome, Step, checked, skipped
+from attest.verify.content import check_content
+from attest.verify.files import check_checkpoint
+from attest.verify.signature import Expectation, Signed, check_keyless, check_with_key
+from attest.verify.trusted_time import TrustedTime, check_time
+
+__all__ = ["Trust", "Verification", "verify"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trust:
+    """Whom the reader trusts besides the signer.
+
+    Parameters
+    ----------
+    root : TrustedRoot or None
+        For keyless signatures; None takes the one inside the installed sigstore package.
+    authorities : tuple of TimeAuthority
+        Time-stamp authorities. Where one is named, a bundle without a time stamp fails step 4.
+    """
+
+    root: TrustedRoot | None = None
+    authorities: tuple[TimeAuthority, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """What all steps found. What follows from it is the reader's to say, so there is no ``bool`` of it.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    checks : tuple of Check
+        One a step, in order.
+    coverage : Coverage or None
+        The checkpoint's files against the statement's, where step 8 compared them.
+    signed : Signed
+        Key or identity under which the signature holds.
+    times : tuple of TrustedTime
+        When it was signed at the latest, by everybody who is trusted to say so.
+    """
+
+    bundle: Bundle
+    checks: tuple[Check, ...]
+    coverage: Coverage | None
+    signed: Signed
+    times: tuple[TrustedTime, ...]
+
+    @property
+    def integrity(self) -> Outcome:
+        """Whether the statement is what was signed and agrees with itself (steps 1, 2, 5, 6)."""
+        return self._weakest("bundle", "signature", "statement", "subjects")
+
+    @property
+    def identity(self) -> Outcome:
+        """Whether the expected key or identity signed (step 3)."""
+        return self._weakest("signer")
+
+    @property
+    def time(self) -> Outcome:
+        """Whether somebody who is trusted says when it was signed (step 4)."""
+        return self._weakest("time")
+
+    @property
+    def content(self) -> Outcome:
+        """Whether all detail files and all checkpoint files are those that the statement names (steps 7, 8)."""
+        return self._weakest("details", "checkpoint")
+
+    @property
+    def exit_code(self) -> int:
+        """1 if anything failed; 4 if only the signer did; 3 if the predicate is of an unknown kind; else 0."""
+        failed = {check.id for check in self.checks if check.outcome == "FAILED"}
+        if failed:
+            return 4 if failed == {"signer"} else 1
+        return 3 if self._weakest("statement") == "SKIPPED" else 0
+
+    def _weakest(self, *steps: Step) -> Outcome:
+        outcomes = {check.outcome for check in self.checks if check.id in steps}
+        return "FAILED" if "FAILED" in outcomes else "SKIPPED" if "SKIPPED" in outcomes else "PASSED"
+
+
+def verify(
+    bundle_path: Path,
+    *,
+    expectation: Expectation,
+    checkpoint: Location | None,
+    trust: Trust | None = None,
+    progress: Progress = lambda _done, _total: None,
+) -> Verification:
+    """Run all steps on a bundle.
+
+    Parameters
+    ----------
+    bundle_path : Path
+        A bundle, or the evidence directory that holds one.
+    expectation : Expectation
+        Whom the reader expects to have signed.
+    checkpoint : Path, str or None
+        The checkpoint's folder, file or URI, where its bytes are to be compared too.
+    trust : Trust or None
+        Whom the reader trusts besides.
+    progress : callable
+        Told the bytes of the checkpoint that are read, and those to read.
+
+    Raises
+    ------
+    InputError
+        There is no bundle or no checkpoint; any signer is accepted and the signer's key is not at hand; the bundle
+        is keyless and the extra for that is not installed.
+    DocumentError
+        The file is malformed, or a kind of bundle that is not read.
+
+    Notes
+    -----
+    Verified means: these bytes were signed by that signer, and these files are those. It does not show that what
+    was measured is true; ``attest reproduce`` measures again.
+    """
+    if checkpoint is not None and not is_remote(checkpoint) and not os.path.lexists(checkpoint):
+        raise InputError("no-checkpoint", "there is no such path", fix="check it", where=str(checkpoint))
+    bundle, data = read_bundle(bundle_path)
+    directory = bundle_path if bundle_path.is_dir() else Path(os.path.realpath(bundle_path)).parent
+    is_whole = bundle_path.is_dir() or any(os.path.lexists(directory / name) for name in ("detail", STATEMENT_NAME))
+    signed, time, times = _check_signed(bundle, data, expectation, directory, trust or Trust())
+    content = check_content(bundle.envelope.payload, directory if is_whole else None)
+    last, coverage = check_checkpoint(content, directory, checkpoint, progress)
+    policy = skipped("policy", "You gave none.")
+    checks = (_check_bundle(bundle, data), signed.signature, signed.signer, time, *content.checks, last, policy)
+    return Verification(bundle=bundle, checks=checks, coverage=coverage, signed=signed, times=times)
+
+
+def _check_bundle(bundle: Bundle, data: bytes) -> Check:
+    """Step 1."""
+    signer = f"names the key {bundle.key_hint}" if bundle.key_hint else "holds the signer's certificate"
+    return checked(
+        "bundle",
+        "PASSED",
+        f"A Sigstore bundle of {len(data):,} bytes with one signature; it {signer}.",
+        size=len(data),
+        sha256=sha256(data),
+        keySha256=bundle.key_hint,
+        timeStamps=len(bundle.timestamps),
+        logEntries=len(bundle.log_entries),
+    )
+
+
+def _check_signed(
+    bundle: Bundle, data: bytes, expectation: Expectation, directory: Path, trust: Trust
+) -> tuple[Signed, Check, tuple[TrustedTime, ...]]:
+    """Steps 2 to 4."""
+    envelope = bundle.envelope
+    root = trust.root
+    if bundle.certificate is None:
+        signed = check_with_key(bundle, envelope.signed_bytes, expectation, directory)
+    else:
+        root = root or bundled_root()
+        signed = check_keyless(bundle, data, envelope.signed_bytes, expectation, root, None)
+    authorities = (*trust.authorities, *(root.authorities if root else ()))
+    check, times = check_time(bundle, authorities, signed.keyless, is_asked=bool(trust.authorities))
+    return signed, check, times
