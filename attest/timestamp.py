@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from rfc3161_client import (
     HashAlgorithm,
@@ -27,7 +28,7 @@ from attest.errors import InputError, NetworkError, SignatureError
 from attest.foreign import translated
 from attest.trust import TimeAuthority
 
-__all__ = ["TimeStamp", "check_time_stamp", "request_time_stamp", "time_of"]
+__all__ = ["TimeStamp", "check_time_stamp", "request_time_stamp"]
 
 _MAX_ANSWER = 64 * 1024
 _TIMEOUT = 30.0
@@ -45,7 +46,7 @@ class TimeStamp:
     authority: str
 
 
-def request_time_stamp(data: bytes, url: str) -> bytes:
+def request_time_stamp(data: bytes, url: str, *, digest: Literal["sha256", "sha512"] = "sha256") -> bytes:
     """Answer of a time-stamp authority over bytes, DER; only a digest of them is sent.
 
     Parameters
@@ -53,6 +54,8 @@ def request_time_stamp(data: bytes, url: str) -> bytes:
     data : bytes
     url : str
         http or https; the answer is signed, so it needs no other protection.
+    digest : {"sha256", "sha512"}
+        What the authority is shown.
 
     Raises
     ------
@@ -64,13 +67,15 @@ def request_time_stamp(data: bytes, url: str) -> bytes:
     if not url.startswith(("http://", "https://")):
         raise InputError("bad-address", "not a web address", fix="give the authority's http(s) address", where=url)
 
-    query = TimestampRequestBuilder().data(data).hash_algorithm(HashAlgorithm.SHA256).nonce(nonce=True).build()
+    query = TimestampRequestBuilder().data(data).hash_algorithm(HashAlgorithm[digest.upper()]).nonce(nonce=True).build()
     headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
     request = urllib.request.Request(url, query.as_bytes(), headers)  # noqa: S310 - the scheme was checked
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
             token: bytes = answer.read(_MAX_ANSWER + 1)
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+    except (http.client.HTTPException, OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         reason = f"the time-stamp authority did not answer ({error})"
         raise NetworkError("no-answer", reason, fix="try again later, or give another --tsa", where=url) from error
     with translated("bad-answer", NetworkError, f"{url} gave no time stamp", fix="give another --tsa"):
@@ -121,18 +126,6 @@ def check_time_stamp(token: bytes, data: bytes, authorities: Sequence[TimeAuthor
         "; ".join(reasons) or "no authority is trusted",
         fix="give the authority's certificates with --tsa-certificate",
     )
-
-
-def time_of(token: bytes) -> datetime:
-    """What a token says; nothing is checked.
-
-    Raises
-    ------
-    SignatureError
-        It is malformed.
-    """
-    with translated("time-stamp-wrong", SignatureError, "malformed", fix=_GIVE_INTACT):
-        return decode_timestamp_response(token).tst_info.gen_time.astimezone(UTC)
 
 
 def _verify(response: TimeStampResponse, data: bytes, authority: TimeAuthority) -> None:

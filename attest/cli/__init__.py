@@ -25,6 +25,7 @@ COMMANDS = {
     "measure": "Measure a checkpoint: digests, fingerprints, licenses, activations.",
     "keygen": "Make a signing key.",
     "sign": "Sign an evidence directory.",
+    "timestamp": "Add or renew the trusted time of a bundle.",
     "verify": "Verify a bundle: signature, detail files, checkpoint files.",
     "reproduce": "Measure again and compare with what was signed.",
     "protocol": "Announce a comparison before it is made.",

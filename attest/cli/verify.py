@@ -54,7 +54,13 @@ _CONCLUSION = "yours to draw: the steps show what was signed, not that it is tru
 @click.option("--any-signer", is_flag=True, help="Check integrity only, whoever signed.")
 @click.option("--checkpoint", type=LOCATION, help="Compare these files, every byte of them, too; a path or a URI.")
 @click.option("--trusted-root", type=_PATH, help="Root of the Sigstore instance; that of the public one by default.")
-@click.option("--tsa-certificate", type=_PATH, help="Certificates of a time-stamp authority; it must have stamped.")
+@click.option(
+    "--tsa-certificate",
+    "tsa_certificates",
+    type=_PATH,
+    multiple=True,
+    help="Certificates of a time-stamp authority, PEM; makes a time stamp a must. Repeatable.",
+)
 @click.option("--offline", is_flag=True, help="Refuse a checkpoint that lies elsewhere; all else is offline anyway.")
 @output_option
 @format_option
@@ -65,7 +71,7 @@ def command(
     issuer: str | None,
     checkpoint: Location | None,
     trusted_root: Path | None,
-    tsa_certificate: Path | None,
+    tsa_certificates: tuple[Path, ...],
     style: str,
     output: Path | None,
     *,
@@ -89,7 +95,7 @@ def command(
         raise click.UsageError("--offline and a --checkpoint that lies elsewhere exclude each other.")
     trust = Trust(
         root=None if trusted_root is None else TrustedRoot.read(trusted_root),
-        authorities=() if tsa_certificate is None else (read_time_authority(tsa_certificate),),
+        authorities=tuple(read_time_authority(path) for path in tsa_certificates),
     )
     with closing(Progress()) as progress:
         verification = verify(bundle, expectation=expectation, checkpoint=checkpoint, trust=trust, progress=progress)

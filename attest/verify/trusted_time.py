@@ -10,6 +10,7 @@ from typing import Literal
 from attest.bundle import Bundle
 from attest.errors import SignatureError
 from attest.keyless import Verified
+from attest.renewal import check_renewals
 from attest.timestamp import check_time_stamp
 from attest.trust import TimeAuthority
 from attest.verify.check import Check, checked, skipped
@@ -30,17 +31,27 @@ class TrustedTime:
     @property
     def text(self) -> str:
         """The time as it is printed, RFC 3339 in UTC."""
-        return f"{self.time:%Y-%m-%dT%H:%M:%SZ}"
+        return _text(self.time)
 
 
 def check_time(
-    bundle: Bundle, authorities: Sequence[TimeAuthority], keyless: Verified | None, *, is_asked: bool
+    bundle: Bundle,
+    data: bytes,
+    renewals: Sequence[bytes],
+    authorities: Sequence[TimeAuthority],
+    keyless: Verified | None,
+    *,
+    is_asked: bool,
 ) -> tuple[Check, tuple[TrustedTime, ...]]:
     """Step 4, and every time that can be trusted.
 
     Parameters
     ----------
     bundle : Bundle
+    data : bytes
+        The bundle's file.
+    renewals : sequence of bytes
+        Time stamps over that file, oldest first.
     authorities : sequence of TimeAuthority
         Whom the reader trusts.
     keyless : Verified or None
@@ -61,14 +72,35 @@ def check_time(
             problems.append(f"time stamp {number}: {error.message}")
     if is_asked and not bundle.timestamps:
         problems.append("it holds no time stamp, and you named an authority")
+    renewed = _check_renewals(data, renewals, authorities, problems)
     facts = [{"time": one.text, "source": one.source, "by": one.by} for one in times]
     if problems:
-        return checked("time", "FAILED", "A time stamp does not hold.", problems, times=facts), tuple(times)
+        return checked(
+            "time", "FAILED", "A time stamp does not hold.", problems, times=facts, renewedAt=renewed
+        ), tuple(times)
     if times:
         first = min(times, key=lambda one: one.time)
         message = f"Signed at or before {first.text}, says {first.by}."
-        return checked("time", "PASSED", message, times=facts), tuple(times)
+        message += f" Renewed {len(renewed)} times, last at {renewed[-1]}." if renewed else ""
+        return checked("time", "PASSED", message, times=facts, renewedAt=renewed), tuple(times)
     return _untold(len(bundle.timestamps)), ()
+
+
+def _check_renewals(
+    data: bytes, renewals: Sequence[bytes], authorities: Sequence[TimeAuthority], problems: list[str]
+) -> list[str]:
+    """When the time stamps were renewed; what is wrong goes to the problems."""
+    if not authorities:
+        return []
+    try:
+        return [_text(stamp.time) for stamp in check_renewals(data, renewals, authorities)]
+    except SignatureError as error:
+        problems.append(f"renewals: {error.message}")
+        return []
+
+
+def _text(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _log_times(keyless: Verified | None) -> list[TrustedTime]:

@@ -22,16 +22,18 @@ verified here, its appraisal is the reader's).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from attest.bundle import Bundle, read_bundle
+from attest.bundle import BUNDLE_NAME, Bundle, read_bundle
 from attest.checkpoint.source import Location, is_remote
 from attest.coverage import Coverage, Progress
 from attest.digest import sha256
 from attest.errors import InputError
 from attest.evidence_directory import STATEMENT_NAME
 from attest.keyless import bundled_root
+from attest.renewal import read_renewals
 from attest.trust import TimeAuthority, TrustedRoot
 from attest.verify.check import Check, Outcome, Step, checked, skipped
 from attest.verify.content import check_content
@@ -155,7 +157,9 @@ def verify(
     bundle, data = read_bundle(bundle_path)
     directory = bundle_path if bundle_path.is_dir() else Path(os.path.realpath(bundle_path)).parent
     is_whole = bundle_path.is_dir() or any(os.path.lexists(directory / name) for name in ("detail", STATEMENT_NAME))
-    signed, time, times = _check_signed(bundle, data, expectation, directory, trust or Trust())
+    file = bundle_path / BUNDLE_NAME if bundle_path.is_dir() else bundle_path
+    renewals = read_renewals(file)
+    signed, time, times = _check_signed(bundle, data, renewals, expectation, directory, trust or Trust())
     content = check_content(bundle.envelope.payload, directory if is_whole else None)
     last, coverage = check_checkpoint(content, directory, checkpoint, progress)
     policy = skipped("policy", "You gave none.")
@@ -179,7 +183,12 @@ def _check_bundle(bundle: Bundle, data: bytes) -> Check:
 
 
 def _check_signed(
-    bundle: Bundle, data: bytes, expectation: Expectation, directory: Path, trust: Trust
+    bundle: Bundle,
+    data: bytes,
+    renewals: Sequence[bytes],
+    expectation: Expectation,
+    directory: Path,
+    trust: Trust,
 ) -> tuple[Signed, Check, tuple[TrustedTime, ...]]:
     """Steps 2 to 4."""
     envelope = bundle.envelope
@@ -190,5 +199,5 @@ def _check_signed(
         root = root or bundled_root()
         signed = check_keyless(bundle, data, envelope.signed_bytes, expectation, root, None)
     authorities = (*trust.authorities, *(root.authorities if root else ()))
-    check, times = check_time(bundle, authorities, signed.keyless, is_asked=bool(trust.authorities))
+    check, times = check_time(bundle, data, renewals, authorities, signed.keyless, is_asked=bool(trust.authorities))
     return signed, check, times
