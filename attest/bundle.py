@@ -10,6 +10,7 @@ sigstore/protobuf-specs, sigstore_bundle.proto; OpenSSF Model Signing v1.0, sect
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -263,10 +264,24 @@ def _refuse_other_kinds(value: object, where: str) -> None:
         reason = "holds a statement and the signature of a file"
     elif isinstance(material, dict) and not signers:
         reason = "names neither a key nor a certificate"
-    elif signers == ["publicKey"] and isinstance(material, dict) and material.get("tlogEntries"):
-        reason = "holds a log entry beside a key, which attest does not check"
+    elif isinstance(material, dict):
+        reason = _unsupported_log(material, has_key=signers == ["publicKey"])
     if reason:
         raise DocumentError("unsupported-bundle", reason, fix="verify it with another Sigstore client", where=where)
+
+
+def _unsupported_log(material: dict[str, Any], *, has_key: bool) -> str:
+    """Why the log entries cannot be checked; empty where they can."""
+    entries = material.get("tlogEntries")
+    if has_key:
+        return "holds a log entry beside a key, which attest does not check" if entries else ""
+    if entries == []:
+        return "holds a certificate and no log entry, so that nobody says when it was valid"
+    if isinstance(entries, list) and '"intoto"' in json.dumps(
+        [one.get("kindVersion") for one in entries if isinstance(one, dict)]
+    ):
+        return "holds a log entry of the kind intoto, which sigstore does not check"
+    return ""
 
 
 def read_bundle(path: Path) -> tuple[Bundle, bytes]:

@@ -201,10 +201,6 @@ def checkpoint_text(value: dict[str, Any]) -> None:
     held["envelope"] = held["envelope"].replace("\n1\n", "\n2\n", 1)
 
 
-def no_log_entry(value: dict[str, Any]) -> None:
-    value["verificationMaterial"]["tlogEntries"] = []
-
-
 def two_log_entries(value: dict[str, Any]) -> None:
     value["verificationMaterial"]["tlogEntries"] *= 2
 
@@ -231,7 +227,7 @@ def garbage_for_an_entry(value: dict[str, Any]) -> None:
 
 
 ALTERATIONS = (
-    payload, signature, certificate, inclusion_proof, root_of_the_log, checkpoint_text, no_log_entry, two_log_entries,
+    payload, signature, certificate, inclusion_proof, root_of_the_log, checkpoint_text, two_log_entries,
     body, time_stamp, doubled_time_stamp, garbage_for_a_certificate, garbage_for_an_entry,
 )  # fmt: skip
 
@@ -243,6 +239,13 @@ def test_what_is_altered_is_noticed_with_a_reason(signed: Signed, change: Callab
     assert result.exit_code == 1
     assert set(failed(result)) & {"signature", "time"}
     assert all(one.problems for one in result.checks if one.outcome == "FAILED" and one.id in {"signature", "time"})
+
+
+def test_without_its_log_entry_nothing_can_be_decided(signed: Signed):
+    signed.change(lambda value: value["verificationMaterial"].update(tlogEntries=[]))
+    with pytest.raises(DocumentError) as caught:
+        signed.check()
+    assert caught.value.code == "unsupported-bundle"
 
 
 def test_a_promise_or_its_time_that_is_altered_is_noticed(signed: Signed):
@@ -352,7 +355,6 @@ def test_a_key_of_an_earlier_signer_does_not_stay(tiny: TinyEvidence, signed: Si
     result = verify(
         tiny.directory / BUNDLE_NAME,
         expectation=signed.expectation(),
-        checkpoint=None,
         trust=Trust(root=TrustedRoot.read(signed.root)),
     )
     assert result.exit_code == 0

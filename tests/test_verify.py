@@ -21,7 +21,7 @@ from attest.evidence import Evidence
 from attest.evidence_directory import SIGNER_KEY_NAME, write_evidence
 from attest.signer import KeyType
 from attest.statement import DigestSet, Statement, Subject
-from attest.verify import Verification, verify
+from attest.verify import Files, Verification, verify
 
 # What is intact.
 
@@ -43,7 +43,7 @@ def test_all_steps_pass_and_are_numbered(tiny: TinyEvidence, key_type: KeyType):
 
 
 def test_a_bundle_file_is_verified_like_its_directory(tiny: TinyEvidence):
-    by_file = verify(tiny.bundle, expectation=tiny.expectation(), checkpoint=tiny.checkpoint)
+    by_file = verify(tiny.bundle, expectation=tiny.expectation(), files=Files(checkpoint=tiny.checkpoint))
     assert by_file == check(tiny)
 
 
@@ -51,7 +51,7 @@ def test_what_was_not_looked_at_is_skipped_with_a_reason(tiny: TinyEvidence, tmp
     (tmp_path / "alone").mkdir()
     lone = tmp_path / "alone" / "any-name.json"
     shutil.copy(tiny.bundle, lone)
-    result = verify(lone, expectation=tiny.expectation(), checkpoint=None)
+    result = verify(lone, expectation=tiny.expectation())
     assert outcomes(result) == INTACT | {"details": "SKIPPED", "checkpoint": "SKIPPED"}
     assert "3 detail files" in step(result, "details").message
     assert "--checkpoint" in step(result, "checkpoint").message

@@ -16,7 +16,7 @@ from attest.identity import Identity
 from attest.signer import PublicKey
 from attest.terminal import visible
 from attest.trust import TrustedRoot, read_time_authority
-from attest.verify import Check, Expectation, Outcome, Trust, Verification, verify
+from attest.verify import Check, Expectation, Files, Outcome, Trust, Verification, verify
 
 __all__ = ["command"]
 
@@ -53,6 +53,8 @@ _CONCLUSION = "yours to draw: the steps show what was signed, not that it is tru
 @click.option("--issuer", help="URL of the issuer that says who the signer is.")
 @click.option("--any-signer", is_flag=True, help="Check integrity only, whoever signed.")
 @click.option("--checkpoint", type=LOCATION, help="Compare these files, every byte of them, too; a path or a URI.")
+@click.option("--ignore", "left_out", multiple=True, metavar="PATH", help="Leave this out of --checkpoint (model.sig).")
+@click.option("--artifact", type=_PATH, help="Compare this one file: what was signed, or a subject.")
 @click.option("--trusted-root", type=_PATH, help="Root of the Sigstore instance; that of the public one by default.")
 @click.option(
     "--tsa-certificate",
@@ -70,6 +72,8 @@ def command(
     identity: str | None,
     issuer: str | None,
     checkpoint: Location | None,
+    left_out: tuple[str, ...],
+    artifact: Path | None,
     trusted_root: Path | None,
     tsa_certificates: tuple[Path, ...],
     style: str,
@@ -79,7 +83,10 @@ def command(
     offline: bool,
     force: bool,
 ) -> None:
-    """Verify BUNDLE: a statement.sigstore.json, or the evidence directory that holds it.
+    """Verify BUNDLE: an evidence directory, its statement.sigstore.json, or any other Sigstore bundle.
+
+    Bundles that others made are checked as far as can be: a model.sig against --checkpoint, a statement or the
+    signature of a file against --artifact.
 
     Say whom you expect to have signed: --key PUBLIC_KEY, or --identity WHO with --issuer URL, or --any-signer if it
     does not matter to you.
@@ -93,12 +100,15 @@ def command(
     expectation = _expectation(key, identity, issuer, any_signer=any_signer)
     if offline and checkpoint is not None and is_remote(checkpoint):
         raise click.UsageError("--offline and a --checkpoint that lies elsewhere exclude each other.")
+    if artifact is not None and checkpoint is not None:
+        raise click.UsageError("--artifact and --checkpoint exclude each other.")
+    files = Files(checkpoint=checkpoint, left_out=left_out, artifact=artifact)
     trust = Trust(
         root=None if trusted_root is None else TrustedRoot.read(trusted_root),
         authorities=tuple(read_time_authority(path) for path in tsa_certificates),
     )
     with closing(Progress()) as progress:
-        verification = verify(bundle, expectation=expectation, checkpoint=checkpoint, trust=trust, progress=progress)
+        verification = verify(bundle, expectation=expectation, files=files, trust=trust, progress=progress)
     emit(_text(verification), _value(verification), style=style, output=output, force=force)
     click.get_current_context().exit(verification.exit_code)
 

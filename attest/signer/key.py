@@ -1,7 +1,8 @@
 """Keys in files: P-256 (ECDSA with SHA-256) or Ed25519, as PEM.
 
 The two kinds that OpenSSL, WebCrypto and every Sigstore client check with one algorithm each, so a signature never
-has to say which algorithm it wants.
+has to say which algorithm it wants. Signatures of others are checked with P-384 and P-521 too, each with its own
+digest.
 
 References
 ----------
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
@@ -25,7 +27,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     generate_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -40,16 +43,25 @@ from attest.digest import sha256
 from attest.envelope import b64encode
 from attest.errors import InputError, SignatureError, SigningError
 
-__all__ = ["KeyFile", "KeyType", "PublicKey", "public_path", "write_key_pair"]
+__all__ = ["CheckedKeyType", "KeyFile", "KeyType", "PublicKey", "public_path", "write_key_pair"]
 
 KeyType = Literal["p256", "ed25519"]
+"""Kinds of keys that attest makes and signs with."""
+CheckedKeyType = Literal["p256", "p384", "p521", "ed25519"]
+"""Kinds of keys that signatures are checked with."""
 _Private: TypeAlias = EllipticCurvePrivateKey | Ed25519PrivateKey
 _Public: TypeAlias = EllipticCurvePublicKey | Ed25519PublicKey
 
+_CURVES: Mapping[str, tuple[CheckedKeyType, HashAlgorithm]] = {
+    "secp256r1": ("p256", SHA256()),
+    "secp384r1": ("p384", SHA384()),
+    "secp521r1": ("p521", SHA512()),
+}
+"""The one digest of each curve (OpenSSF Model Signing v1.0, algorithm registry)."""
 _MAX_KEY_FILE = 64 * 1024
 _FIELD_PRIME = 2**255 - 19
 _NOT_PRIVATE = "not an unencrypted P-256 or Ed25519 private key in PEM"
-_NOT_PUBLIC = "not a P-256 or Ed25519 public key in PEM"
+_NOT_PUBLIC = "not a P-256, P-384, P-521 or Ed25519 public key in PEM"
 _GIVE_PRIVATE = "give the key.pem that attest keygen writes"
 _GIVE_PUBLIC = "give the key.pub.pem that attest keygen writes"
 
@@ -82,7 +94,7 @@ class PublicKey:
         except (ValueError, UnsupportedAlgorithm) as error:
             raise InputError("unusable-key", _NOT_PUBLIC, fix=_GIVE_PUBLIC, where=where) from error
         if not (
-            (isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1))
+            (isinstance(key, EllipticCurvePublicKey) and key.curve.name in _CURVES)
             or (isinstance(key, Ed25519PublicKey) and not _is_of_small_order(key))
         ):
             raise InputError("unusable-key", _NOT_PUBLIC, fix=_GIVE_PUBLIC, where=where)
@@ -121,9 +133,9 @@ class PublicKey:
         return frozenset({self.hint, b64encode(bytes.fromhex(sha256(der)))})
 
     @property
-    def type(self) -> KeyType:
+    def type(self) -> CheckedKeyType:
         """Kind of the key."""
-        return "ed25519" if isinstance(self._key, Ed25519PublicKey) else "p256"
+        return "ed25519" if isinstance(self._key, Ed25519PublicKey) else _CURVES[self._key.curve.name][0]
 
     def verify(self, signature: bytes, data: bytes) -> None:
         """Check a signature over bytes.
@@ -131,7 +143,7 @@ class PublicKey:
         Parameters
         ----------
         signature : bytes
-            DER for P-256, 64 bytes for Ed25519.
+            DER for ECDSA, 64 bytes for Ed25519.
 
         Raises
         ------
@@ -147,7 +159,32 @@ class PublicKey:
             if isinstance(self._key, Ed25519PublicKey):
                 self._key.verify(signature, data)
             else:
-                self._key.verify(signature, data, ECDSA(SHA256()))
+                self._key.verify(signature, data, ECDSA(_CURVES[self._key.curve.name][1]))
+        except InvalidSignature as error:
+            raise SignatureError(
+                "signature-wrong", "the signature does not hold", fix="ask the signer for an intact copy"
+            ) from error
+
+    def verify_digest(self, signature: bytes, digests: Mapping[str, str]) -> None:
+        """Check a signature over bytes of which only digests are at hand.
+
+        Parameters
+        ----------
+        signature : bytes
+            DER.
+        digests : mapping of str to str
+            Hexadecimal, by name: ``sha256``, ``sha384``, ``sha512``.
+
+        Raises
+        ------
+        SignatureError
+            It does not hold, or the key is Ed25519, which signs the bytes themselves.
+        """
+        if isinstance(self._key, Ed25519PublicKey):
+            raise SignatureError("signature-wrong", "Ed25519 signs no digest", fix="ask for one with another key")
+        algorithm = _CURVES[self._key.curve.name][1]
+        try:
+            self._key.verify(signature, bytes.fromhex(digests[algorithm.name]), ECDSA(Prehashed(algorithm)))
         except InvalidSignature as error:
             raise SignatureError(
                 "signature-wrong", "the signature does not hold", fix="ask the signer for an intact copy"

@@ -4,12 +4,13 @@ from attest.verify.check import Check, Outcome
 from attest.verify.content import Content, check_content
 from attest.verify.signature import Expectation
 from attest.verify.trusted_time import TrustedTime
-from attest.verify.verification import Trust, Verification, verify
+from attest.verify.verification import Files, Trust, Verification, verify
 
 __all__ = [
     "Check",
     "Content",
     "Expectation",
+    "Files",
     "Outcome",
     "Trust",
     "TrustedTime",

@@ -10,18 +10,19 @@ from typing import Any, TypeAlias
 
 from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.coverage import MAX_LISTED, list_problems
-from attest.document import load
+from attest.document import load, parse
 from attest.errors import AttestError, DocumentError
 from attest.evidence import EVIDENCE_TYPE, Evidence
 from attest.evidence_directory import STATEMENT_NAME, named_details, read_detail, read_unsigned_statement
-from attest.statement import Statement
+from attest.oms import OMS_TYPE, ModelManifest
+from attest.statement import MAX_STATEMENT, Statement
 from attest.verify.check import Check, checked, skipped
 
-__all__ = ["UNREAD", "Content", "Predicate", "check_content"]
+__all__ = ["NO_STATEMENT", "UNREAD", "Content", "Predicate", "check_content"]
 
-Predicate: TypeAlias = Evidence | Comparison
+Predicate: TypeAlias = Evidence | Comparison | ModelManifest
 
-_PREDICATES: Mapping[str, type[Predicate]] = {EVIDENCE_TYPE: Evidence, COMPARISON_TYPE: Comparison}
+_PREDICATES: Mapping[str, type[Evidence | Comparison]] = {EVIDENCE_TYPE: Evidence, COMPARISON_TYPE: Comparison}
 _TREE = "."
 UNREAD = "Not checked, since the predicate could not be read (step 5)."
 
@@ -33,6 +34,19 @@ class Content:
     checks: tuple[Check, ...]
     statement: Statement | None
     predicate: Predicate | None
+
+
+_NO_STATEMENT = "A file was signed, and no statement about it."
+NO_STATEMENT = Content(
+    checks=(
+        skipped("statement", _NO_STATEMENT),
+        skipped("subjects", _NO_STATEMENT),
+        skipped("details", _NO_STATEMENT),
+    ),
+    statement=None,
+    predicate=None,
+)
+"""Steps 5 to 7 for the signature of a file."""
 
 
 def check_content(payload: bytes, directory: Path | None) -> Content:
@@ -58,17 +72,32 @@ def check_content(payload: bytes, directory: Path | None) -> Content:
 def _check_statement(payload: bytes) -> tuple[Check, Statement | None, Predicate | None]:
     """Step 5."""
     try:
+        foreign = _foreign_type(payload)
+        if foreign is not None:
+            known = f"not a predicate that this version knows: {foreign}"
+            return skipped("statement", f"Nothing of its content was checked, since it is {known}."), None, None
         statement = Statement.parse(payload, where="statement")
-        kind = _PREDICATES.get(statement.predicate_type)
-        if kind is None:
-            known = f"not a predicate that this version knows: {statement.predicate_type}"
-            return skipped("statement", f"Nothing of its content was checked, since it is {known}."), statement, None
-        predicate = load(kind, statement.predicate, where="predicate")
+        predicate = _read_predicate(statement)
     except DocumentError as error:
         message = "The signed bytes are not a statement of a known schema."
         return checked("statement", "FAILED", message, [str(error)], code=error.code), None, None
     message = f"An in-toto statement; its predicate is of the schema {statement.predicate_type}."
     return checked("statement", "PASSED", message, predicateType=statement.predicate_type), statement, predicate
+
+
+def _foreign_type(payload: bytes) -> str | None:
+    """Type of the predicate, where the payload is an in-toto statement about something that attest does not know."""
+    value = parse(payload, where="statement", max_bytes=MAX_STATEMENT)
+    if not isinstance(value, dict) or not str(value.get("_type")).startswith("https://in-toto.io/Statement/"):
+        return None
+    kind = value.get("predicateType")
+    return kind if isinstance(kind, str) and kind not in {OMS_TYPE, *_PREDICATES} else None
+
+
+def _read_predicate(statement: Statement) -> Predicate:
+    if statement.predicate_type == OMS_TYPE:
+        return ModelManifest.read(statement.predicate, where="predicate")
+    return load(_PREDICATES[statement.predicate_type], statement.predicate, where="predicate")
 
 
 def _check_subjects(statement: Statement, predicate: Predicate) -> Check:
@@ -79,6 +108,10 @@ def _check_subjects(statement: Statement, predicate: Predicate) -> Check:
         expected = [(_TREE, predicate.checkpoint.tree_digest), *((file.path, file.sha256) for file in files)]
         problems = list_problems(predicate.checkpoint)
         message = f"The {len(files):,} files of the predicate and their tree digest, each once."
+    elif isinstance(predicate, ModelManifest):
+        expected = [(name, predicate.root_digest) for name, _ in found[:1]]
+        problems = []
+        message = f"The digest over the {len(predicate.files):,} files of the predicate; it binds no name."
     else:
         sides = (("a", predicate.a), ("b", predicate.b))
         expected = [(f"{label}:{side.name}", side.tree_digest) for label, side in sides]
@@ -95,6 +128,8 @@ def _check_subjects(statement: Statement, predicate: Predicate) -> Check:
 
 def _check_details(statement: Statement, directory: Path | None) -> Check:
     """Step 7."""
+    if statement.predicate_type == OMS_TYPE:
+        return skipped("details", "A model signature names no detail files.")
     try:
         details = named_details(statement)
     except DocumentError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from attest.bundle import Bundle
+from attest.bundle import Bundle, MessageSignature
 from attest.digest import sha256
 from attest.envelope import Envelope
 from attest.errors import InputError, SignatureError
@@ -14,6 +14,7 @@ from attest.identity import CertifiedIdentity, Identity
 from attest.keyless import Verified, verify_keyless
 from attest.signer import PublicKey
 from attest.trust import TrustedRoot
+from attest.verify.artifact import Artifact
 from attest.verify.check import Check, checked, skipped
 
 __all__ = ["Expectation", "Signed", "check_keyless", "check_with_key"]
@@ -54,14 +55,14 @@ class Signed:
     keyless: Verified | None = None
 
 
-def check_with_key(bundle: Bundle, signed: bytes, expectation: Expectation, directory: Path) -> Signed:
+def check_with_key(bundle: Bundle, artifact: Artifact | None, expectation: Expectation, directory: Path) -> Signed:
     """Steps 2 and 3 for a bundle that names a key.
 
     Parameters
     ----------
     bundle : Bundle
-    signed : bytes
-        What the signature must cover.
+    artifact : Artifact or None
+        The file that was signed, where no statement was.
     expectation : Expectation
     directory : Path
         Where the signer's key may lie, if any signer will do.
@@ -79,10 +80,10 @@ def check_with_key(bundle: Bundle, signed: bytes, expectation: Expectation, dire
             signer=checked("signer", "FAILED", message),
         )
     key = expectation.key or _key_beside(directory, hint)
-    facts = {"keySha256": key.hint, "keyType": key.type, "payloadSha256": sha256(_payload(bundle, signed))}
+    facts = {"keySha256": key.hint, "keyType": key.type, "payloadSha256": _digest(bundle, artifact)}
     is_named = hint in key.names
     try:
-        key.verify(bundle.content.signature, signed)
+        _verify(key, bundle.content, artifact)
     except SignatureError:
         if is_named:
             message = "The signature does not hold over the bytes that it came with."
@@ -91,7 +92,7 @@ def check_with_key(bundle: Bundle, signed: bytes, expectation: Expectation, dire
             signature=skipped("signature", "Intact or not cannot be told without the key that the bundle names."),
             signer=checked("signer", "FAILED", f"It names the key {hint}; you expect {key.hint}.", **facts),
         )
-    signature = checked("signature", "PASSED", _holds_over(bundle, signed), **facts)
+    signature = checked("signature", "PASSED", _holds_over(bundle.content), **facts)
     if not is_named:
         message = "It holds under the key you expect, but the bundle names another key: the name was altered."
         signature = checked("signature", "FAILED", message, **facts)
@@ -102,7 +103,7 @@ def check_with_key(bundle: Bundle, signed: bytes, expectation: Expectation, dire
 
 
 def check_keyless(
-    bundle: Bundle, data: bytes, signed: bytes, expectation: Expectation, root: TrustedRoot, artifact_sha256: str | None
+    bundle: Bundle, data: bytes, artifact: Artifact | None, expectation: Expectation, root: TrustedRoot
 ) -> Signed:
     """Steps 2 and 3 for a bundle that holds a certificate.
 
@@ -111,15 +112,14 @@ def check_keyless(
     bundle : Bundle
     data : bytes
         The bundle's file.
-    signed : bytes
-        What the signature must cover; empty where only the digest of it is known.
+    artifact : Artifact or None
+        The file that was signed, where no statement was.
     expectation : Expectation
     root : TrustedRoot
-    artifact_sha256 : str or None
-        Digest of the file that was signed, where no statement was.
     """
     facts = {"trustedRoot": root.source, "trustedRootSha256": root.sha256}
-    digest = None if artifact_sha256 is None else bytes.fromhex(artifact_sha256)
+    is_of_file = isinstance(bundle.content, MessageSignature) and artifact is not None
+    digest = bytes.fromhex(artifact.sha256) if is_of_file and artifact else None
     try:
         verified = verify_keyless(bundle, data, root, artifact_sha256=digest)
     except SignatureError as error:
@@ -129,7 +129,7 @@ def check_keyless(
             signer=skipped("signer", _UNTOLD),
         )
     log = verified.log
-    message = f"{_holds_over(bundle, signed)} Logged in public at {log.index}; trusted root: {root.source}."
+    message = f"{_holds_over(bundle.content)} Logged in public at {log.index}; trusted root: {root.source}."
     signature = checked("signature", "PASSED", message, **facts, logIndex=log.index)
     return Signed(signature=signature, signer=_check_identity(verified.signer, expectation), keyless=verified)
 
@@ -147,13 +147,27 @@ def _check_identity(signer: CertifiedIdentity, expectation: Expectation) -> Chec
     return checked("signer", "FAILED", f"It is signed by {signer.text}; you expect {expected}.", **facts)
 
 
-def _payload(bundle: Bundle, signed: bytes) -> bytes:
-    return bundle.content.payload if isinstance(bundle.content, Envelope) else signed
+def _verify(key: PublicKey, content: Envelope | MessageSignature, artifact: Artifact | None) -> None:
+    """Check what was signed with a key. Raises SignatureError."""
+    if isinstance(content, Envelope):
+        key.verify(content.signature, content.signed_bytes)
+    elif artifact is not None:
+        if content.digest is not None and content.digest.hex() not in artifact.digests.values():
+            reason = "the bundle claims another digest of the file"
+            raise SignatureError("signature-wrong", reason, fix="give the file that was signed")
+        key.verify_digest(content.signature, artifact.digests)
 
 
-def _holds_over(bundle: Bundle, signed: bytes) -> str:
+def _digest(bundle: Bundle, artifact: Artifact | None) -> str:
+    """SHA-256 of what was signed."""
     if isinstance(bundle.content, Envelope):
-        return f"It holds over all {len(_payload(bundle, signed)):,} bytes of the statement."
+        return sha256(bundle.content.payload)
+    return artifact.sha256 if artifact else ""
+
+
+def _holds_over(content: Envelope | MessageSignature) -> str:
+    if isinstance(content, Envelope):
+        return f"It holds over all {len(content.payload):,} bytes of the statement."
     return "It holds over the bytes of the file."
 
 

@@ -8,7 +8,8 @@
 5. **statement**: the bytes are an in-toto statement, and its predicate is of its schema.
 6. **subjects**: they are the files that the predicate lists, and their tree digest.
 7. **details**: every detail file has its digest.
-8. **checkpoint**: every file of a checkpoint is the one that was measured.
+8. **checkpoint**: every file of a checkpoint is the one that was measured; or a single file is the one that was
+   signed, or a subject of the statement.
 9. **policy**: everything that the reader's policy asks for.
 
 From the directory under test only the files that the steps name are read, and none of them configures anything.
@@ -22,26 +23,27 @@ verified here, its appraisal is the reader's).
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from attest.bundle import BUNDLE_NAME, Bundle, read_bundle
+from attest.bundle import BUNDLE_NAME, Bundle, MessageSignature, read_bundle
 from attest.checkpoint.source import Location, is_remote
 from attest.coverage import Coverage, Progress
 from attest.digest import sha256
+from attest.envelope import Envelope
 from attest.errors import InputError
 from attest.evidence_directory import STATEMENT_NAME
 from attest.keyless import bundled_root
 from attest.renewal import read_renewals
 from attest.trust import TimeAuthority, TrustedRoot
+from attest.verify.artifact import Artifact, check_artifact, read_artifact
 from attest.verify.check import Check, Outcome, Step, checked, skipped
-from attest.verify.content import check_content
+from attest.verify.content import NO_STATEMENT, check_content
 from attest.verify.files import check_checkpoint
 from attest.verify.signature import Expectation, Signed, check_keyless, check_with_key
 from attest.verify.trusted_time import TrustedTime, check_time
 
-__all__ = ["Trust", "Verification", "verify"]
+__all__ = ["Files", "Trust", "Verification", "verify"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,22 +107,41 @@ class Verification:
 
     @property
     def exit_code(self) -> int:
-        """1 if anything failed; 4 if only the signer did; 3 if the predicate is of an unknown kind; else 0."""
+        """1 if anything failed; 4 if only the signer did; 3 if nothing was held against the statement; else 0."""
         failed = {check.id for check in self.checks if check.outcome == "FAILED"}
         if failed:
             return 4 if failed == {"signer"} else 1
-        return 3 if self._weakest("statement") == "SKIPPED" else 0
+        return 3 if {self._weakest("statement"), self._weakest("checkpoint")} == {"SKIPPED"} else 0
 
     def _weakest(self, *steps: Step) -> Outcome:
         outcomes = {check.outcome for check in self.checks if check.id in steps}
         return "FAILED" if "FAILED" in outcomes else "SKIPPED" if "SKIPPED" in outcomes else "PASSED"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Files:
+    """What is held against the statement, besides the files of its own directory.
+
+    Parameters
+    ----------
+    checkpoint : Path, str or None
+        A checkpoint's folder, file or URI.
+    left_out : tuple of str
+        Files and folders of it that the reader leaves out; only of what a model signature is about.
+    artifact : Path or None
+        A single file, instead of a checkpoint.
+    """
+
+    checkpoint: Location | None = None
+    left_out: tuple[str, ...] = ()
+    artifact: Path | None = None
+
+
 def verify(
     bundle_path: Path,
     *,
     expectation: Expectation,
-    checkpoint: Location | None,
+    files: Files | None = None,
     trust: Trust | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Verification:
@@ -132,8 +153,8 @@ def verify(
         A bundle, or the evidence directory that holds one.
     expectation : Expectation
         Whom the reader expects to have signed.
-    checkpoint : Path, str or None
-        The checkpoint's folder, file or URI, where its bytes are to be compared too.
+    files : Files or None
+        What else is compared.
     trust : Trust or None
         Whom the reader trusts besides.
     progress : callable
@@ -142,8 +163,8 @@ def verify(
     Raises
     ------
     InputError
-        There is no bundle or no checkpoint; any signer is accepted and the signer's key is not at hand; the bundle
-        is keyless and the extra for that is not installed.
+        There is no bundle or no checkpoint; any signer is accepted and the signer's key is not at hand; a file was
+        signed and is not at hand; the bundle is keyless and the extra for that is not installed.
     DocumentError
         The file is malformed, or a kind of bundle that is not read.
 
@@ -152,16 +173,30 @@ def verify(
     Verified means: these bytes were signed by that signer, and these files are those. It does not show that what
     was measured is true; ``attest reproduce`` measures again.
     """
+    files, trust = files or Files(), trust or Trust()
+    checkpoint = files.checkpoint
     if checkpoint is not None and not is_remote(checkpoint) and not os.path.lexists(checkpoint):
         raise InputError("no-checkpoint", "there is no such path", fix="check it", where=str(checkpoint))
     bundle, data = read_bundle(bundle_path)
+    artifact = None if files.artifact is None else read_artifact(files.artifact)
+    if isinstance(bundle.content, MessageSignature) and artifact is None:
+        fix = "give it: attest verify BUNDLE --artifact FILE"
+        raise InputError("no-artifact", "signs a file that is not in it", fix=fix, where=str(bundle_path))
     directory = bundle_path if bundle_path.is_dir() else Path(os.path.realpath(bundle_path)).parent
-    is_whole = bundle_path.is_dir() or any(os.path.lexists(directory / name) for name in ("detail", STATEMENT_NAME))
-    file = bundle_path / BUNDLE_NAME if bundle_path.is_dir() else bundle_path
-    renewals = read_renewals(file)
-    signed, time, times = _check_signed(bundle, data, renewals, expectation, directory, trust or Trust())
-    content = check_content(bundle.envelope.payload, directory if is_whole else None)
-    last, coverage = check_checkpoint(content, directory, checkpoint, progress)
+    renewals = read_renewals(bundle_path / BUNDLE_NAME if bundle_path.is_dir() else bundle_path)
+    signed, root = _check_signed(bundle, data, artifact, expectation, directory, trust)
+    authorities = (*trust.authorities, *(root.authorities if root else ()))
+    time, times = check_time(bundle, data, renewals, authorities, signed.keyless, is_asked=bool(trust.authorities))
+    if isinstance(bundle.content, Envelope):
+        payload = bundle.content.payload
+        is_whole = bundle_path.is_dir() or any(os.path.lexists(directory / one) for one in ("detail", STATEMENT_NAME))
+        content = check_content(payload, directory if is_whole else None)
+    else:
+        payload, content = None, NO_STATEMENT
+    if artifact is None:
+        last, coverage = check_checkpoint(content, directory, checkpoint, left_out=files.left_out, progress=progress)
+    else:
+        last, coverage = check_artifact(payload, artifact, signed.signature.outcome), None
     policy = skipped("policy", "You gave none.")
     checks = (_check_bundle(bundle, data), signed.signature, signed.signer, time, *content.checks, last, policy)
     return Verification(bundle=bundle, checks=checks, coverage=coverage, signed=signed, times=times)
@@ -183,21 +218,10 @@ def _check_bundle(bundle: Bundle, data: bytes) -> Check:
 
 
 def _check_signed(
-    bundle: Bundle,
-    data: bytes,
-    renewals: Sequence[bytes],
-    expectation: Expectation,
-    directory: Path,
-    trust: Trust,
-) -> tuple[Signed, Check, tuple[TrustedTime, ...]]:
-    """Steps 2 to 4."""
-    envelope = bundle.envelope
-    root = trust.root
+    bundle: Bundle, data: bytes, artifact: Artifact | None, expectation: Expectation, directory: Path, trust: Trust
+) -> tuple[Signed, TrustedRoot | None]:
+    """Steps 2 and 3, and the root that they were checked with or that the reader gave."""
     if bundle.certificate is None:
-        signed = check_with_key(bundle, envelope.signed_bytes, expectation, directory)
-    else:
-        root = root or bundled_root()
-        signed = check_keyless(bundle, data, envelope.signed_bytes, expectation, root, None)
-    authorities = (*trust.authorities, *(root.authorities if root else ()))
-    check, times = check_time(bundle, data, renewals, authorities, signed.keyless, is_asked=bool(trust.authorities))
-    return signed, check, times
+        return check_with_key(bundle, artifact, expectation, directory), trust.root
+    root = trust.root or bundled_root()
+    return check_keyless(bundle, data, artifact, expectation, root), root
