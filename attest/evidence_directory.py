@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "SIGNER_KEY_NAME",
     "STATEMENT_NAME",
     "describe_detail",
+    "directory_of",
     "named_details",
     "read_detail",
     "read_evidence",
@@ -39,6 +41,14 @@ SIGNER_KEY_NAME = "signer.pub.pem"
 """Copy of the signer's public key beside the bundle: a convenience, and no reason to trust it."""
 MAX_DETAIL = 512 * 1024 * 1024
 _DETAIL_NAME = re.compile(r"detail/[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def directory_of(path: Path) -> Path | None:
+    """The evidence directory that a path is, or whose bundle it is; None for a bundle on its own."""
+    if path.is_dir():
+        return path
+    folder = Path(os.path.realpath(path)).parent
+    return folder if any(os.path.lexists(folder / name) for name in ("detail", STATEMENT_NAME)) else None
 
 
 def describe_detail(name: str, media_type: str, data: bytes) -> Detail:

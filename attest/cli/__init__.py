@@ -27,6 +27,7 @@ COMMANDS = {
     "sign": "Sign an evidence directory.",
     "timestamp": "Add or renew the trusted time of a bundle.",
     "verify": "Verify a bundle: signature, detail files, checkpoint files.",
+    "attest-result": "Sign what you verified and measured again.",
     "reproduce": "Measure again and compare with what was signed.",
     "protocol": "Announce a comparison before it is made.",
     "compare": "Test whether two checkpoints are related.",

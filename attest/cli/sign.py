@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from attest.atomic import refuse_existing, write_atomically
 from attest.bundle import BUNDLE_NAME, Bundle
+from attest.claims import CLAIMS_NAME, append_claim
 from attest.cli.options import emit, format_option, output_option
+from attest.cli.signing import Signing, open_signing, signing_options
 from attest.document import load
 from attest.errors import InputError, SigningError
 from attest.evidence import EVIDENCE_TYPE, Evidence
@@ -19,16 +20,13 @@ from attest.evidence_directory import (
     SIGNER_KEY_NAME,
     STATEMENT_NAME,
     read_unsigned_statement,
-    sign_with_key,
     write_bundle,
 )
 from attest.identity import CertifiedIdentity
-from attest.keyless import Publication, sign_keyless
 from attest.oms import MODEL_SIGNATURE_NAME, model_statement
-from attest.signer import PublicKey, Signer, open_signer, public_path
+from attest.signer import PublicKey, Signer, public_path
 from attest.statement import Statement
 from attest.terminal import visible
-from attest.timestamp import request_time_stamp
 from attest.verify import check_content
 
 __all__ = ["command"]
@@ -38,18 +36,14 @@ _PATH = click.Path(path_type=Path)
 
 @click.command("sign")
 @click.argument("directory", metavar="EVIDENCE_DIR", type=_PATH)
-@click.option("--key", metavar="KEY", help="Private key: a PEM file, or a URI such as file:key.pem.")
-@click.option("--keyless", is_flag=True, help="Sign as somebody, through Sigstore; publishes who you are for ever.")
-@click.option("--trust-config", type=_PATH, help="Keyless: client trust configuration of another Sigstore instance.")
-@click.option("--identity-token", metavar="TOKEN", envvar="ATTEST_IDENTITY_TOKEN", help="Keyless: OpenID token.")
-@click.option("--staging", is_flag=True, help="Keyless: Sigstore's public instance for tests.")
-@click.option("--tsa", "tsas", multiple=True, metavar="URL", help="Time-stamp authority (RFC 3161); repeatable.")
+@signing_options("--key")
+@click.option("--cosign", is_flag=True, help="Add to claims.jsonl, beside the signature that is there.")
 @click.option("--model-sig", "with_model_sig", is_flag=True, help="Write model.sig too, for model_signing verify.")
 @output_option
 @format_option
 def command(
     directory: Path,
-    key: str | None,
+    sign_with: str | None,
     trust_config: Path | None,
     identity_token: str | None,
     tsas: tuple[str, ...],
@@ -58,6 +52,7 @@ def command(
     *,
     keyless: bool,
     staging: bool,
+    cosign: bool,
     with_model_sig: bool,
     force: bool,
 ) -> None:
@@ -69,57 +64,41 @@ def command(
     where they stay for ever. The token is taken from ATTEST_IDENTITY_TOKEN, from the machine (CI), or from a
     browser. Whoever must not be named signs with --key, and --tsa for a trusted time.
 
+    With --cosign: adds a signature over the same bytes to claims.jsonl, one bundle a line, whoever signed before.
+
     With --model-sig: writes model.sig too, a signature over the same files in the format of OpenSSF Model Signing
     1.0, which model_signing verify reads. It says nothing of what was measured.
 
     Refused when a detail file is missing or altered, or the statement contradicts itself. --force replaces an
     earlier signature.
     """
-    if keyless == (key is not None):
-        raise click.UsageError("Say how to sign: either --key KEY or --keyless.")
-    if not keyless and (trust_config or staging):
-        raise click.UsageError("--trust-config and --staging belong to --keyless.")
-    signer = None if key is None else _open(key)
+    signing = open_signing(sign_with, trust_config, identity_token, tsas, keyless=keyless, staging=staging)
+    if cosign and with_model_sig:
+        raise click.UsageError("--cosign and --model-sig exclude each other.")
     statement = read_unsigned_statement(directory)
     _refuse_unverifiable(statement, directory)
-    model = _model_statement(statement, signer, directory) if with_model_sig else None
+    if cosign:
+        bundle, written = signing.sign(statement.payload), [directory / CLAIMS_NAME]
+        append_claim(written[0], bundle)
+    else:
+        model = _model_statement(statement, signing.signer, directory) if with_model_sig else None
+        bundle, written = _write_signatures(directory, statement, model, signing, force=force)
+    _report(statement, bundle, written, _whom(bundle, signing, directory), style=style, output=output, force=force)
+
+
+def _write_signatures(
+    directory: Path, statement: Statement, model: Statement | None, signing: Signing, *, force: bool
+) -> tuple[Bundle, list[Path]]:
+    """Sign, and then write everything; the statement's bundle and the files that were written."""
     for name in (BUNDLE_NAME, *([MODEL_SIGNATURE_NAME] if model else [])):
         refuse_existing(directory / name, force=force)
-
-    def sign(payload: bytes) -> Bundle:
-        if signer is not None:
-            made = sign_with_key(payload, signer)
-        else:
-            made = sign_keyless(
-                payload, announce=_announce, token=identity_token, trust_config=trust_config, staging=staging
-            )
-        stamps = tuple(request_time_stamp(made.content.signature, url) for url in tsas)
-        return replace(made, timestamps=(*made.timestamps, *stamps))
-
-    bundle, model_bundle = sign(statement.payload), sign(model.payload) if model else None
-    write_bundle(directory, bundle, signer.public_key.pem if signer else None, force=force)
-    written = [directory / BUNDLE_NAME, *([directory / SIGNER_KEY_NAME] if signer else [])]
+    bundle, model_bundle = signing.sign(statement.payload), signing.sign(model.payload) if model else None
+    write_bundle(directory, bundle, signing.signer.public_key.pem if signing.signer else None, force=force)
+    written = [directory / BUNDLE_NAME, *([directory / SIGNER_KEY_NAME] if signing.signer else [])]
     if model_bundle is not None:
         written.append(directory / MODEL_SIGNATURE_NAME)
         write_atomically(written[-1], model_bundle.to_json(), force=force)
-    whom = _whom(bundle, signer, key, directory)
-    _report(statement, bundle, written, whom, style=style, output=output, force=force)
-
-
-def _open(key: str) -> Signer:
-    signer = open_signer(key)
-    for caution in signer.cautions:
-        click.echo(f"warning: {visible(caution)}", err=True)
-    return signer
-
-
-def _announce(publication: Publication) -> None:
-    who = publication.identity
-    click.echo(
-        f"warning: signing publishes {visible(who.identity)} (as {visible(who.issuer)} says), the time and the digest "
-        "of the statement in public logs, for ever",
-        err=True,
-    )
+    return bundle, written
 
 
 def _model_statement(statement: Statement, signer: Signer | None, directory: Path) -> Statement:
@@ -136,10 +115,11 @@ def _model_statement(statement: Statement, signer: Signer | None, directory: Pat
     return model_statement(checkpoint.name, {file.path: file.sha256 for file in checkpoint.files})
 
 
-def _whom(bundle: Bundle, signer: Signer | None, key: str | None, directory: Path) -> list[str]:
+def _whom(bundle: Bundle, signing: Signing, directory: Path) -> list[str]:
     """What a reader says of whom to expect."""
-    if signer is not None and key is not None:
-        return ["--key", _readers_key(key, signer.public_key, str(directory / SIGNER_KEY_NAME))]
+    if signing.signer is not None:
+        copy = str(directory / SIGNER_KEY_NAME)
+        return ["--key", _readers_key(signing.uri, signing.signer.public_key, copy)]
     certified = CertifiedIdentity.read(bundle.certificate or b"")
     return ["--identity", certified.names[0], "--issuer", certified.issuer]
 
@@ -147,6 +127,7 @@ def _whom(bundle: Bundle, signer: Signer | None, key: str | None, directory: Pat
 _WRITTEN = {
     BUNDLE_NAME: "the bundle",
     SIGNER_KEY_NAME: "public key, for convenience: readers should get it from you, not from here",
+    CLAIMS_NAME: "your signature beside the others; a reader's trust policy counts it",
     MODEL_SIGNATURE_NAME: "the files' digests alone, for model_signing verify",
 }
 
@@ -161,7 +142,9 @@ def _report(
     output: Path | None,
     force: bool,
 ) -> None:
-    verify = shlex.join(["attest", "verify", str(written[0]), *whom])
+    is_claim = written[0].name == CLAIMS_NAME
+    place = str(written[0].parent if is_claim else written[0])
+    verify = shlex.join(["attest", "verify", place, *(["--policy", "POLICY.json"] if is_claim else whom)])
     signer = f"Key SHA-256 {bundle.key_hint}" if bundle.key_hint else f"Signed by {visible(whom[1])}"
     lines = [
         f"Signed {len(statement.payload):,} bytes of {STATEMENT_NAME}, SHA-256 {statement.digest}",

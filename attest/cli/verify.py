@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,15 @@ from typing import Any
 import click
 
 from attest.checkpoint.source import Location, is_remote
+from attest.cli.expecting import expecting_options, read_expectation, read_trust
 from attest.cli.options import LOCATION, emit, format_option, output_option
 from attest.cli.progress import Progress
 from attest.document import dump
-from attest.identity import Identity
-from attest.signer import PublicKey
+from attest.errors import InputError
+from attest.evidence_directory import directory_of
 from attest.terminal import visible
-from attest.trust import TrustedRoot, read_time_authority
-from attest.verify import Check, Expectation, Files, Outcome, Trust, Verification, verify
+from attest.trust_policy import ReadPolicy, read_trust_policy
+from attest.verify import Check, Expectation, Files, Outcome, Verification, verify
 
 __all__ = ["command"]
 
@@ -48,21 +50,11 @@ _CONCLUSION = "yours to draw: the steps show what was signed, not that it is tru
 
 @click.command("verify")
 @click.argument("bundle", type=_PATH)
-@click.option("--key", type=_PATH, help="Public key of the signer you expect.")
-@click.option("--identity", help="Address of mail or URI of the signer you expect; takes --issuer too.")
-@click.option("--issuer", help="URL of the issuer that says who the signer is.")
-@click.option("--any-signer", is_flag=True, help="Check integrity only, whoever signed.")
+@expecting_options
+@click.option("--policy", type=_PATH, help="Your trust policy, instead of a signer (schemas/trust-policy.v1.md).")
 @click.option("--checkpoint", type=LOCATION, help="Compare these files, every byte of them, too; a path or a URI.")
 @click.option("--ignore", "left_out", multiple=True, metavar="PATH", help="Leave this out of --checkpoint (model.sig).")
 @click.option("--artifact", type=_PATH, help="Compare this one file: what was signed, or a subject.")
-@click.option("--trusted-root", type=_PATH, help="Root of the Sigstore instance; that of the public one by default.")
-@click.option(
-    "--tsa-certificate",
-    "tsa_certificates",
-    type=_PATH,
-    multiple=True,
-    help="Certificates of a time-stamp authority, PEM; makes a time stamp a must. Repeatable.",
-)
 @click.option("--offline", is_flag=True, help="Refuse a checkpoint that lies elsewhere; all else is offline anyway.")
 @output_option
 @format_option
@@ -71,6 +63,7 @@ def command(
     key: Path | None,
     identity: str | None,
     issuer: str | None,
+    policy: Path | None,
     checkpoint: Location | None,
     left_out: tuple[str, ...],
     artifact: Path | None,
@@ -89,7 +82,8 @@ def command(
     signature of a file against --artifact.
 
     Say whom you expect to have signed: --key PUBLIC_KEY, or --identity WHO with --issuer URL, or --any-signer if it
-    does not matter to you.
+    does not matter to you. Or give a --policy, which says whom you believe, how many of them must have signed (also
+    in claims.jsonl), and what else must hold.
 
     No step asks the network or writes anything: the root of trust for keyless signatures is the file you name, or
     the one inside the installed sigstore package.
@@ -97,32 +91,34 @@ def command(
     Exit codes: 0 all that was checked held; 1 something did not; 3 could not decide; 4 not signed by whom you
     expect.
     """
-    expectation = _expectation(key, identity, issuer, any_signer=any_signer)
+    if policy is None:
+        expectation: Expectation | ReadPolicy = read_expectation(key, identity, issuer, any_signer=any_signer)
+    elif key or identity or issuer or any_signer:
+        raise click.UsageError("A --policy says whom you expect; name no signer besides.")
+    else:
+        _refuse_under_test(policy, bundle, checkpoint)
+        expectation = read_trust_policy(policy)
     if offline and checkpoint is not None and is_remote(checkpoint):
         raise click.UsageError("--offline and a --checkpoint that lies elsewhere exclude each other.")
     if artifact is not None and checkpoint is not None:
         raise click.UsageError("--artifact and --checkpoint exclude each other.")
     files = Files(checkpoint=checkpoint, left_out=left_out, artifact=artifact)
-    trust = Trust(
-        root=None if trusted_root is None else TrustedRoot.read(trusted_root),
-        authorities=tuple(read_time_authority(path) for path in tsa_certificates),
-    )
+    trust = read_trust(trusted_root, tsa_certificates)
     with closing(Progress()) as progress:
         verification = verify(bundle, expectation=expectation, files=files, trust=trust, progress=progress)
     emit(_text(verification), _value(verification), style=style, output=output, force=force)
     click.get_current_context().exit(verification.exit_code)
 
 
-def _expectation(key: Path | None, identity: str | None, issuer: str | None, *, any_signer: bool) -> Expectation:
-    if (identity is None) != (issuer is None):
-        raise click.UsageError("--identity and --issuer belong together: anybody may issue any identity.")
-    if [key is not None, identity is not None, any_signer].count(True) != 1:
-        raise click.UsageError(
-            "Say whom you expect to have signed: --key PUBLIC_KEY, or --identity WHO --issuer URL, or --any-signer."
+def _refuse_under_test(policy: Path, bundle: Path, checkpoint: Location | None) -> None:
+    """Refuse a policy that lies where the accused may have written it."""
+    real = Path(os.path.realpath(policy))
+    tested = [directory_of(bundle)]
+    tested += [] if checkpoint is None or is_remote(checkpoint) else [Path(checkpoint)]
+    if any(real.is_relative_to(os.path.realpath(folder)) for folder in tested if folder):
+        raise InputError(
+            "policy-under-test", "lies among the files that are to be verified", fix="keep it apart", where=str(policy)
         )
-    if identity is not None and issuer is not None:
-        return Expectation(identity=Identity(identity=identity, issuer=issuer))
-    return Expectation(key=None if key is None else PublicKey.read(key))
 
 
 def _text(verification: Verification) -> str:

@@ -2,6 +2,7 @@
 
 from attest.verify.check import Check, Outcome
 from attest.verify.content import Content, check_content
+from attest.verify.result import state_result
 from attest.verify.signature import Expectation
 from attest.verify.trusted_time import TrustedTime
 from attest.verify.verification import Files, Trust, Verification, verify
@@ -16,5 +17,6 @@ __all__ = [
     "TrustedTime",
     "Verification",
     "check_content",
+    "state_result",
     "verify",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from attest.attestation_result import ATTESTATION_RESULT_TYPE, AttestationResult
 from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.coverage import MAX_LISTED, list_problems
 from attest.document import load, parse
@@ -20,9 +21,13 @@ from attest.verify.check import Check, checked, skipped
 
 __all__ = ["NO_STATEMENT", "UNREAD", "Content", "Predicate", "check_content"]
 
-Predicate: TypeAlias = Evidence | Comparison | ModelManifest
+Predicate: TypeAlias = Evidence | Comparison | ModelManifest | AttestationResult
 
-_PREDICATES: Mapping[str, type[Evidence | Comparison]] = {EVIDENCE_TYPE: Evidence, COMPARISON_TYPE: Comparison}
+_PREDICATES: Mapping[str, type[Evidence | Comparison | AttestationResult]] = {
+    EVIDENCE_TYPE: Evidence,
+    COMPARISON_TYPE: Comparison,
+    ATTESTATION_RESULT_TYPE: AttestationResult,
+}
 _TREE = "."
 UNREAD = "Not checked, since the predicate could not be read (step 5)."
 
@@ -34,6 +39,11 @@ class Content:
     checks: tuple[Check, ...]
     statement: Statement | None
     predicate: Predicate | None
+
+    @property
+    def predicate_type(self) -> str | None:
+        """URI of the predicate's kind; None where the statement is of no kind that this version knows."""
+        return self.statement.predicate_type if self.statement else None
 
 
 _NO_STATEMENT = "A file was signed, and no statement about it."
@@ -112,6 +122,10 @@ def _check_subjects(statement: Statement, predicate: Predicate) -> Check:
         expected = [(name, predicate.root_digest) for name, _ in found[:1]]
         problems = []
         message = f"The digest over the {len(predicate.files):,} files of the predicate; it binds no name."
+    elif isinstance(predicate, AttestationResult):
+        expected = [("statement", predicate.statement_sha256), ("bundle", predicate.bundle_sha256)]
+        problems = []
+        message = "The statement and the bundle that were verified."
     else:
         sides = (("a", predicate.a), ("b", predicate.b))
         expected = [(f"{label}:{side.name}", side.tree_digest) for label, side in sides]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from attest.attestation_result import AttestationResult
 from attest.checkpoint.source import Location
 from attest.comparison import Comparison
 from attest.coverage import Coverage, Progress, cover, cover_digests, digest_tree
@@ -19,6 +20,8 @@ from attest.verify.content import UNREAD, Content
 
 __all__ = ["check_checkpoint"]
 
+_UNASKED = "No checkpoint file was looked at; give --checkpoint to compare them."
+_IS_RESULT = "It is about a statement; verify that one with its checkpoint."
 _MAX_CHUNK_LIST = 64 * 1024 * 1024
 
 
@@ -43,11 +46,10 @@ def check_checkpoint(
         What the reader leaves out of a checkpoint that a model signature is about.
     progress : callable
     """
-    if checkpoint is None:
-        return skipped("checkpoint", "No checkpoint file was looked at; give --checkpoint to compare them."), None
     statement, predicate = content.statement, content.predicate
-    if statement is None or predicate is None:
-        return skipped("checkpoint", UNREAD), None
+    reason = _UNASKED if checkpoint is None else _IS_RESULT if isinstance(predicate, AttestationResult) else UNREAD
+    if checkpoint is None or statement is None or predicate is None or isinstance(predicate, AttestationResult):
+        return skipped("checkpoint", reason), None
     try:
         if isinstance(predicate, Comparison):
             return _check_side(predicate, digest_tree(checkpoint, progress=progress)), None

@@ -23,22 +23,27 @@ verified here, its appraisal is the reader's).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from attest.bundle import BUNDLE_NAME, Bundle, MessageSignature, read_bundle
 from attest.checkpoint.source import Location, is_remote
+from attest.claims import CLAIMS_NAME, read_claims
 from attest.coverage import Coverage, Progress
 from attest.digest import sha256
 from attest.envelope import Envelope
 from attest.errors import InputError
-from attest.evidence_directory import STATEMENT_NAME
+from attest.evidence_directory import directory_of
 from attest.keyless import bundled_root
 from attest.renewal import read_renewals
+from attest.statement import Statement
 from attest.trust import TimeAuthority, TrustedRoot
+from attest.trust_policy import ReadPolicy
+from attest.verify.appraisal import Appraised, appraise, expect, hear
 from attest.verify.artifact import Artifact, check_artifact, read_artifact
 from attest.verify.check import Check, Outcome, Step, checked, skipped
-from attest.verify.content import NO_STATEMENT, check_content
+from attest.verify.content import NO_STATEMENT, Content, check_content
 from attest.verify.files import check_checkpoint
 from attest.verify.signature import Expectation, Signed, check_keyless, check_with_key
 from attest.verify.trusted_time import TrustedTime, check_time
@@ -77,6 +82,8 @@ class Verification:
         Key or identity under which the signature holds.
     times : tuple of TrustedTime
         When it was signed at the latest, by everybody who is trusted to say so.
+    statement : Statement or None
+        None where a file was signed, or a statement of a kind that this version does not know.
     """
 
     bundle: Bundle
@@ -84,6 +91,7 @@ class Verification:
     coverage: Coverage | None
     signed: Signed
     times: tuple[TrustedTime, ...]
+    statement: Statement | None
 
     @property
     def integrity(self) -> Outcome:
@@ -107,10 +115,10 @@ class Verification:
 
     @property
     def exit_code(self) -> int:
-        """1 if anything failed; 4 if only the signer did; 3 if nothing was held against the statement; else 0."""
+        """1 if anything failed; 4 if only the signer did (and with it a policy); 3 if nothing was held against the statement; else 0."""
         failed = {check.id for check in self.checks if check.outcome == "FAILED"}
         if failed:
-            return 4 if failed == {"signer"} else 1
+            return 4 if "signer" in failed and failed <= {"signer", "policy"} else 1
         return 3 if {self._weakest("statement"), self._weakest("checkpoint")} == {"SKIPPED"} else 0
 
     def _weakest(self, *steps: Step) -> Outcome:
@@ -140,7 +148,7 @@ class Files:
 def verify(
     bundle_path: Path,
     *,
-    expectation: Expectation,
+    expectation: Expectation | ReadPolicy,
     files: Files | None = None,
     trust: Trust | None = None,
     progress: Progress = lambda _done, _total: None,
@@ -151,8 +159,8 @@ def verify(
     ----------
     bundle_path : Path
         A bundle, or the evidence directory that holds one.
-    expectation : Expectation
-        Whom the reader expects to have signed.
+    expectation : Expectation or ReadPolicy
+        Whom the reader expects to have signed, or the policy that says so and more.
     files : Files or None
         What else is compared.
     trust : Trust or None
@@ -174,32 +182,67 @@ def verify(
     was measured is true; ``attest reproduce`` measures again.
     """
     files, trust = files or Files(), trust or Trust()
+    given = _read(bundle_path, files)
+    bundle, data = given.bundle, given.data
+    policy = expectation if isinstance(expectation, ReadPolicy) else None
+    signed, root = _check_signed(given, expectation, trust)
+    authorities = (*trust.authorities, *(root.authorities if root else ()))
+    is_asked = bool(trust.authorities)
+    time, times = check_time(bundle, data, given.renewals, authorities, signed.keyless, is_asked=is_asked)
+    payload = given.payload
+    content = NO_STATEMENT if payload is None else check_content(payload, given.directory)
+    if given.artifact is None:
+        last, coverage = check_checkpoint(
+            content, given.beside, files.checkpoint, left_out=files.left_out, progress=progress
+        )
+    else:
+        last, coverage = check_artifact(payload, given.artifact, signed.signature.outcome), None
+    checks = (_check_bundle(bundle, data), signed.signature, signed.signer, time, *content.checks, last)
+    ninth = _check_policy(policy, given, checks, content, signed, times, root) if policy else _NO_POLICY
+    return Verification(
+        bundle=bundle,
+        checks=(*checks, ninth),
+        coverage=coverage,
+        signed=signed,
+        times=times,
+        statement=content.statement,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Given:
+    """What is under test, read."""
+
+    bundle: Bundle
+    data: bytes
+    directory: Path | None
+    beside: Path
+    renewals: tuple[bytes, ...]
+    artifact: Artifact | None
+
+    @property
+    def payload(self) -> bytes | None:
+        """The statement's bytes; None where a file was signed."""
+        return self.bundle.content.payload if isinstance(self.bundle.content, Envelope) else None
+
+
+def _read(path: Path, files: Files) -> _Given:
+    """Everything that can be missing, before anything is checked."""
     checkpoint = files.checkpoint
     if checkpoint is not None and not is_remote(checkpoint) and not os.path.lexists(checkpoint):
         raise InputError("no-checkpoint", "there is no such path", fix="check it", where=str(checkpoint))
-    bundle, data = read_bundle(bundle_path)
-    artifact = None if files.artifact is None else read_artifact(files.artifact)
-    if isinstance(bundle.content, MessageSignature) and artifact is None:
+    bundle, data = read_bundle(path)
+    if isinstance(bundle.content, MessageSignature) and files.artifact is None:
         fix = "give it: attest verify BUNDLE --artifact FILE"
-        raise InputError("no-artifact", "signs a file that is not in it", fix=fix, where=str(bundle_path))
-    directory = bundle_path if bundle_path.is_dir() else Path(os.path.realpath(bundle_path)).parent
-    renewals = read_renewals(bundle_path / BUNDLE_NAME if bundle_path.is_dir() else bundle_path)
-    signed, root = _check_signed(bundle, data, artifact, expectation, directory, trust)
-    authorities = (*trust.authorities, *(root.authorities if root else ()))
-    time, times = check_time(bundle, data, renewals, authorities, signed.keyless, is_asked=bool(trust.authorities))
-    if isinstance(bundle.content, Envelope):
-        payload = bundle.content.payload
-        is_whole = bundle_path.is_dir() or any(os.path.lexists(directory / one) for one in ("detail", STATEMENT_NAME))
-        content = check_content(payload, directory if is_whole else None)
-    else:
-        payload, content = None, NO_STATEMENT
-    if artifact is None:
-        last, coverage = check_checkpoint(content, directory, checkpoint, left_out=files.left_out, progress=progress)
-    else:
-        last, coverage = check_artifact(payload, artifact, signed.signature.outcome), None
-    policy = skipped("policy", "You gave none.")
-    checks = (_check_bundle(bundle, data), signed.signature, signed.signer, time, *content.checks, last, policy)
-    return Verification(bundle=bundle, checks=checks, coverage=coverage, signed=signed, times=times)
+        raise InputError("no-artifact", "signs a file that is not in it", fix=fix, where=str(path))
+    return _Given(
+        bundle=bundle,
+        data=data,
+        directory=directory_of(path),
+        beside=path if path.is_dir() else Path(os.path.realpath(path)).parent,
+        renewals=read_renewals(path / BUNDLE_NAME if path.is_dir() else path),
+        artifact=None if files.artifact is None else read_artifact(files.artifact),
+    )
 
 
 def _check_bundle(bundle: Bundle, data: bytes) -> Check:
@@ -218,10 +261,31 @@ def _check_bundle(bundle: Bundle, data: bytes) -> Check:
 
 
 def _check_signed(
-    bundle: Bundle, data: bytes, artifact: Artifact | None, expectation: Expectation, directory: Path, trust: Trust
+    given: _Given, expectation: Expectation | ReadPolicy, trust: Trust
 ) -> tuple[Signed, TrustedRoot | None]:
     """Steps 2 and 3, and the root that they were checked with or that the reader gave."""
+    bundle, artifact = given.bundle, given.artifact
+    expected = expect(expectation, bundle) if isinstance(expectation, ReadPolicy) else expectation
     if bundle.certificate is None:
-        return check_with_key(bundle, artifact, expectation, directory), trust.root
+        return check_with_key(bundle, artifact, expected, given.beside), trust.root
     root = trust.root or bundled_root()
-    return check_keyless(bundle, data, artifact, expectation, root), root
+    return check_keyless(bundle, given.data, artifact, expected, root), root
+
+
+_NO_POLICY = skipped("policy", "You gave none.")
+
+
+def _check_policy(
+    policy: ReadPolicy,
+    given: _Given,
+    checks: Sequence[Check],
+    content: Content,
+    signed: Signed,
+    times: Sequence[TrustedTime],
+    root: TrustedRoot | None,
+) -> Check:
+    """Step 9."""
+    claims = read_claims(given.directory / CLAIMS_NAME) if given.directory else ()
+    outcomes: dict[str, Outcome] = {check.id: check.outcome for check in checks}
+    voices = hear(policy, given.bundle, signed, claims, root)
+    return appraise(policy, Appraised(outcomes=outcomes, content=content, times=times, voices=voices))
