@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alterations import KEYLESS_ALTERATIONS, first_entry, flipped
 from click.testing import CliRunner, Result
 from sigstore_loopback.loopback import LoopbackSigstore
 from tiny_evidence import TinyEvidence, write_checkpoint
@@ -161,78 +162,7 @@ def test_another_root_does_not_vouch_for_it(signed: Signed):
 # Altered. What is changed by name here, byte by byte in test_keyless_altered.py.
 
 
-def first_entry(value: dict[str, Any]) -> dict[str, Any]:
-    entry: dict[str, Any] = value["verificationMaterial"]["tlogEntries"][0]
-    return entry
-
-
-def flipped(text: str) -> str:
-    """Base64 of other bytes."""
-    data = bytearray(base64.b64decode(text))
-    data[len(data) // 2] ^= 1
-    return base64.b64encode(data).decode()
-
-
-def payload(value: dict[str, Any]) -> None:
-    value["dsseEnvelope"]["payload"] = flipped(value["dsseEnvelope"]["payload"])
-
-
-def signature(value: dict[str, Any]) -> None:
-    value["dsseEnvelope"]["signatures"][0]["sig"] = flipped(value["dsseEnvelope"]["signatures"][0]["sig"])
-
-
-def certificate(value: dict[str, Any]) -> None:
-    held = value["verificationMaterial"]["certificate"]
-    held["rawBytes"] = flipped(held["rawBytes"])
-
-
-def inclusion_proof(value: dict[str, Any]) -> None:
-    proof = first_entry(value)["inclusionProof"]
-    proof["hashes"] = [flipped(one) for one in proof["hashes"]] or [base64.b64encode(bytes(32)).decode()]
-
-
-def root_of_the_log(value: dict[str, Any]) -> None:
-    proof = first_entry(value)["inclusionProof"]
-    proof["rootHash"] = flipped(proof["rootHash"])
-
-
-def checkpoint_text(value: dict[str, Any]) -> None:
-    held = first_entry(value)["inclusionProof"]["checkpoint"]
-    held["envelope"] = held["envelope"].replace("\n1\n", "\n2\n", 1)
-
-
-def two_log_entries(value: dict[str, Any]) -> None:
-    value["verificationMaterial"]["tlogEntries"] *= 2
-
-
-def body(value: dict[str, Any]) -> None:
-    first_entry(value)["canonicalizedBody"] = flipped(first_entry(value)["canonicalizedBody"])
-
-
-def time_stamp(value: dict[str, Any]) -> None:
-    (held,) = value["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
-    held["signedTimestamp"] = flipped(held["signedTimestamp"])
-
-
-def doubled_time_stamp(value: dict[str, Any]) -> None:
-    value["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"] *= 2
-
-
-def garbage_for_a_certificate(value: dict[str, Any]) -> None:
-    value["verificationMaterial"]["certificate"]["rawBytes"] = "AAAA"
-
-
-def garbage_for_an_entry(value: dict[str, Any]) -> None:
-    value["verificationMaterial"]["tlogEntries"] = [{"kindVersion": None}]
-
-
-ALTERATIONS = (
-    payload, signature, certificate, inclusion_proof, root_of_the_log, checkpoint_text, two_log_entries,
-    body, time_stamp, doubled_time_stamp, garbage_for_a_certificate, garbage_for_an_entry,
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("change", ALTERATIONS, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", KEYLESS_ALTERATIONS, ids=lambda change: change.__name__)
 def test_what_is_altered_is_noticed_with_a_reason(signed: Signed, change: Callable[[dict[str, Any]], None]):
     signed.change(change)
     result = signed.check(checkpoint=None)

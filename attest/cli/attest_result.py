@@ -42,6 +42,7 @@ def command(
     checkpoint: Location | None,
     repo: Path | None,
     sign_with: str | None,
+    password_file: Path | None,
     trust_config: Path | None,
     identity_token: str | None,
     tsas: tuple[str, ...],
@@ -61,7 +62,9 @@ def command(
     Exit codes: those of verify, or 1 where a number came out differently.
     """
     expectation = read_expectation(key, identity, issuer, any_signer=any_signer)
-    signing = open_signing(sign_with, trust_config, identity_token, tsas, keyless=keyless, staging=staging)
+    signing = open_signing(
+        sign_with, password_file, trust_config, identity_token, tsas, keyless=keyless, staging=staging
+    )
     if with_reproduction and checkpoint is None:
         raise click.UsageError("--reproduce needs your own copy: --checkpoint.")
     trust = read_trust(trusted_root, tsa_certificates)

@@ -44,6 +44,7 @@ _PATH = click.Path(path_type=Path)
 def command(
     directory: Path,
     sign_with: str | None,
+    password_file: Path | None,
     trust_config: Path | None,
     identity_token: str | None,
     tsas: tuple[str, ...],
@@ -72,7 +73,9 @@ def command(
     Refused when a detail file is missing or altered, or the statement contradicts itself. --force replaces an
     earlier signature.
     """
-    signing = open_signing(sign_with, trust_config, identity_token, tsas, keyless=keyless, staging=staging)
+    signing = open_signing(
+        sign_with, password_file, trust_config, identity_token, tsas, keyless=keyless, staging=staging
+    )
     if cosign and with_model_sig:
         raise click.UsageError("--cosign and --model-sig exclude each other.")
     statement = read_unsigned_statement(directory)

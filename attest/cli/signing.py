@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import Any, TypeVar
 import click
 
 from attest.bundle import Bundle
+from attest.errors import InputError
 from attest.evidence_directory import sign_with_key
 from attest.keyless import Publication, sign_keyless
-from attest.signer import Signer, open_signer
+from attest.signer import AskPassword, Signer, no_password, open_signer
 from attest.terminal import visible
 from attest.timestamp import request_time_stamp
 
-__all__ = ["Signing", "open_signing", "signing_options"]
+__all__ = ["Signing", "open_signing", "read_password", "signing_options"]
 
+_MAX_PASSWORD = 1024
 F = TypeVar("F", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
 
@@ -27,6 +30,9 @@ def signing_options(key_option: str) -> Callable[[F], F]:
     key_help = "Private key: a PEM file, or a URI such as file:key.pem."
     options = (
         click.option(key_option, "sign_with", metavar="KEY", help=key_help),
+        click.option(
+            "--password-file", type=_PATH, help="File with the password of an encrypted key; else it is asked."
+        ),
         click.option("--keyless", is_flag=True, help="Sign as somebody, through Sigstore; publishes who for ever."),
         click.option("--trust-config", type=_PATH, help="Keyless: client trust configuration of another instance."),
         click.option(
@@ -83,6 +89,7 @@ class Signing:
 
 def open_signing(
     sign_with: str | None,
+    password_file: Path | None,
     trust_config: Path | None,
     identity_token: str | None,
     tsas: tuple[str, ...],
@@ -95,7 +102,7 @@ def open_signing(
         raise click.UsageError("Say how to sign: either with a key or --keyless.")
     if not keyless and (trust_config or staging):
         raise click.UsageError("--trust-config and --staging belong to --keyless.")
-    signer = None if sign_with is None else open_signer(sign_with)
+    signer = None if sign_with is None else open_signer(sign_with, ask_password=ask_password(password_file))
     for caution in signer.cautions if signer else ():
         click.echo(f"warning: {visible(caution)}", err=True)
     return Signing(
@@ -106,6 +113,33 @@ def open_signing(
         staging=staging,
         tsas=tsas,
     )
+
+
+def ask_password(file: Path | None) -> AskPassword:
+    """Who is asked for a password: a file, else whoever sits at the terminal."""
+
+    def ask(location: str) -> bytes:
+        if file is not None:
+            return read_password(file)
+        if not sys.stdin.isatty():
+            return no_password(location)
+        answer: str = click.prompt(f"Password of {visible(location)}", hide_input=True, err=True)
+        return answer.encode()
+
+    return ask
+
+
+def read_password(file: Path) -> bytes:
+    """First line of a file. Raises InputError."""
+    try:
+        with file.open("rb") as stream:
+            password = stream.readline(_MAX_PASSWORD).rstrip(b"\r\n")
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+        raise InputError("no-password", reason, fix="check the path", where=str(file)) from error
+    if not password:
+        raise InputError("no-password", "its first line is empty", fix="write the password there", where=str(file))
+    return password
 
 
 def _announce(publication: Publication) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -43,7 +44,16 @@ from attest.digest import sha256
 from attest.envelope import b64encode
 from attest.errors import InputError, SignatureError, SigningError
 
-__all__ = ["CheckedKeyType", "KeyFile", "KeyType", "PublicKey", "public_path", "write_key_pair"]
+__all__ = [
+    "AskPassword",
+    "CheckedKeyType",
+    "KeyFile",
+    "KeyType",
+    "PublicKey",
+    "no_password",
+    "public_path",
+    "write_key_pair",
+]
 
 KeyType = Literal["p256", "ed25519"]
 """Kinds of keys that attest makes and signs with."""
@@ -58,9 +68,12 @@ _CURVES: Mapping[str, tuple[CheckedKeyType, HashAlgorithm]] = {
     "secp521r1": ("p521", SHA512()),
 }
 """The one digest of each curve (OpenSSF Model Signing v1.0, algorithm registry)."""
+AskPassword: TypeAlias = Callable[[str], bytes]
+"""Password of the key at a location."""
+_ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
 _MAX_KEY_FILE = 64 * 1024
 _FIELD_PRIME = 2**255 - 19
-_NOT_PRIVATE = "not an unencrypted P-256 or Ed25519 private key in PEM"
+_NOT_PRIVATE = "not a P-256 or Ed25519 private key in PEM"
 _NOT_PUBLIC = "not a P-256, P-384, P-521 or Ed25519 public key in PEM"
 _GIVE_PRIVATE = "give the key.pem that attest keygen writes"
 _GIVE_PUBLIC = "give the key.pub.pem that attest keygen writes"
@@ -191,6 +204,12 @@ class PublicKey:
             ) from error
 
 
+def no_password(location: str) -> bytes:
+    """Refuse, where nobody can be asked. Raises SigningError."""
+    fix = "give its password with --password-file, or run it in a terminal"
+    raise SigningError("password-needed", "is encrypted", fix=fix, where=location)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyFile:
     """A signer whose private key lies in a file.
@@ -209,21 +228,23 @@ class KeyFile:
     _key: _Private = field(repr=False, compare=False)
 
     @classmethod
-    def open(cls, location: str) -> KeyFile:
-        """Signer of a PEM file.
+    def open(cls, location: str, *, ask_password: AskPassword = no_password) -> KeyFile:
+        """Signer of a PEM file; the password is asked for where the key is encrypted.
 
         Raises
         ------
         SigningError
-            Not a private key, encrypted, or of another algorithm or curve.
+            Not a private key, the password is wrong or not at hand, or the key is of another algorithm or curve.
         InputError
             The file cannot be read.
         """
         pem, mode = _read_key_file(Path(location))
+        is_encrypted = any(mark in pem for mark in _ENCRYPTED)
         try:
-            key = load_pem_private_key(pem, password=None)
+            key = load_pem_private_key(pem, password=ask_password(location) if is_encrypted else None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise SigningError("unusable-key", _NOT_PRIVATE, fix=_GIVE_PRIVATE, where=location) from error
+            reason = "the password is wrong, or it is damaged" if is_encrypted else _NOT_PRIVATE
+            raise SigningError("unusable-key", reason, fix=_GIVE_PRIVATE, where=location) from error
         if not (
             isinstance(key, Ed25519PrivateKey)
             or (isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1))
@@ -248,8 +269,12 @@ def public_path(private_path: Path) -> Path:
     return private_path.with_name(f"{private_path.name.removesuffix('.pem')}.pub.pem")
 
 
-def write_key_pair(private_path: Path, *, key_type: KeyType = "p256", force: bool = False) -> PublicKey:
+def write_key_pair(
+    private_path: Path, *, key_type: KeyType = "p256", password: bytes | None = None, force: bool = False
+) -> PublicKey:
     """Make a key and write both halves: the private one as PKCS #8 with mode 600, the public one beside it.
+
+    With a password the private half is encrypted.
 
     Raises
     ------
@@ -258,7 +283,8 @@ def write_key_pair(private_path: Path, *, key_type: KeyType = "p256", force: boo
     """
     key = Ed25519PrivateKey.generate() if key_type == "ed25519" else generate_private_key(SECP256R1())
     public_key = PublicKey._of(key.public_key())  # noqa: SLF001 - a constructor within one file
-    private_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
+    private_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     refuse_existing(public_path(private_path), force=force)
     write_atomically(private_path, private_pem, force=force, mode=0o600)
     write_atomically(public_path(private_path), public_key.pem, force=force)
