@@ -27,7 +27,7 @@ _PATH = click.Path(path_type=Path)
 
 def signing_options(key_option: str) -> Callable[[F], F]:
     """Stack the options; ``key_option`` names the one for a private key, which arrives as ``sign_with``."""
-    key_help = "Private key: a PEM file, or a URI such as file:key.pem."
+    key_help = "Private key: a PEM file, or a URI: file:key.pem, awskms:alias/name."
     options = (
         click.option(key_option, "sign_with", metavar="KEY", help=key_help),
         click.option(

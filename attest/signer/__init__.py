@@ -7,12 +7,14 @@ from typing import ClassVar, Protocol
 
 from attest.errors import SigningError
 from attest.signer.key import AskPassword, KeyFile, KeyType, PublicKey, no_password, public_path, write_key_pair
+from attest.signer.kms import KmsKey
 
 __all__ = [
     "SIGNERS",
     "AskPassword",
     "KeyFile",
     "KeyType",
+    "KmsKey",
     "PublicKey",
     "Signer",
     "no_password",
@@ -51,7 +53,7 @@ class Signer(Protocol):
         """Signature over bytes."""
 
 
-SIGNERS: tuple[type[Signer], ...] = (KeyFile,)
+SIGNERS: tuple[type[Signer], ...] = (KeyFile, KmsKey)
 """Every kind of signer. A new one is a file in this folder and a line here."""
 
 
@@ -61,7 +63,7 @@ def open_signer(uri: str, *, ask_password: AskPassword = no_password) -> Signer:
     Parameters
     ----------
     uri : str
-        ``key.pem`` or ``file:key.pem``.
+        ``key.pem``, ``file:key.pem`` or ``awskms:alias/name``.
     ask_password : callable
         Asked where a key is encrypted.
 
