@@ -33,6 +33,7 @@ MAX_BUNDLE = 2 * MAX_STATEMENT
 MAX_TIMESTAMPS = 32
 """Most timestamps, log entries and certificates that are read of each (GHSA-cq38-jh5f-37mq: endless data)."""
 
+_BASE64_FIELDS = frozenset({"keyId", "signedEntryTimestamp", "rootHash", "canonicalizedBody"})
 _Hint = Annotated[str, Field(pattern="^([0-9a-f]{64}|[A-Za-z0-9+/]{43}=)$")]
 _MediaType = Literal[
     "application/vnd.dev.sigstore.bundle.v0.3+json",
@@ -198,6 +199,7 @@ class Bundle:
         chain = material.x509_certificate_chain
         certificate = chain.certificates[0] if chain else material.certificate
         place = f"{where}#/verificationMaterial"
+        _refuse_other_base64(list(material.tlog_entries), place)
         return cls(
             content=_read_content(wire, where),
             key_hint=material.public_key.hint if material.public_key else None,
@@ -268,6 +270,15 @@ def _refuse_other_kinds(value: object, where: str) -> None:
         reason = _unsupported_log(material, has_key=signers == ["publicKey"])
     if reason:
         raise DocumentError("unsupported-bundle", reason, fix="verify it with another Sigstore client", where=where)
+
+
+def _refuse_other_base64(value: Any, where: str) -> None:
+    """Refuse log entries whose bytes are not in canonical base64, which sigstore reads in many spellings."""
+    for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(item, str) and (name in _BASE64_FIELDS or (isinstance(name, int) and where.endswith("/hashes"))):
+            b64decode(item, where=f"{where}/{name}")
+        elif isinstance(item, dict | list):
+            _refuse_other_base64(item, f"{where}/{name}")
 
 
 def _unsupported_log(material: dict[str, Any], *, has_key: bool) -> str:

@@ -11,17 +11,21 @@ Sigstore client specification (sigstore/architecture-docs, client-spec.md), sect
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cryptography import x509
+
 from attest.bundle import Bundle
+from attest.envelope import b64encode
 from attest.errors import InputError, SignatureError, SigningError
 from attest.foreign import translated
 from attest.identity import CertifiedIdentity, Identity
+from attest.timestamp import check_time_stamp
 from attest.trust import TrustedRoot
 
 if TYPE_CHECKING:
@@ -84,7 +88,9 @@ def verify_keyless(bundle: Bundle, data: bytes, root: TrustedRoot, *, artifact_s
     """Check everything about a keyless signature but whom the reader expects.
 
     Certificate chain at the time of signing, certificate log, transparency log with inclusion proof, checkpoint and
-    promise, the signature itself, and that the log entry is about this signature (CVE-2022-36056).
+    promise, the signature itself, and that the log entry is about this signature (CVE-2022-36056). sigstore leaves
+    out whether the key of the log and the whole chain of the authority were valid and trusted at that time; attest
+    checks it (GHSA-wqqc-jjcq-vfxm, CVE-2026-24122).
 
     Parameters
     ----------
@@ -124,6 +130,7 @@ def verify_keyless(bundle: Bundle, data: bytes, root: TrustedRoot, *, artifact_s
         entry = theirs.log_entry._inner  # noqa: SLF001 - sigstore has no public way to a verified entry's time
         promised = entry.integrated_time if entry.inclusion_promise else None
         time = datetime.fromtimestamp(promised, UTC) if promised else None
+        _refuse_untimely(bundle, bundle.certificate, b64encode(entry.log_id.key_id), time, root)
         signer = CertifiedIdentity.read(bundle.certificate)
         return Verified(signer=signer, log=LogTime(time=time, index=int(entry.log_index)))
 
@@ -173,8 +180,29 @@ def sign_keyless(
         data = made.to_json().encode()
         bundle = Bundle.from_json(data, where="sigstore")
         root = TrustedRoot.parse(config._inner.trusted_root.to_json().encode(), source="trust configuration")  # noqa: SLF001 - the root that the configuration holds
-        verify_keyless(bundle, data, root, artifact_sha256=None)
+        try:
+            verify_keyless(bundle, data, root, artifact_sha256=None)
+        except SignatureError as error:
+            raise ValueError(f"what came back does not verify: {error.message}") from error
         return bundle
+
+
+def _refuse_untimely(bundle: Bundle, certificate: bytes, log_id: str, time: datetime | None, root: TrustedRoot) -> None:
+    """Refuse what was signed while its log or its authority was not trusted. Raises ValueError."""
+    if time is not None and not any(log.id == log_id and log.is_trusted_at(time) for log in root.logs):
+        raise ValueError(f"the key of the log is not trusted at {time:%Y-%m-%dT%H:%M:%SZ}")
+    leaf = x509.load_der_x509_certificate(certificate)
+    times = [] if time is None else [time]
+    for token in bundle.timestamps:
+        with suppress(SignatureError):  # step 4 reports it
+            times.append(check_time_stamp(token, bundle.content.signature, root.authorities).time)
+    if not times:
+        raise ValueError("nobody who is trusted says when it was signed")
+    for one in times:
+        if not any(authority.signed(leaf, one) for authority in root.certificate_authorities):
+            raise ValueError(
+                f"no authority that is trusted and valid at {one:%Y-%m-%dT%H:%M:%SZ} signed the certificate"
+            )
 
 
 class _AnyCertificate:

@@ -23,7 +23,7 @@ from attest.document import canonical, dump, load, parse, record
 from attest.envelope import b64decode, b64encode
 from attest.errors import CheckpointError, InputError, SignatureError
 from attest.timestamp import TimeStamp, check_time_stamp, request_time_stamp
-from attest.trust import TimeAuthority
+from attest.trust import TrustedAuthority
 
 __all__ = ["RENEWALS_SUFFIX", "check_renewals", "covered_by_renewal", "read_renewals", "renew", "renewals_path"]
 
@@ -103,7 +103,7 @@ def renew(bundle: Path, data: bytes, url: str) -> Path:
     return path
 
 
-def check_renewals(data: bytes, renewals: Sequence[bytes], authorities: Sequence[TimeAuthority]) -> list[TimeStamp]:
+def check_renewals(data: bytes, renewals: Sequence[bytes], authorities: Sequence[TrustedAuthority]) -> list[TimeStamp]:
     """What the authorities say of each renewal, oldest first.
 
     Raises

@@ -26,7 +26,7 @@ from rfc3161_client import (
 
 from attest.errors import InputError, NetworkError, SignatureError
 from attest.foreign import translated
-from attest.trust import TimeAuthority
+from attest.trust import TrustedAuthority
 
 __all__ = ["TimeStamp", "check_time_stamp", "request_time_stamp"]
 
@@ -85,7 +85,7 @@ def request_time_stamp(data: bytes, url: str, *, digest: Literal["sha256", "sha5
     return token
 
 
-def check_time_stamp(token: bytes, data: bytes, authorities: Sequence[TimeAuthority]) -> TimeStamp:
+def check_time_stamp(token: bytes, data: bytes, authorities: Sequence[TrustedAuthority]) -> TimeStamp:
     """The time stamp that one of the authorities made over the data.
 
     Parameters
@@ -94,7 +94,7 @@ def check_time_stamp(token: bytes, data: bytes, authorities: Sequence[TimeAuthor
         DER of a ``TimeStampResp``.
     data : bytes
         What it must be about.
-    authorities : sequence of TimeAuthority
+    authorities : sequence of TrustedAuthority
         Whom the reader trusts.
 
     Raises
@@ -128,7 +128,7 @@ def check_time_stamp(token: bytes, data: bytes, authorities: Sequence[TimeAuthor
     )
 
 
-def _verify(response: TimeStampResponse, data: bytes, authority: TimeAuthority) -> None:
+def _verify(response: TimeStampResponse, data: bytes, authority: TrustedAuthority) -> None:
 
     *others, root = authority.certificates
     with translated("time-stamp-wrong", SignatureError, f"not by {authority.name}", fix=_GIVE_INTACT):

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from attest.digest import sha256
 from attest.document import parse
 from attest.errors import DocumentError, InputError
 
-__all__ = ["TimeAuthority", "TrustedRoot", "read_time_authority"]
+__all__ = ["TrustedAuthority", "TrustedLog", "TrustedRoot", "read_time_authority"]
 
 _MAX_ROOT = 4 * 1024 * 1024
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
@@ -29,15 +30,15 @@ _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TimeAuthority:
-    """A time-stamp authority.
+class TrustedAuthority:
+    """A time-stamp authority, or one that signs certificates.
 
     Parameters
     ----------
     certificates : tuple of Certificate
         Its own, where it is known, then those above it; the last one is its root.
     begin, end : datetime or None
-        When its time stamps are trusted, both inclusive.
+        When what it signed is trusted, both inclusive.
     """
 
     certificates: tuple[x509.Certificate, ...]
@@ -50,7 +51,35 @@ class TimeAuthority:
         return self.certificates[0].subject.rfc4514_string()
 
     def is_trusted_at(self, time: datetime) -> bool:
-        """Whether its time stamps of that time are trusted."""
+        """Whether what it signed at that time is trusted."""
+        return (self.begin is None or self.begin <= time) and (self.end is None or time <= self.end)
+
+    def signed(self, certificate: x509.Certificate, time: datetime) -> bool:
+        """Whether it signed a certificate, while it was trusted and all of its own were valid.
+
+        References
+        ----------
+        RFC 5280, section 6.1.3 (a) (2).
+        """
+        issuer = self.certificates[0]
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature):
+            return False
+        are_valid = all(one.not_valid_before_utc <= time <= one.not_valid_after_utc for one in self.certificates)
+        return are_valid and self.is_trusted_at(time)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrustedLog:
+    """A transparency log: its id in base64, and when its key is trusted, both inclusive."""
+
+    id: str
+    begin: datetime | None
+    end: datetime | None
+
+    def is_trusted_at(self, time: datetime) -> bool:
+        """Whether what it signed at that time is trusted."""
         return (self.begin is None or self.begin <= time) and (self.end is None or time <= self.end)
 
 
@@ -64,13 +93,18 @@ class TrustedRoot:
         The JSON file, byte for byte.
     source : str
         Where it came from.
-    authorities : tuple of TimeAuthority
+    authorities : tuple of TrustedAuthority
         Its time-stamp authorities.
+    certificate_authorities : tuple of TrustedAuthority
+    logs : tuple of TrustedLog
+        Its transparency logs.
     """
 
     data: bytes
     source: str
-    authorities: tuple[TimeAuthority, ...]
+    authorities: tuple[TrustedAuthority, ...]
+    certificate_authorities: tuple[TrustedAuthority, ...]
+    logs: tuple[TrustedLog, ...]
 
     @property
     def sha256(self) -> str:
@@ -84,16 +118,18 @@ class TrustedRoot:
         Raises
         ------
         DocumentError
-            Not JSON, or its time-stamp authorities are malformed.
+            Not JSON, or its authorities or logs are malformed.
         """
         value = parse(data, where=source, max_bytes=_MAX_ROOT)
         try:
-            authorities = tuple(_time_authority(one) for one in value.get("timestampAuthorities") or ())
+            authorities = tuple(_authority(one) for one in value.get("timestampAuthorities") or ())
+            issuers = tuple(_authority(one) for one in value.get("certificateAuthorities") or ())
+            logs = tuple(_log(one) for one in value.get("tlogs") or ())
         except _MALFORMED as error:
             reason = f"not a trusted root ({type(error).__name__}: {error})"
             fix = "give the trusted_root.json of the Sigstore instance"
             raise DocumentError("not-a-trusted-root", reason, fix=fix, where=source) from error
-        return cls(data=data, source=source, authorities=authorities)
+        return cls(data=data, source=source, authorities=authorities, certificate_authorities=issuers, logs=logs)
 
     @classmethod
     def read(cls, path: Path) -> TrustedRoot:
@@ -109,7 +145,7 @@ class TrustedRoot:
         return cls.parse(_read(path), source=str(path))
 
 
-def read_time_authority(path: Path) -> TimeAuthority:
+def read_time_authority(path: Path) -> TrustedAuthority:
     """Time-stamp authority of a PEM file: its certificate and those above it, or its root alone.
 
     Raises
@@ -122,7 +158,7 @@ def read_time_authority(path: Path) -> TimeAuthority:
     except ValueError as error:
         fix = "give the authority's certificates in PEM, its own first and its root last"
         raise InputError("no-certificate", "holds no certificates in PEM", fix=fix, where=str(path)) from error
-    return TimeAuthority(certificates=certificates)
+    return TrustedAuthority(certificates=certificates)
 
 
 def _read(path: Path) -> bytes:
@@ -136,13 +172,19 @@ def _read(path: Path) -> bytes:
     raise InputError("no-trust-file", reason, fix="check the path", where=str(path))
 
 
-def _time_authority(value: dict[str, Any]) -> TimeAuthority:
+def _authority(value: dict[str, Any]) -> TrustedAuthority:
     certificates = value["certChain"]["certificates"]
     chain = tuple(x509.load_der_x509_certificate(base64.b64decode(one["rawBytes"])) for one in certificates)
+    begin, end = _period(value)
+    return TrustedAuthority(certificates=(chain[0], *chain[1:]), begin=begin, end=end)
+
+
+def _log(value: dict[str, Any]) -> TrustedLog:
+    begin, end = _period(value["publicKey"])
+    return TrustedLog(id=str(value["logId"]["keyId"]), begin=begin, end=end)
+
+
+def _period(value: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
     period = value.get("validFor") or {}
     begin, end = period.get("start"), period.get("end")
-    return TimeAuthority(
-        certificates=(chain[0], *chain[1:]),
-        begin=datetime.fromisoformat(begin) if begin else None,
-        end=datetime.fromisoformat(end) if end else None,
-    )
+    return datetime.fromisoformat(begin) if begin else None, datetime.fromisoformat(end) if end else None

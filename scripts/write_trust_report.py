@@ -40,7 +40,7 @@ from attest.identity import Identity  # noqa: E402
 from attest.keyless import sign_keyless  # noqa: E402
 from attest.signer import open_signer  # noqa: E402
 from attest.timestamp import request_time_stamp  # noqa: E402
-from attest.trust import TimeAuthority, TrustedRoot  # noqa: E402
+from attest.trust import TrustedAuthority, TrustedRoot  # noqa: E402
 from attest.verify import Expectation, Files, Trust, verify  # noqa: E402
 
 PAGE = ROOT / "reports" / "trust" / "README.md"
@@ -85,7 +85,7 @@ def make(kind: Kind, folder: Path, stack: ExitStack) -> Subject:
     payload = (tiny.directory / "statement.json").read_bytes()
     sigstore = stack.enter_context(LoopbackSigstore.serving(rekor=2 if kind.endswith("2") else 1))
     root = TrustedRoot.parse(json.dumps(sigstore.trusted_root()).encode(), source="loopback")
-    authority = TimeAuthority(certificates=sigstore.authority.chain)
+    authority = TrustedAuthority(certificates=sigstore.authority.chain)
     if kind.startswith("keyless"):
         (folder / "config.json").write_text(json.dumps(sigstore.client_trust_config()))
         bundles = [
@@ -302,7 +302,7 @@ def _flips(flipping: Mapping[Kind, tuple[int, Mapping[str, int]]]) -> list[str]:
     return [
         *lines,
         "",
-        "Why the accepted ones are irrelevant stands below, and a test holds the list.",
+        "Why these are irrelevant, which `tests/test_keyless_altered.py` and `tests/test_trusted_time.py` hold:",
         "",
         *_IRRELEVANT,
         "",
@@ -311,8 +311,8 @@ def _flips(flipping: Mapping[Kind, tuple[int, Mapping[str, int]]]) -> list[str]:
 
 _IRRELEVANT = (
     "- `…/signedTimestamp`: the numbers of the versions of SignedData and SignerInfo and the name of the signature's algorithm, which no signature in CMS covers (RFC 5652, section 5.4); the certificate's key decides the algorithm.",
-    "- `…/logIndex` of an entry of Rekor v2: the place in the log stands in the inclusion proof, which is checked; this copy of it is signed by Rekor v1 only.",
-    "- `…/checkpoint/envelope`: characters behind or between the signatures of the note that belong to no signature of the log.",
+    "- `…/logIndex` and `…/logId/keyId` of an entry of Rekor v2: the place in the log stands in the inclusion proof, and whether a key of the trusted root signed the log's checkpoint is checked whatever the entry calls that key. Rekor v1 signs both.",
+    "- `…/checkpoint/envelope`: the name in front of the signature of the note, which the signature does not cover; the key decides.",
 )
 
 
@@ -330,7 +330,7 @@ def _mutants(mutating: Mapping[Kind, Mapping[str, int]]) -> list[str]:
     return [
         *lines,
         "",
-        "Exit 0: the mutant says the same (white space), or differs in one of the irrelevant places above.",
+        "Exit 0 would be a mutant that says the same (white space), or differs in one of the irrelevant places above.",
         "",
     ]
 

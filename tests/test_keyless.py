@@ -14,62 +14,24 @@ from typing import Any
 
 import pytest
 from alterations import KEYLESS_ALTERATIONS, first_entry, flipped
-from click.testing import CliRunner, Result
+from keyless_evidence import ALICE, Signed, attest, signed_evidence
 from sigstore_loopback.loopback import LoopbackSigstore
 from tiny_evidence import TinyEvidence, write_checkpoint
 from verifying import check, failed, outcomes, step
 
 from attest.bundle import BUNDLE_NAME, read_bundle
-from attest.cli import main
 from attest.errors import DocumentError, SigningError
 from attest.evidence_directory import SIGNER_KEY_NAME
 from attest.identity import Identity
 from attest.keyless import bundled_root, sign_keyless
 from attest.trust import TrustedRoot
-from attest.verify import Expectation, Trust, Verification, verify
-
-ALICE = "alice@example.test"
-
-
-def attest(*arguments: Any) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-class Signed:
-    """Tiny evidence that Alice signed, and the Sigstore that she signed with."""
-
-    def __init__(self, tiny: TinyEvidence, loopback: LoopbackSigstore) -> None:
-        self.tiny, self.loopback = tiny, loopback
-        self.config, self.root = tiny.root / "trust-config.json", tiny.root / "trusted_root.json"
-        self.config.write_text(json.dumps(loopback.client_trust_config()))
-        self.root.write_text(json.dumps(loopback.trusted_root()))
-        self.signing = attest(
-            "sign", tiny.directory, "--keyless", "--trust-config", self.config, "--identity-token", loopback.token()
-        )
-        assert self.signing.exit_code == 0, self.signing.stderr
-        self.good = tiny.bundle.read_bytes()
-
-    def expectation(self, identity: str = ALICE, issuer: str = "") -> Expectation:
-        return Expectation(identity=Identity(identity=identity, issuer=issuer or self.loopback.url))
-
-    def check(self, **arguments: Any) -> Verification:
-        given = {"expectation": self.expectation(), "trust": Trust(root=TrustedRoot.read(self.root))} | arguments
-        return check(self.tiny, **given)
-
-    def change(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Write the bundle with something changed in its JSON."""
-        value = json.loads(self.good)
-        change(value)
-        self.tiny.bundle.write_text(json.dumps(value))
+from attest.verify import Expectation, Trust, verify
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["rekor-v1", "rekor-v2"])
 def signed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
-    tiny = TinyEvidence(root=tmp_path_factory.mktemp("keyless"))
-    write_checkpoint(tiny.checkpoint)
-    tiny.write()
-    with LoopbackSigstore.serving(rekor=request.param) as loopback:
-        yield Signed(tiny, loopback)
+    with signed_evidence(tmp_path_factory.mktemp("keyless"), request.param) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

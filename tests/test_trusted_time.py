@@ -24,7 +24,7 @@ from attest.errors import InputError, NetworkError, SignatureError
 from attest.renewal import covered_by_renewal, read_renewals, renewals_path
 from attest.signer import KeyType
 from attest.timestamp import check_time_stamp, request_time_stamp
-from attest.trust import TimeAuthority, TrustedRoot, read_time_authority
+from attest.trust import TrustedAuthority, TrustedRoot, read_time_authority
 from attest.verify import Trust, Verification
 
 
@@ -183,7 +183,7 @@ def test_an_authority_is_trusted_only_for_its_time(
 def test_the_end_of_an_authoritys_time_is_inclusive(authority: Path):
     now = datetime.now(UTC)
     certificates = read_time_authority(authority).certificates
-    assert TimeAuthority(certificates=certificates, begin=now, end=now).is_trusted_at(now)
+    assert TrustedAuthority(certificates=certificates, begin=now, end=now).is_trusted_at(now)
 
 
 def test_openssl_verifies_our_time_stamp_of_the_signature(stamped: TinyEvidence, authority: Path, tmp_path: Path):

@@ -12,7 +12,7 @@ from attest.errors import SignatureError
 from attest.keyless import Verified
 from attest.renewal import check_renewals
 from attest.timestamp import check_time_stamp
-from attest.trust import TimeAuthority
+from attest.trust import TrustedAuthority
 from attest.verify.check import Check, checked, skipped
 
 __all__ = ["TimeSource", "TrustedTime", "check_time"]
@@ -38,7 +38,7 @@ def check_time(
     bundle: Bundle,
     data: bytes,
     renewals: Sequence[bytes],
-    authorities: Sequence[TimeAuthority],
+    authorities: Sequence[TrustedAuthority],
     keyless: Verified | None,
     *,
     is_asked: bool,
@@ -52,7 +52,7 @@ def check_time(
         The bundle's file.
     renewals : sequence of bytes
         Time stamps over that file, oldest first.
-    authorities : sequence of TimeAuthority
+    authorities : sequence of TrustedAuthority
         Whom the reader trusts.
     keyless : Verified or None
         The log entry, where steps 2 and 3 verified one.
@@ -87,7 +87,7 @@ def check_time(
 
 
 def _check_renewals(
-    data: bytes, renewals: Sequence[bytes], authorities: Sequence[TimeAuthority], problems: list[str]
+    data: bytes, renewals: Sequence[bytes], authorities: Sequence[TrustedAuthority], problems: list[str]
 ) -> list[str]:
     """When the time stamps were renewed; what is wrong goes to the problems."""
     if not authorities:

@@ -38,7 +38,7 @@ from attest.evidence_directory import directory_of
 from attest.keyless import bundled_root
 from attest.renewal import read_renewals
 from attest.statement import Statement
-from attest.trust import TimeAuthority, TrustedRoot
+from attest.trust import TrustedAuthority, TrustedRoot
 from attest.trust_policy import ReadPolicy
 from attest.verify.appraisal import Appraised, appraise, expect, hear
 from attest.verify.artifact import Artifact, check_artifact, read_artifact
@@ -59,12 +59,12 @@ class Trust:
     ----------
     root : TrustedRoot or None
         For keyless signatures; None takes the one inside the installed sigstore package.
-    authorities : tuple of TimeAuthority
+    authorities : tuple of TrustedAuthority
         Time-stamp authorities. Where one is named, a bundle without a time stamp fails step 4.
     """
 
     root: TrustedRoot | None = None
-    authorities: tuple[TimeAuthority, ...] = ()
+    authorities: tuple[TrustedAuthority, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -47,7 +47,9 @@ class Authority:
     above: Authority | None
 
     @classmethod
-    def make(cls, name: str, *, since: datetime, above: Authority | None = None) -> Authority:
+    def make(
+        cls, name: str, *, since: datetime, above: Authority | None = None, lifetime: timedelta = LIFETIME
+    ) -> Authority:
         """A root, or an authority below another one."""
         key = generate_private_key(SECP256R1())
         signing_key = above.key if above else key
@@ -58,7 +60,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(since)
-            .not_valid_after(since + LIFETIME)
+            .not_valid_after(since + lifetime)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0 if above else None), critical=True)
             .add_extension(_SIGNS_CERTIFICATES, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

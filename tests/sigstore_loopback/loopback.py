@@ -6,7 +6,7 @@ import json
 import subprocess
 import tempfile
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding
 from sigstore_loopback.authority import TimeStampAuthority
-from sigstore_loopback.certificates import Authority, public_der
+from sigstore_loopback.certificates import LIFETIME, Authority, public_der
 from sigstore_loopback.fulcio import Fulcio
 from sigstore_loopback.rekor import RekorV1, RekorV2
 
@@ -50,11 +50,20 @@ class LoopbackSigstore:
 
     @classmethod
     @contextmanager
-    def serving(cls, *, rekor: Literal[1, 2] = 1, certificate_delay: timedelta = timedelta()) -> Iterator[Any]:
-        """An instance that answers until the block ends."""
+    def serving(
+        cls,
+        *,
+        rekor: Literal[1, 2] = 1,
+        certificate_delay: timedelta = timedelta(),
+        lifetimes: Sequence[timedelta] = (LIFETIME, LIFETIME),
+    ) -> Iterator[Any]:
+        """An instance that answers until the block ends.
+
+        ``lifetimes`` are those of the root and of the authority below it, which begin an hour ago.
+        """
         since = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
-        above = Authority.make("loopback root", since=since)
-        signing = Authority.make("loopback intermediate", since=since, above=above)
+        above = Authority.make("loopback root", since=since, lifetime=lifetimes[0])
+        signing = Authority.make("loopback intermediate", since=since, above=above, lifetime=lifetimes[1])
         with tempfile.TemporaryDirectory() as folder:
             sigstore = cls(
                 rekor=RekorV1() if rekor == 1 else RekorV2(),
