@@ -16,7 +16,7 @@ from attest.cli.progress import Progress
 from attest.cli.signing import open_signing, signing_options
 from attest.evidence_directory import directory_of
 from attest.terminal import visible
-from attest.verify import Files, state_result, verify
+from attest.verify import Files, Verification, state_result, verify
 
 __all__ = ["command"]
 
@@ -77,6 +77,17 @@ def command(
     file = claims or (directory_of(bundle) or bundle.parent) / CLAIMS_NAME
     append_claim(file, signing.sign(statement.payload))
     differing = [value.name for value in values or () if value.outcome == "differs"]
+    _report(file, verification, values, differing, style)
+    click.get_current_context().exit(verification.exit_code or int(bool(differing)))
+
+
+def _report(
+    file: Path,
+    verification: Verification,
+    values: tuple[ReproducedValue, ...] | None,
+    differing: list[str],
+    style: str,
+) -> None:
     outcomes = {check.id: check.outcome for check in verification.checks}
     text = (
         f"Signed the result of {len(outcomes)} steps"
@@ -85,7 +96,6 @@ def command(
     )
     value = {"schemaVersion": 1, "written": [str(file)], "steps": outcomes, "differing": differing}
     emit(text, value, style=style, output=None, force=False)
-    click.get_current_context().exit(verification.exit_code or int(bool(differing)))
 
 
 def _measure_again(bundle: Path, checkpoint: Location, repo: Path | None) -> tuple[ReproducedValue, ...]:
