@@ -43,7 +43,7 @@ class TimeStamp:
     """A time stamp that was verified: the bytes existed at ``time``, says ``authority``."""
 
     time: datetime
-    authority: str
+    authority: TrustedAuthority
 
 
 def request_time_stamp(data: bytes, url: str, *, digest: Literal["sha256", "sha512"] = "sha256") -> bytes:
@@ -100,7 +100,8 @@ def check_time_stamp(token: bytes, data: bytes, authorities: Sequence[TrustedAut
     Raises
     ------
     SignatureError
-        It is about other bytes, malformed, or no authority signed it within the time in which it is trusted.
+        It is about other bytes, malformed, or names one of the authorities that did not sign it within the time in
+        which it is trusted (``time-stamp-wrong``); or it is of another authority (``time-stamp-untrusted``).
 
     Notes
     -----
@@ -119,13 +120,19 @@ def check_time_stamp(token: bytes, data: bytes, authorities: Sequence[TrustedAut
             reasons.append(error.message)
             continue
         if authority.is_trusted_at(time):
-            return TimeStamp(time=time, authority=authority.name)
+            return TimeStamp(time=time, authority=authority)
         reasons.append(f"{authority.name} is not trusted at {time:%Y-%m-%dT%H:%M:%SZ}")
-    raise SignatureError(
-        "time-stamp-untrusted",
-        "; ".join(reasons) or "no authority is trusted",
-        fix="give the authority's certificates with --tsa-certificate",
-    )
+    code = "time-stamp-wrong" if _claims_one_of(response, authorities) else "time-stamp-untrusted"
+    reason = "; ".join(reasons) or "no authority is trusted"
+    raise SignatureError(code, reason, fix="give the authority's certificates with --tsa-certificate")
+
+
+def _claims_one_of(response: TimeStampResponse, authorities: Sequence[TrustedAuthority]) -> bool:
+    """Whether a time stamp names one of the authorities as its signer, rightly or not. Raises SignatureError."""
+    with translated("time-stamp-wrong", SignatureError, "malformed", fix=_GIVE_INTACT):
+        issuers = {signer.issuer for signer in response.signed_data.signer_infos}
+        subjects = {certificate.subject for one in authorities for certificate in one.certificates}
+        return bool(issuers & subjects)
 
 
 def _verify(response: TimeStampResponse, data: bytes, authority: TrustedAuthority) -> None:

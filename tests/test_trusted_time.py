@@ -114,6 +114,22 @@ def test_another_authority_does_not_vouch(stamped: TinyEvidence, other: Loopback
     assert "loopback time-stamp authority" in step(result, "time").problems[0]
 
 
+def test_a_root_that_the_reader_gives_makes_no_time_stamp_a_must(stamped: TinyEvidence, other: LoopbackSigstore):
+    root = TrustedRoot.parse(json.dumps(other.trusted_root()).encode(), source="test")
+    assert check(stamped, trust=Trust(root=root)).exit_code == 0
+
+
+def test_two_time_stamps_and_a_reader_who_knows_one_authority(
+    stamped: TinyEvidence, other: LoopbackSigstore, authority: Path
+):
+    bundle, _ = read_bundle(stamped.bundle)
+    second = request_time_stamp(bundle.content.signature, other.time_stamp_url)
+    rewrite(stamped, timestamps=(*bundle.timestamps, second))
+    result = check(stamped, trust=trusting(authority))
+    assert (result.time, result.exit_code, len(times(result))) == ("PASSED", 0, 1)
+    assert "1 more time stamps are of authorities that you did not name" in step(result, "time").message
+
+
 def test_one_of_several_authorities_is_enough(
     stamped: TinyEvidence, other: LoopbackSigstore, authority: Path, tmp_path: Path
 ):

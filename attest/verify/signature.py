@@ -151,7 +151,9 @@ def _verify(key: PublicKey, content: Envelope | MessageSignature, artifact: Arti
     """Check what was signed with a key. Raises SignatureError."""
     if isinstance(content, Envelope):
         key.verify(content.signature, content.signed_bytes)
-    elif artifact is not None:
+    elif artifact is None:
+        raise SignatureError("signature-wrong", "the file is not at hand", fix="give the file that was signed")
+    else:
         if content.digest is not None and content.digest.hex() not in artifact.digests.values():
             reason = "the bundle claims another digest of the file"
             raise SignatureError("signature-wrong", reason, fix="give the file that was signed")

@@ -186,9 +186,8 @@ def verify(
     bundle, data = given.bundle, given.data
     policy = expectation if isinstance(expectation, ReadPolicy) else None
     signed, root = _check_signed(given, expectation, trust)
-    authorities = (*trust.authorities, *(root.authorities if root else ()))
-    is_asked = bool(trust.authorities)
-    time, times = check_time(bundle, data, given.renewals, authorities, signed.keyless, is_asked=is_asked)
+    of_root = root.authorities if root else ()
+    time, times = check_time(bundle, data, given.renewals, signed.keyless, named=trust.authorities, of_root=of_root)
     payload = given.payload
     content = NO_STATEMENT if payload is None else check_content(payload, given.directory)
     if given.artifact is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,8 +34,10 @@ def public_der(key: EllipticCurvePrivateKey) -> bytes:
 
 
 def common_name(text: str) -> x509.Name:
+    """A name that no other instance has."""
+    name = f"{text} {secrets.token_hex(4)}"
     return x509.Name(
-        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "loopback.test"), x509.NameAttribute(NameOID.COMMON_NAME, text)]
+        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "loopback.test"), x509.NameAttribute(NameOID.COMMON_NAME, name)]
     )
 
 
@@ -51,12 +54,12 @@ class Authority:
         cls, name: str, *, since: datetime, above: Authority | None = None, lifetime: timedelta = LIFETIME
     ) -> Authority:
         """A root, or an authority below another one."""
-        key = generate_private_key(SECP256R1())
+        key, subject = generate_private_key(SECP256R1()), common_name(name)
         signing_key = above.key if above else key
         builder = (
             x509.CertificateBuilder()
-            .subject_name(common_name(name))
-            .issuer_name(above.certificate.subject if above else common_name(name))
+            .subject_name(subject)
+            .issuer_name(above.certificate.subject if above else subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(since)
