@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from attest.bundle import Bundle
 from attest.envelope import b64encode
@@ -125,13 +126,14 @@ def verify_keyless(bundle: Bundle, data: bytes, root: TrustedRoot, *, artifact_s
         else:
             digest = Hashed(algorithm=HashAlgorithm.SHA2_256, digest=artifact_sha256)
             verifier.verify_artifact(digest, theirs, _AnyCertificate())
-        if theirs.signature != bundle.content.signature or bundle.certificate is None:
-            raise ValueError("sigstore read another signature than attest")
+        certificate = theirs.signing_certificate.public_bytes(Encoding.DER)
+        if (theirs.signature, certificate) != (bundle.content.signature, bundle.certificate):
+            raise ValueError("sigstore read another signature or certificate than attest")
         entry = theirs.log_entry._inner  # noqa: SLF001 - sigstore has no public way to a verified entry's time
         promised = entry.integrated_time if entry.inclusion_promise else None
         time = datetime.fromtimestamp(promised, UTC) if promised else None
-        _refuse_untimely(bundle, bundle.certificate, b64encode(entry.log_id.key_id), time, root)
-        signer = CertifiedIdentity.read(bundle.certificate)
+        _refuse_untimely(bundle, certificate, b64encode(entry.log_id.key_id), time, root)
+        signer = CertifiedIdentity.read(certificate)
         return Verified(signer=signer, log=LogTime(time=time, index=int(entry.log_index)))
 
 
