@@ -11,9 +11,9 @@ from attest.digest import sha256
 from attest.document import load
 from attest.errors import DocumentError, InputError, SignatureError
 from attest.evidence import EVIDENCE_TYPE, Evidence
+from attest.identity import CertifiedIdentity
 from attest.predicate import PREDICATES, Predicate
 from attest.protocol import PROTOCOL_TYPE
-from attest.identity import CertifiedIdentity
 from attest.statement import Statement, Subject
 
 __all__ = ["MAX_SOURCES", "Source", "read_sources"]

@@ -9,23 +9,25 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from attest.attestation_result import ATTESTATION_RESULT_TYPE, AttestationResult
-from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.coverage import MAX_LISTED, list_problems
 from attest.document import load, parse
 from attest.errors import AttestError, DocumentError
-from attest.evidence import EVIDENCE_TYPE, Evidence
+from attest.evidence import Evidence
 from attest.evidence_directory import STATEMENT_NAME, named_details, read_detail, read_unsigned_statement
 from attest.oms import OMS_TYPE, ModelManifest
+from attest.policy_file import policy_digest
+from attest.predicate import PREDICATES
+from attest.predicate import Predicate as Measured
+from attest.protocol import Protocol
 from attest.statement import MAX_STATEMENT, Statement
 from attest.verify.check import Check, checked, skipped
 
 __all__ = ["NO_STATEMENT", "UNREAD", "Content", "Predicate", "check_content"]
 
-Predicate: TypeAlias = Evidence | Comparison | ModelManifest | AttestationResult
+Predicate: TypeAlias = Measured | ModelManifest | AttestationResult
 
-_PREDICATES: Mapping[str, type[Evidence | Comparison | AttestationResult]] = {
-    EVIDENCE_TYPE: Evidence,
-    COMPARISON_TYPE: Comparison,
+_PREDICATES: Mapping[str, type[Measured | AttestationResult]] = {
+    **PREDICATES,
     ATTESTATION_RESULT_TYPE: AttestationResult,
 }
 _TREE = "."
@@ -127,10 +129,10 @@ def _check_subjects(statement: Statement, predicate: Predicate) -> Check:
         problems = []
         message = "The statement and the bundle that were verified."
     else:
+        policy = [("policy", policy_digest(predicate.policy))] if isinstance(predicate, Protocol) else []
         sides = (("a", predicate.a), ("b", predicate.b))
-        expected = [(f"{label}:{side.name}", side.tree_digest) for label, side in sides]
-        problems = []
-        message = "The tree digests of the two sides."
+        expected = policy + [(f"{label}:{side.name}", side.tree_digest) for label, side in sides if side]
+        problems, message = [], "The tree digests of the two sides, as far as they are named."
     differing = sorted(set(found) ^ set(expected))
     problems += [f"subjects and predicate do not agree on {name!r} ({digest})" for name, digest in differing]
     if len(found) != len(expected):

@@ -14,6 +14,7 @@ from attest.errors import AttestError, CheckpointError
 from attest.evidence import CHUNKS_NAME, ChunkList
 from attest.evidence_directory import named_details, read_detail
 from attest.oms import ModelManifest
+from attest.protocol import Protocol
 from attest.statement import Statement
 from attest.verify.check import Check, Outcome, checked, skipped
 from attest.verify.content import UNREAD, Content
@@ -51,7 +52,7 @@ def check_checkpoint(
     if checkpoint is None or statement is None or predicate is None or isinstance(predicate, AttestationResult):
         return skipped("checkpoint", reason), None
     try:
-        if isinstance(predicate, Comparison):
+        if isinstance(predicate, Comparison | Protocol):
             return _check_side(predicate, digest_tree(checkpoint, progress=progress)), None
         if isinstance(predicate, ModelManifest):
             return _check_model(predicate, checkpoint, left_out, progress)
@@ -87,9 +88,9 @@ def _chunk_list(statement: Statement, directory: Path) -> ChunkList | None:
     return None
 
 
-def _check_side(predicate: Comparison, found: str) -> Check:
-    """Step 8 for a comparison, which names no files: the checkpoint is one of the two sides, or it is not."""
-    sides = [name for name, side in (("A", predicate.a), ("B", predicate.b)) if side.tree_digest == found]
+def _check_side(predicate: Comparison | Protocol, found: str) -> Check:
+    """Step 8 for a predicate that names no files: the checkpoint is one of the two sides, or it is not."""
+    sides = [name for name, side in (("A", predicate.a), ("B", predicate.b)) if side and side.tree_digest == found]
     if sides:
         return checked("checkpoint", "PASSED", f"It is side {' and '.join(sides)}, file for file.", treeDigest=found)
     return checked("checkpoint", "FAILED", "It is neither of the two sides.", treeDigest=found)
