@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-VECTORS = Path(__file__).resolve().parent.parent.parent / "shared" / "vectors"
+_BESIDE = Path(__file__).resolve().parents[2].glob("*/vectors/sigstore-conformance")
+VECTORS = Path(os.environ.get("ATTEST_FOREIGN_VECTORS") or next((path.parent for path in _BESIDE), Path("missing")))
+"""Folder that ``ATTEST_FOREIGN_VECTORS`` names, else one beside the project."""
+
 needs_vectors = pytest.mark.skipif(not VECTORS.is_dir(), reason="the foreign test data is not at hand")
 
 
