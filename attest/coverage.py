@@ -26,6 +26,7 @@ __all__ = [
     "DifferingFile",
     "UnreadableFile",
     "cover",
+    "cover_digests",
     "digest_tree",
     "list_problems",
 ]
@@ -228,6 +229,57 @@ def cover(
         ),
         unreadable=tuple(UnreadableFile(path=path, reason=str(error)) for path, error in unreadable.items()),
         ignored=tree.ignored,
+    )
+
+
+def cover_digests(
+    named: Mapping[str, str],
+    checkpoint: Location,
+    *,
+    left_out: Sequence[str],
+    progress: Progress = lambda _done, _total: None,
+) -> Coverage:
+    """Read a checkpoint and hold every file against digests without sizes.
+
+    Parameters
+    ----------
+    named : mapping of str to str
+        SHA-256 by path.
+    checkpoint : Path or str
+    left_out : sequence of str
+        Files and folders that the reader, not the signer, leaves out; they are listed as ignored.
+    progress : callable
+
+    Raises
+    ------
+    CheckpointError
+        The folder cannot be read as a checkpoint.
+    """
+    tree = open_tree(checkpoint)
+    ignored = [
+        file for file in tree.files if any(file.path == one or file.path.startswith(f"{one}/") for one in left_out)
+    ]
+    present = [file for file in tree.files if file not in ignored]
+    to_read = [file for file in present if file.path in named]
+    digests, unreadable = _hash_files(tree, to_read, progress)
+    covered = [file for file in to_read if digests.get(file.path) == named[file.path]]
+    differing = [file for file in to_read if file.path in digests and file not in covered]
+    return Coverage(
+        files_named=len(named),
+        bytes_named=sum(file.size for file in to_read),
+        files_present=len(present),
+        bytes_present=sum(file.size for file in present),
+        files_covered=len(covered),
+        bytes_covered=sum(file.size for file in covered),
+        missing=tuple(sorted(named.keys() - {file.path for file in to_read})),
+        extra=tuple(file.path for file in present if file.path not in named),
+        unlisted=0,
+        differing=tuple(
+            DifferingFile(path=file.path, size_named=file.size, size_found=file.size, chunks=None, chunk_count=None)
+            for file in differing
+        ),
+        unreadable=tuple(UnreadableFile(path=path, reason=str(error)) for path, error in unreadable.items()),
+        ignored=(*tree.ignored, *(file.path for file in ignored)),
     )
 
 

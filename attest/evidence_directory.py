@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = [
     "SIGNER_KEY_NAME",
     "STATEMENT_NAME",
     "describe_detail",
+    "directory_of",
     "named_details",
     "read_detail",
     "read_evidence",
@@ -32,6 +34,8 @@ __all__ = [
     "read_unsigned_statement",
     "refuse_place",
     "sign_statement",
+    "sign_with_key",
+    "write_bundle",
     "write_evidence",
 ]
 
@@ -40,6 +44,14 @@ SIGNER_KEY_NAME = "signer.pub.pem"
 """Copy of the signer's public key beside the bundle: a convenience, and no reason to trust it."""
 MAX_DETAIL = 512 * 1024 * 1024
 _DETAIL_NAME = re.compile(r"detail/[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def directory_of(path: Path) -> Path | None:
+    """The evidence directory that a path is, or whose bundle it is; None for a bundle on its own."""
+    if path.is_dir():
+        return path
+    folder = Path(os.path.realpath(path)).parent
+    return folder if any(os.path.lexists(folder / name) for name in ("detail", STATEMENT_NAME)) else None
 
 
 def describe_detail(name: str, media_type: str, data: bytes) -> Detail:
@@ -147,19 +159,34 @@ def sign_statement(directory: Path, statement: Statement, signer: Signer, *, for
     InputError
         One of the two is there already and ``force`` is not set, or cannot be written.
     """
+    refuse_existing(directory / BUNDLE_NAME, force=force)
+    bundle = sign_with_key(statement.payload, signer)
+    write_bundle(directory, bundle, signer.public_key.pem, force=force)
+    return bundle
+
+
+def sign_with_key(payload: bytes, signer: Signer) -> Bundle:
+    """A statement's bytes, signed."""
+    signature = signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
+    envelope = Envelope(payload=payload, payload_type=PAYLOAD_TYPE, signature=signature)
+    return Bundle(content=envelope, key_hint=signer.public_key.hint)
+
+
+def write_bundle(directory: Path, bundle: Bundle, public_pem: bytes | None, *, force: bool = False) -> None:
+    """Write a bundle and, where there is one, the key that it is checked with; an earlier signer's key goes.
+
+    Raises
+    ------
+    InputError
+        One of the two is there already and ``force`` is not set, or cannot be written.
+    """
     bundle_file, key_file = directory / BUNDLE_NAME, directory / SIGNER_KEY_NAME
     refuse_existing(bundle_file, force=force)
-    bundle = Bundle(
-        envelope=Envelope(
-            payload=statement.payload,
-            payload_type=PAYLOAD_TYPE,
-            signature=signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, statement.payload)),
-        ),
-        key_hint=signer.public_key.hint,
-    )
-    write_atomically(key_file, signer.public_key.pem, force=force)
+    if public_pem is not None:
+        write_atomically(key_file, public_pem, force=force)
+    elif force:
+        key_file.unlink(missing_ok=True)
     write_atomically(bundle_file, bundle.to_json(), force=force)
-    return bundle
 
 
 def read_detail(directory: Path, detail: Detail) -> bytes:

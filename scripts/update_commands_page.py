@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,15 @@ from attest.cli import COMMANDS, main
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
 WIDTH = 100
+
+
+def _help(name: str, command: click.Command, parent: click.Context, settings: dict[str, Any]) -> list[str]:
+    """A command's help, and that of the commands in it."""
+    with click.Context(command, info_name=name, parent=parent, **settings) as context:
+        path = context.command_path.removeprefix("attest ")
+        parts = ["", f"## {path}", "```console", command.get_help(context), "```"]
+        inner = command.commands.items() if isinstance(command, click.Group) else ()
+        return parts + [line for name, one in inner for line in _help(name, one, context, settings)]
 
 
 def commands_page() -> str:
@@ -26,11 +36,7 @@ def commands_page() -> str:
             command = main.get_command(root, name)
             if command is None:
                 raise SystemExit(f"no command {name}")
-            with click.Context(command, info_name=name, parent=root, **settings) as context:
-                parts += ["", f"## {name}", "```console", command.get_help(context), "```"]
-                for part, one in (command.commands if isinstance(command, click.Group) else {}).items():
-                    with click.Context(one, info_name=part, parent=context, **settings) as inner:
-                        parts += ["", f"### {name} {part}", "```console", one.get_help(inner), "```"]
+            parts += _help(name, command, root, settings)
     return "\n".join(line.rstrip() for line in "\n".join(parts).splitlines()) + "\n"
 
 

@@ -16,7 +16,7 @@ from attest.statement import PAYLOAD_TYPE
 
 HINT = "ab" * 32
 ENVELOPE = Envelope(payload=b"{}", payload_type=PAYLOAD_TYPE, signature=b"signature")
-BUNDLE = Bundle(envelope=ENVELOPE, key_hint=HINT)
+BUNDLE = Bundle(content=ENVELOPE, key_hint=HINT)
 
 
 def wire() -> Any:
@@ -46,12 +46,12 @@ def removed(*path: str) -> bytes:
 @given(st.binary(), st.binary(), st.from_regex("[0-9a-f]{64}", fullmatch=True))
 def test_what_is_written_reads_back(payload: bytes, signature: bytes, hint: str):
     envelope = Envelope(payload=payload, payload_type=PAYLOAD_TYPE, signature=signature)
-    bundle = Bundle(envelope=envelope, key_hint=hint)
+    bundle = Bundle(content=envelope, key_hint=hint)
     assert Bundle.from_json(bundle.to_json(), where="x") == bundle
 
 
 def test_another_payload_type_is_never_written_as_ours():
-    other = Bundle(envelope=Envelope(payload=b"{}", payload_type="text/plain", signature=b""), key_hint=HINT)
+    other = Bundle(content=Envelope(payload=b"{}", payload_type="text/plain", signature=b""), key_hint=HINT)
     with pytest.raises(DocumentError):
         Bundle.from_json(other.to_json(), where="x")
 
@@ -65,6 +65,7 @@ MATERIAL = "verificationMaterial"
 PUBLIC_KEY = (MATERIAL, "publicKey")
 PAYLOAD = ("dsseEnvelope", "payload")
 SIGNATURES = ("dsseEnvelope", "signatures")
+STAMPS, TOKENS, TOKEN = "timestampVerificationData", "rfc3161Timestamps", "signedTimestamp"
 
 
 @pytest.mark.parametrize(
@@ -99,15 +100,18 @@ SIGNATURES = ("dsseEnvelope", "signatures")
         pytest.param(changed(*SIGNATURES, 0, "keyid", to="x"), "not-of-schema", id="a key id"),
         pytest.param(changed(*SIGNATURES, to=[]), "signature-count", id="no signature"),
         pytest.param(changed(*SIGNATURES, to=[SIGNATURE] * 2), "signature-count", id="two signatures"),
-        pytest.param(changed(MATERIAL, "tlogEntries", to=[{}]), "unsupported-bundle", id="log entry"),
-        pytest.param(changed(MATERIAL, "certificate", to={}), "unsupported-bundle", id="certificate"),
-        pytest.param(changed(MATERIAL, "x509CertificateChain", to={}), "unsupported-bundle", id="certificate chain"),
-        pytest.param(changed(MATERIAL, "timestampVerificationData", to={}), "unsupported-bundle", id="timestamp"),
-        pytest.param(changed("messageSignature", to={}), "unsupported-bundle", id="message signature"),
+        pytest.param(changed(MATERIAL, "tlogEntries", to=[{}]), "unsupported-bundle", id="log entry beside a key"),
+        pytest.param(changed(MATERIAL, "tlogEntries", to=[1]), "unsupported-bundle", id="log entry that is none"),
+        pytest.param(changed(MATERIAL, "certificate", to={}), "unsupported-bundle", id="certificate and key"),
+        pytest.param(changed(MATERIAL, "x509CertificateChain", to={}), "unsupported-bundle", id="chain and key"),
+        pytest.param(changed(MATERIAL, STAMPS, to={"x": 1}), "not-of-schema", id="unknown kind of time stamp"),
+        pytest.param(changed(MATERIAL, STAMPS, to={TOKENS: [{TOKEN: "A"}]}), "not-base64", id="time stamp, not base64"),
+        pytest.param(changed(MATERIAL, STAMPS, to={TOKENS: [{TOKEN: ""}] * 33}), "not-of-schema", id="33 time stamps"),
+        pytest.param(changed("messageSignature", to={}), "unsupported-bundle", id="statement and file"),
         pytest.param(removed(MATERIAL), "not-of-schema", id="no verification material"),
-        pytest.param(removed(MATERIAL, "publicKey"), "not-of-schema", id="no public key"),
+        pytest.param(removed(MATERIAL, "publicKey"), "unsupported-bundle", id="no public key"),
         pytest.param(removed(MATERIAL, "tlogEntries"), "not-of-schema", id="no list of log entries"),
-        pytest.param(removed("dsseEnvelope"), "not-of-schema", id="no envelope"),
+        pytest.param(removed("dsseEnvelope"), "not-a-bundle", id="no envelope"),
         pytest.param(removed(*SIGNATURES), "not-of-schema", id="no list of signatures"),
     ],
 )

@@ -83,7 +83,8 @@ def raised_in(module: ast.Module, path: str, known: Mapping[str, set[str]]) -> I
     for call in calls(module):
         scope = scopes.get(call, module)
         name, code = name_of(call.func), code_of(call)
-        kinds = {name} & CLASSES.keys() or known.get(name, set())
+        names = {name_of(argument) for argument in call.args} if name == "translated" else {name}
+        kinds = names & CLASSES.keys() or known.get(name, set())
         passed_on = isinstance(code, ast.Attribute) and code.attr == "code"
         passed_through = is_name(code, "code") and getattr(scope, "name", "") in known
         if not kinds or passed_on or passed_through:

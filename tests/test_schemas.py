@@ -14,6 +14,7 @@ from hypothesis import given, strategies
 from jsonschema import Draft202012Validator
 
 from attest import coverage, digest, document, evidence_directory, measure
+from attest.attestation_result import ATTESTATION_RESULT_TYPE, AttestationResult
 from attest.checkpoint import checkpoint, tensor, tree
 from attest.compare import permutation
 from attest.comparison import COMPARISON_TYPE, Comparison
@@ -24,9 +25,10 @@ from attest.panel import MIN_PAIRS, Panel
 from attest.policy_file import POLICY_TYPE, Policy
 from attest.protocol import PROTOCOL_TYPE, Protocol
 from attest.resource import resource
+from attest.trust_policy import TRUST_POLICY_TYPE, TrustPolicy
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("evidence", "comparison", "detail", "panel", "policy", "protocol")
+NAMES = ("evidence", "comparison", "detail", "panel", "policy", "protocol", "attestation-result", "trust-policy")
 
 
 def read(name: str, end: str) -> Any:
@@ -123,6 +125,10 @@ DOCUMENTS = {
         value=DETAILS["detail/licenses.json"],
     ),
 }
+DOCUMENTS |= {
+    name: Document(record=record, schema=SCHEMAS[name], example=EXAMPLES[name], value=EXAMPLES[name])
+    for name, record in (("attestation-result", AttestationResult), ("trust-policy", TrustPolicy))
+}
 EVERY_DOCUMENT = pytest.mark.parametrize("kind", DOCUMENTS.values(), ids=DOCUMENTS.keys())
 
 SAID = {"$schema", "$id", "$defs", "title", "description", "format", "default"}
@@ -191,6 +197,8 @@ def test_a_schema_is_named_as_the_predicate():
     assert SCHEMAS["comparison"]["$id"] == COMPARISON_TYPE
     assert SCHEMAS["policy"]["$id"] == POLICY_TYPE
     assert SCHEMAS["protocol"]["$id"] == PROTOCOL_TYPE
+    assert SCHEMAS["attestation-result"]["$id"] == ATTESTATION_RESULT_TYPE
+    assert SCHEMAS["trust-policy"]["$id"] == TRUST_POLICY_TYPE
 
 
 def objects(node: Any) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tiny_evidence import WEIGHTS, TinyEvidence
-from verifying import ALL_STEPS, ANYBODY, check, exit_code, failed, outcomes, step
+from verifying import ALL_STEPS, ANYBODY, INTACT, check, exit_code, failed, outcomes, step
 
 from attest.bundle import read_bundle
 from attest.comparison import COMPARISON_TYPE, Comparison, Side
@@ -21,7 +21,7 @@ from attest.evidence import Evidence
 from attest.evidence_directory import SIGNER_KEY_NAME, write_evidence
 from attest.signer import KeyType
 from attest.statement import DigestSet, Statement, Subject
-from attest.verify import Verification, verify
+from attest.verify import Files, Verification, verify
 
 # What is intact.
 
@@ -30,7 +30,7 @@ def test_all_steps_pass_and_are_numbered(tiny: TinyEvidence, key_type: KeyType):
     tiny.sign(key_type)
     result = check(tiny, expectation=tiny.expectation(key_type))
     assert [(one.step, one.id, one.outcome) for one in result.checks] == [
-        (number, name, "PASSED") for number, name in enumerate(ALL_STEPS, start=1)
+        (number, name, INTACT[name]) for number, name in enumerate(ALL_STEPS, start=1)
     ]
     assert (result.integrity, result.identity, result.content) == ("PASSED", "PASSED", "PASSED")
     assert result.exit_code == 0
@@ -43,7 +43,7 @@ def test_all_steps_pass_and_are_numbered(tiny: TinyEvidence, key_type: KeyType):
 
 
 def test_a_bundle_file_is_verified_like_its_directory(tiny: TinyEvidence):
-    by_file = verify(tiny.bundle, expectation=tiny.expectation(), checkpoint=tiny.checkpoint)
+    by_file = verify(tiny.bundle, expectation=tiny.expectation(), files=Files(checkpoint=tiny.checkpoint))
     assert by_file == check(tiny)
 
 
@@ -51,8 +51,8 @@ def test_what_was_not_looked_at_is_skipped_with_a_reason(tiny: TinyEvidence, tmp
     (tmp_path / "alone").mkdir()
     lone = tmp_path / "alone" / "any-name.json"
     shutil.copy(tiny.bundle, lone)
-    result = verify(lone, expectation=tiny.expectation(), checkpoint=None)
-    assert outcomes(result) == dict.fromkeys(ALL_STEPS, "PASSED") | {"details": "SKIPPED", "checkpoint": "SKIPPED"}
+    result = verify(lone, expectation=tiny.expectation())
+    assert outcomes(result) == INTACT | {"details": "SKIPPED", "checkpoint": "SKIPPED"}
     assert "3 detail files" in step(result, "details").message
     assert "--checkpoint" in step(result, "checkpoint").message
     assert (result.integrity, result.content, result.exit_code) == ("PASSED", "SKIPPED", 0)
@@ -78,7 +78,7 @@ def test_another_key_than_expected_exits_4_and_the_other_steps_still_run(tiny: T
     tiny.sign(key_type)
     other = tiny.expectation("ed25519" if key_type == "p256" else "p256")
     result = check(tiny, expectation=other)
-    assert outcomes(result) == dict.fromkeys(ALL_STEPS, "PASSED") | {"signature": "SKIPPED", "signer": "FAILED"}
+    assert outcomes(result) == INTACT | {"signature": "SKIPPED", "signer": "FAILED"}
     assert (result.integrity, result.identity, result.content) == ("SKIPPED", "FAILED", "PASSED")
     assert result.exit_code == 4
     assert other.key is not None
@@ -193,7 +193,7 @@ def test_a_comparison_is_verified(tiny: TinyEvidence):
     comparison = compared(tiny.measure())
     sign_comparison(tiny, comparison, {"a:first": comparison.a.tree_digest, "b:second": comparison.b.tree_digest})
     result = check(tiny, checkpoint=None)
-    assert outcomes(result) == dict.fromkeys(ALL_STEPS, "PASSED") | {"checkpoint": "SKIPPED"}
+    assert outcomes(result) == INTACT | {"checkpoint": "SKIPPED"}
     assert step(result, "details").message == "The statement names no detail files."
     result = check(tiny)
     assert (step(result, "checkpoint").message, result.exit_code) == ("It is side A, file for file.", 0)

@@ -52,7 +52,7 @@ def test_no_byte_of_the_payload_can_be_altered_and_all_steps_are_still_reported(
     bundle, _ = read_bundle(tiny.bundle)
     payload = bundle.envelope.payload
     for _, altered in mutations(payload, b""):
-        tiny.bundle.write_bytes(replace(bundle, envelope=replace(bundle.envelope, payload=altered)).to_json())
+        tiny.bundle.write_bytes(replace(bundle, content=replace(bundle.envelope, payload=altered)).to_json())
         result = check(tiny, checkpoint=None)
         assert [one.id for one in result.checks] == ALL_STEPS
         assert step(result, "signature").outcome == "FAILED"
@@ -64,7 +64,7 @@ def test_no_byte_of_a_signature_can_be_altered(tiny: TinyEvidence, key_type: Key
     bundle, _ = read_bundle(tiny.bundle)
     signature = bundle.envelope.signature
     for _, altered in mutations(signature, bytes(range(0, 256, 32))):
-        tiny.bundle.write_bytes(replace(bundle, envelope=replace(bundle.envelope, signature=altered)).to_json())
+        tiny.bundle.write_bytes(replace(bundle, content=replace(bundle.envelope, signature=altered)).to_json())
         assert failed(check(tiny, expectation=tiny.expectation(key_type), checkpoint=None)) == ["signature"]
 
 

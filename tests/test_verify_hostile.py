@@ -18,7 +18,7 @@ from attest.digest import sha256, tree_digest
 from attest.document import canonical
 from attest.evidence import CHUNKS_NAME, File
 from attest.evidence_directory import describe_detail
-from attest.verify import Verification, verify
+from attest.verify import Files, Verification, verify
 
 # Statements that lie, although the expected key signed them.
 
@@ -141,10 +141,12 @@ def test_a_signed_payload_that_is_no_statement_fails(tiny: TinyEvidence, payload
         "bundle": "PASSED",
         "signature": "PASSED",
         "signer": "PASSED",
+        "time": "SKIPPED",
         "statement": "FAILED",
         "subjects": "SKIPPED",
         "details": "SKIPPED",
         "checkpoint": "SKIPPED",
+        "policy": "SKIPPED",
     }
     assert step(result, "statement").details["code"] == code
     assert result.exit_code == 1
@@ -159,10 +161,10 @@ def test_a_predicate_of_another_shape_fails(tiny: TinyEvidence):
 
 def test_a_predicate_of_an_unknown_kind_could_not_be_decided(tiny: TinyEvidence):
     value = json.loads(state(tiny.measure()).payload)
-    sign_payload(tiny, canonical(value | {"predicateType": "https://model_signing/signature/v1.0"}))
+    sign_payload(tiny, canonical(value | {"predicateType": "https://example.test/unknown/v1"}))
     result = check(tiny)
     assert outcomes(result) == dict.fromkeys(ALL_STEPS, "SKIPPED") | dict.fromkeys(ALL_STEPS[:3], "PASSED")
-    assert "https://model_signing/signature/v1.0" in step(result, "statement").message
+    assert "https://example.test/unknown/v1" in step(result, "statement").message
     assert (result.integrity, result.content, result.exit_code) == ("SKIPPED", "SKIPPED", 3)
 
 
@@ -240,7 +242,7 @@ SPOILS = [
 def test_a_spoiled_directory_fails(tiny: TinyEvidence, spoil: Callable[[TinyEvidence], None]):
     spoil(tiny)
     for path in (tiny.directory, tiny.bundle):
-        result = verify(path, expectation=tiny.expectation(), checkpoint=tiny.checkpoint)
+        result = verify(path, expectation=tiny.expectation(), files=Files(checkpoint=tiny.checkpoint))
         assert (failed(result), result.exit_code) == (["details"], 1)
 
 

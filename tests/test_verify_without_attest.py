@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sigstore_loopback.loopback import LoopbackSigstore
 from tiny_evidence import WEIGHTS, TinyEvidence
 from verifying import check
 
 from attest.bundle import read_bundle
 from attest.signer import KeyType
+from attest.timestamp import request_time_stamp
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "verify-without-attest.md"
 
@@ -53,10 +55,25 @@ def test_openssl_alone_verifies_a_signature(tiny: TinyEvidence, key_type: KeyTyp
     bundle, _ = read_bundle(tiny.bundle)
     assert (tiny.directory / "payload.json").read_bytes() == bundle.envelope.payload
     altered = bundle.envelope.payload.replace(b"tiny", b"tinz")
-    tiny.bundle.write_bytes(replace(bundle, envelope=replace(bundle.envelope, payload=altered)).to_json())
+    tiny.bundle.write_bytes(replace(bundle, content=replace(bundle.envelope, payload=altered)).to_json())
     done = run_recipe(tiny, take_apart, "DSSEv1", command)
     assert done.returncode != 0
     assert expected not in done.stdout
+
+
+def test_openssl_alone_verifies_a_time_stamp(tiny: TinyEvidence):
+    with LoopbackSigstore.serving() as loopback:
+        (tiny.directory / "tsa.pem").write_bytes(loopback.authority.chain_pem)
+        bundle, _ = read_bundle(tiny.bundle)
+        stamps = (request_time_stamp(bundle.content.signature, loopback.time_stamp_url),)
+        tiny.bundle.write_bytes(replace(bundle, timestamps=stamps).to_json())
+        marks = ('sed \'s/.*"payload"', "openssl ts")
+        done = run_recipe(tiny, *marks)
+        assert (done.returncode, "Time stamp:" in done.stdout) == (0, True), done.stderr
+        assert "Verification: OK" in done.stdout + done.stderr
+        other = (request_time_stamp(b"another", loopback.time_stamp_url),)
+    tiny.bundle.write_bytes(replace(bundle, timestamps=other).to_json())
+    assert run_recipe(tiny, *marks).returncode != 0
 
 
 def test_sha256sum_alone_checks_detail_and_checkpoint_files(tiny: TinyEvidence):

@@ -9,23 +9,26 @@ from typing import Any
 from tiny_evidence import TinyEvidence
 
 from attest.errors import AttestError
-from attest.verify import Check, Expectation, Verification, verify
+from attest.verify import Check, Expectation, Files, Verification, verify
 
 ANYBODY = Expectation(key=None)
-ALL_STEPS = ["bundle", "signature", "signer", "statement", "subjects", "details", "checkpoint"]
+ALL_STEPS = ["bundle", "signature", "signer", "time", "statement", "subjects", "details", "checkpoint", "policy"]
+INTACT = dict.fromkeys(ALL_STEPS, "PASSED") | {"time": "SKIPPED", "policy": "SKIPPED"}
+"""Outcomes for an intact bundle that is signed with a key, where nobody was asked for the time."""
 
 
 def exit_code(path: Path, expectation: Expectation, checkpoint: Path | None = None) -> int:
     """What the command line would exit with; any other exception than a coded one fails the test."""
     try:
-        return verify(path, expectation=expectation, checkpoint=checkpoint).exit_code
+        return verify(path, expectation=expectation, files=Files(checkpoint=checkpoint)).exit_code
     except AttestError as error:
         return error.exit_code
 
 
 def check(tiny: TinyEvidence, **arguments: Any) -> Verification:
     """Verify the tiny evidence and its checkpoint."""
-    given = {"expectation": tiny.expectation(), "checkpoint": tiny.checkpoint} | arguments
+    checkpoint = arguments.pop("checkpoint", tiny.checkpoint)
+    given = {"expectation": tiny.expectation(), "files": Files(checkpoint=checkpoint)} | arguments
     return verify(tiny.directory, **given)
 
 

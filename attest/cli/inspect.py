@@ -9,13 +9,15 @@ from typing import Any
 import click
 
 from attest.architecture import Model, place_tensors, read_family_file
-from attest.bundle import read_bundle
+from attest.bundle import BUNDLE_NAME, Bundle, read_bundle
 from attest.checkpoint import open_checkpoint
 from attest.checkpoint.source import Location, at_revision
 from attest.cli.options import LOCATION, architecture_option, emit, format_option, output_option, revision_option
 from attest.compare.fingerprints import holds_evidence
 from attest.document import dump
+from attest.errors import SignatureError
 from attest.evidence_directory import read_statement
+from attest.identity import CertifiedIdentity
 from attest.statement import Statement
 from attest.terminal import visible
 
@@ -49,17 +51,19 @@ def command(
 
 def _inspect_statement(path: Path) -> tuple[str, Any]:
     statement = read_statement(path)
-    signer = _signer(path)
+    is_signed = not path.is_dir() or (path / BUNDLE_NAME).is_file()
+    bundle = read_bundle(path)[0] if is_signed else None
+    whom = "--identity WHO --issuer URL" if bundle and bundle.certificate else "--key PUBLIC_KEY"
     lines = [
         f"statement   {statement.digest}",
         f"predicate   {visible(statement.predicate_type)}",
-        f"signed by   {signer or 'nobody: not signed'}",
-        f"verified    nothing; run: attest verify {shlex.quote(visible(str(path)))} --key PUBLIC_KEY",
+        f"signed by   {_signer(bundle)}",
+        f"verified    nothing; run: attest verify {shlex.quote(visible(str(path)))} {whom}",
         *_subjects(statement),
     ]
     value = {
         "statementSha256": statement.digest,
-        "signerKeySha256": signer,
+        "signerKeySha256": bundle.key_hint if bundle else None,
         "predicateType": statement.predicate_type,
         "subjects": [dump(subject) for subject in statement.subjects],
         "predicate": statement.predicate,
@@ -67,11 +71,16 @@ def _inspect_statement(path: Path) -> tuple[str, Any]:
     return "\n".join(lines), value
 
 
-def _signer(path: Path) -> str | None:
-    """Digest of the key that a bundle claims, None for a statement that is not signed."""
-    if path.is_dir() and not (path / "statement.sigstore.json").is_file():
-        return None
-    return read_bundle(path)[0].key_hint
+def _signer(bundle: Bundle | None) -> str:
+    """Whom a bundle claims to be signed by."""
+    if bundle is None:
+        return "nobody: not signed"
+    if bundle.certificate is None:
+        return str(bundle.key_hint)
+    try:
+        return f"a certificate that names {visible(CertifiedIdentity.read(bundle.certificate).text)}"
+    except SignatureError as error:
+        return visible(error.message)
 
 
 def _subjects(statement: Statement) -> list[str]:

@@ -8,6 +8,7 @@ from typing import get_args
 import click
 
 from attest.cli.options import emit, format_option
+from attest.cli.signing import read_password
 from attest.signer import KeyType, public_path, write_key_pair
 from attest.terminal import visible
 
@@ -26,17 +27,27 @@ __all__ = ["command"]
 @click.option(
     "--type", "key_type", type=click.Choice(get_args(KeyType)), default="p256", show_default=True, help="Kind of key."
 )
+@click.option("--encrypt", is_flag=True, help="Encrypt the private key with a password that is asked for.")
+@click.option("--password-file", type=click.Path(path_type=Path), help="Encrypt it with the password in this file.")
 @click.option("--force", is_flag=True, help="Overwrite keys that are there. What they signed stays signed.")
 @format_option
-def command(private_path: Path, key_type: KeyType, style: str, *, force: bool) -> None:
+def command(
+    private_path: Path, key_type: KeyType, password_file: Path | None, style: str, *, encrypt: bool, force: bool
+) -> None:
     """Make a signing key: KEY.pem (mode 600, keep it secret) and KEY.pub.pem (give it to your readers).
 
-    The private key is not encrypted: whoever reads the file can sign in your name.
+    Without --encrypt or --password-file the private key is not encrypted: whoever reads the file can sign in your
+    name.
     """
-    public_key = write_key_pair(private_path, key_type=key_type, force=force)
+    password = None if password_file is None else read_password(password_file)
+    if encrypt and password is None:
+        answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        password = answer.encode()
+    public_key = write_key_pair(private_path, key_type=key_type, password=password, force=force)
     public = public_path(private_path)
+    kind = "private" if password is None else "encrypted private"
     text = (
-        f"Wrote {visible(str(private_path))} (private key, mode 600: keep it secret)\n"
+        f"Wrote {visible(str(private_path))} ({kind} key, mode 600: keep it secret)\n"
         f"Wrote {visible(str(public))} (public key: give it to your readers)\n"
         f"Key SHA-256 {public_key.hint} ({key_type}); sha256sum {visible(str(public))} prints the same"
     )

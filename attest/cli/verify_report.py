@@ -46,7 +46,7 @@ def command(ctx: click.Context, *, report: Path, style: str, output: Path | None
 
     page = _read(report)
     result = rerender(page)
-    checks = [f"attest verify {source.file_name} --key KEY.pub.pem" for source in result.sources]
+    checks = [source.verify_command for source in result.sources]
     difference = result.difference
     value: dict[str, Any] = {
         "path": str(report),

@@ -9,8 +9,9 @@ from attest.bundle import Bundle
 from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.digest import sha256
 from attest.document import load
-from attest.errors import DocumentError, InputError
+from attest.errors import DocumentError, InputError, SignatureError
 from attest.evidence import EVIDENCE_TYPE, Evidence
+from attest.identity import CertifiedIdentity
 from attest.predicate import PREDICATES, Predicate
 from attest.protocol import PROTOCOL_TYPE
 from attest.statement import Statement, Subject
@@ -51,6 +52,22 @@ class Source:
     def file_name(self) -> str:
         """Name to save the bundle under, made from its statement's digest."""
         return f"{self.kind}-{self.statement.digest[:12]}.sigstore.json"
+
+    @property
+    def verify_command(self) -> str:
+        """How a reader checks the signature; whom to expect, the reader gets from elsewhere than the page."""
+        whom = "--key KEY.pub.pem" if self.bundle.key_hint else "--identity IDENTITY --issuer ISSUER"
+        return f"attest verify {self.file_name} {whom}"
+
+    @property
+    def certified(self) -> str | None:
+        """Whom the signer's certificate names, unverified; None where a key signed."""
+        if self.bundle.certificate is None:
+            return None
+        try:
+            return CertifiedIdentity.read(self.bundle.certificate).text
+        except SignatureError as error:
+            return error.message
 
     @property
     def unlisted_subjects(self) -> tuple[Subject, ...]:

@@ -6,9 +6,22 @@ import re
 from typing import ClassVar, Protocol
 
 from attest.errors import SigningError
-from attest.signer.key import KeyFile, KeyType, PublicKey, public_path, write_key_pair
+from attest.signer.key import AskPassword, KeyFile, KeyType, PublicKey, no_password, public_path, write_key_pair
+from attest.signer.kms import KmsKey
 
-__all__ = ["SIGNERS", "KeyFile", "KeyType", "PublicKey", "Signer", "open_signer", "public_path", "write_key_pair"]
+__all__ = [
+    "SIGNERS",
+    "AskPassword",
+    "KeyFile",
+    "KeyType",
+    "KmsKey",
+    "PublicKey",
+    "Signer",
+    "no_password",
+    "open_signer",
+    "public_path",
+    "write_key_pair",
+]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
@@ -25,7 +38,7 @@ class Signer(Protocol):
     schemes: ClassVar[tuple[str, ...]]
 
     @classmethod
-    def open(cls, location: str) -> Signer:
+    def open(cls, location: str, *, ask_password: AskPassword = no_password) -> Signer:
         """Signer at a location: the URI without its scheme. Raises SigningError or InputError."""
 
     @property
@@ -40,17 +53,19 @@ class Signer(Protocol):
         """Signature over bytes."""
 
 
-SIGNERS: tuple[type[Signer], ...] = (KeyFile,)
+SIGNERS: tuple[type[Signer], ...] = (KeyFile, KmsKey)
 """Every kind of signer. A new one is a file in this folder and a line here."""
 
 
-def open_signer(uri: str) -> Signer:
+def open_signer(uri: str, *, ask_password: AskPassword = no_password) -> Signer:
     """Signer that a URI or a bare path names.
 
     Parameters
     ----------
     uri : str
-        ``key.pem`` or ``file:key.pem``.
+        ``key.pem``, ``file:key.pem`` or ``awskms:alias/name``.
+    ask_password : callable
+        Asked where a key is encrypted.
 
     Raises
     ------
@@ -64,7 +79,7 @@ def open_signer(uri: str) -> Signer:
         scheme, location = "", uri
     for kind in SIGNERS:
         if scheme in kind.schemes:
-            return kind.open(location)
+            return kind.open(location, ask_password=ask_password)
     raise SigningError(
         "unknown-signer", f"no signer is called {scheme}:", fix=f"for a file of that name write file:{uri}", where=uri
     )

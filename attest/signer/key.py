@@ -1,7 +1,8 @@
 """Keys in files: P-256 (ECDSA with SHA-256) or Ed25519, as PEM.
 
 The two kinds that OpenSSL, WebCrypto and every Sigstore client check with one algorithm each, so a signature never
-has to say which algorithm it wants.
+has to say which algorithm it wants. Signatures of others are checked with P-384 and P-521 too, each with its own
+digest.
 
 References
 ----------
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
@@ -25,8 +27,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     generate_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -37,18 +41,40 @@ from cryptography.hazmat.primitives.serialization import (
 
 from attest.atomic import refuse_existing, write_atomically
 from attest.digest import sha256
+from attest.envelope import b64encode
 from attest.errors import InputError, SignatureError, SigningError
 
-__all__ = ["KeyFile", "KeyType", "PublicKey", "public_path", "write_key_pair"]
+__all__ = [
+    "AskPassword",
+    "CheckedKeyType",
+    "KeyFile",
+    "KeyType",
+    "PublicKey",
+    "no_password",
+    "public_path",
+    "write_key_pair",
+]
 
 KeyType = Literal["p256", "ed25519"]
+"""Kinds of keys that attest makes and signs with."""
+CheckedKeyType = Literal["p256", "p384", "p521", "ed25519"]
+"""Kinds of keys that signatures are checked with."""
 _Private: TypeAlias = EllipticCurvePrivateKey | Ed25519PrivateKey
 _Public: TypeAlias = EllipticCurvePublicKey | Ed25519PublicKey
 
+_CURVES: Mapping[str, tuple[CheckedKeyType, HashAlgorithm]] = {
+    "secp256r1": ("p256", SHA256()),
+    "secp384r1": ("p384", SHA384()),
+    "secp521r1": ("p521", SHA512()),
+}
+"""The one digest of each curve (OpenSSF Model Signing v1.0, algorithm registry)."""
+AskPassword: TypeAlias = Callable[[str], bytes]
+"""Password of the key at a location."""
+_ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
 _MAX_KEY_FILE = 64 * 1024
 _FIELD_PRIME = 2**255 - 19
-_NOT_PRIVATE = "not an unencrypted P-256 or Ed25519 private key in PEM"
-_NOT_PUBLIC = "not a P-256 or Ed25519 public key in PEM"
+_NOT_PRIVATE = "not a P-256 or Ed25519 private key in PEM"
+_NOT_PUBLIC = "not a P-256, P-384, P-521 or Ed25519 public key in PEM"
 _GIVE_PRIVATE = "give the key.pem that attest keygen writes"
 _GIVE_PUBLIC = "give the key.pub.pem that attest keygen writes"
 
@@ -81,7 +107,7 @@ class PublicKey:
         except (ValueError, UnsupportedAlgorithm) as error:
             raise InputError("unusable-key", _NOT_PUBLIC, fix=_GIVE_PUBLIC, where=where) from error
         if not (
-            (isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1))
+            (isinstance(key, EllipticCurvePublicKey) and key.curve.name in _CURVES)
             or (isinstance(key, Ed25519PublicKey) and not _is_of_small_order(key))
         ):
             raise InputError("unusable-key", _NOT_PUBLIC, fix=_GIVE_PUBLIC, where=where)
@@ -114,9 +140,15 @@ class PublicKey:
         return sha256(self.pem)
 
     @property
-    def type(self) -> KeyType:
+    def names(self) -> frozenset[str]:
+        """What bundles call this key: ``hint``, or as cosign does the SHA-256 of its DER in base64."""
+        der = self._key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return frozenset({self.hint, b64encode(bytes.fromhex(sha256(der)))})
+
+    @property
+    def type(self) -> CheckedKeyType:
         """Kind of the key."""
-        return "ed25519" if isinstance(self._key, Ed25519PublicKey) else "p256"
+        return "ed25519" if isinstance(self._key, Ed25519PublicKey) else _CURVES[self._key.curve.name][0]
 
     def verify(self, signature: bytes, data: bytes) -> None:
         """Check a signature over bytes.
@@ -124,7 +156,7 @@ class PublicKey:
         Parameters
         ----------
         signature : bytes
-            DER for P-256, 64 bytes for Ed25519.
+            DER for ECDSA, 64 bytes for Ed25519.
 
         Raises
         ------
@@ -140,11 +172,42 @@ class PublicKey:
             if isinstance(self._key, Ed25519PublicKey):
                 self._key.verify(signature, data)
             else:
-                self._key.verify(signature, data, ECDSA(SHA256()))
+                self._key.verify(signature, data, ECDSA(_CURVES[self._key.curve.name][1]))
         except InvalidSignature as error:
             raise SignatureError(
                 "signature-wrong", "the signature does not hold", fix="ask the signer for an intact copy"
             ) from error
+
+    def verify_digest(self, signature: bytes, digests: Mapping[str, str]) -> None:
+        """Check a signature over bytes of which only digests are at hand.
+
+        Parameters
+        ----------
+        signature : bytes
+            DER.
+        digests : mapping of str to str
+            Hexadecimal, by name: ``sha256``, ``sha384``, ``sha512``.
+
+        Raises
+        ------
+        SignatureError
+            It does not hold, or the key is Ed25519, which signs the bytes themselves.
+        """
+        if isinstance(self._key, Ed25519PublicKey):
+            raise SignatureError("signature-wrong", "Ed25519 signs no digest", fix="ask for one with another key")
+        algorithm = _CURVES[self._key.curve.name][1]
+        try:
+            self._key.verify(signature, bytes.fromhex(digests[algorithm.name]), ECDSA(Prehashed(algorithm)))
+        except InvalidSignature as error:
+            raise SignatureError(
+                "signature-wrong", "the signature does not hold", fix="ask the signer for an intact copy"
+            ) from error
+
+
+def no_password(location: str) -> bytes:
+    """Refuse, where nobody can be asked. Raises SigningError."""
+    fix = "give its password with --password-file, or run it in a terminal"
+    raise SigningError("password-needed", "is encrypted", fix=fix, where=location)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,21 +228,23 @@ class KeyFile:
     _key: _Private = field(repr=False, compare=False)
 
     @classmethod
-    def open(cls, location: str) -> KeyFile:
-        """Signer of a PEM file.
+    def open(cls, location: str, *, ask_password: AskPassword = no_password) -> KeyFile:
+        """Signer of a PEM file; the password is asked for where the key is encrypted.
 
         Raises
         ------
         SigningError
-            Not a private key, encrypted, or of another algorithm or curve.
+            Not a private key, the password is wrong or not at hand, or the key is of another algorithm or curve.
         InputError
             The file cannot be read.
         """
         pem, mode = _read_key_file(Path(location))
+        is_encrypted = any(mark in pem for mark in _ENCRYPTED)
         try:
-            key = load_pem_private_key(pem, password=None)
+            key = load_pem_private_key(pem, password=ask_password(location) if is_encrypted else None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise SigningError("unusable-key", _NOT_PRIVATE, fix=_GIVE_PRIVATE, where=location) from error
+            reason = "the password is wrong, or it is damaged" if is_encrypted else _NOT_PRIVATE
+            raise SigningError("unusable-key", reason, fix=_GIVE_PRIVATE, where=location) from error
         if not (
             isinstance(key, Ed25519PrivateKey)
             or (isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1))
@@ -204,8 +269,12 @@ def public_path(private_path: Path) -> Path:
     return private_path.with_name(f"{private_path.name.removesuffix('.pem')}.pub.pem")
 
 
-def write_key_pair(private_path: Path, *, key_type: KeyType = "p256", force: bool = False) -> PublicKey:
+def write_key_pair(
+    private_path: Path, *, key_type: KeyType = "p256", password: bytes | None = None, force: bool = False
+) -> PublicKey:
     """Make a key and write both halves: the private one as PKCS #8 with mode 600, the public one beside it.
+
+    With a password the private half is encrypted.
 
     Raises
     ------
@@ -214,7 +283,8 @@ def write_key_pair(private_path: Path, *, key_type: KeyType = "p256", force: boo
     """
     key = Ed25519PrivateKey.generate() if key_type == "ed25519" else generate_private_key(SECP256R1())
     public_key = PublicKey._of(key.public_key())  # noqa: SLF001 - a constructor within one file
-    private_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
+    private_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     refuse_existing(public_path(private_path), force=force)
     write_atomically(private_path, private_pem, force=force, mode=0o600)
     write_atomically(public_path(private_path), public_key.pem, force=force)

@@ -54,17 +54,18 @@ def test_the_whole_way_as_the_commands_say_it(tiny: TinyEvidence, monkeypatch: p
     assert "conclusion  yours to draw" in verified.stdout
 
 
-def test_the_summary_is_four_lines_behind_seven_steps(tiny: TinyEvidence, public: Path):
+def test_the_summary_is_five_lines_behind_nine_steps(tiny: TinyEvidence, public: Path):
     lines = attest("verify", tiny.directory, "--key", public).stdout.splitlines()
-    assert lines[7] == ""
-    assert [line.split()[0] for line in lines[:7]] == [str(number) for number in range(1, 8)]
-    assert [line.split()[:2] for line in lines[8:11]] == [
+    assert lines[9] == ""
+    assert [line.split()[0] for line in lines[:9]] == [str(number) for number in range(1, 10)]
+    assert [line.split()[:2] for line in lines[10:14]] == [
         ["integrity", "PASSED"],
         ["identity", "PASSED"],
+        ["time", "SKIPPED"],
         ["content", "SKIPPED"],
     ]
-    assert lines[11].split()[0] == "conclusion"
-    assert len(lines) == 12
+    assert lines[14].split()[0] == "conclusion"
+    assert len(lines) == 15
 
 
 def test_json_is_one_object(tiny: TinyEvidence, public: Path):
@@ -72,11 +73,11 @@ def test_json_is_one_object(tiny: TinyEvidence, public: Path):
     done = attest("verify", tiny.directory, "--key", public, "--checkpoint", tiny.checkpoint, "--format", "json")
     value = json.loads(done.stdout)
     assert done.exit_code == 1
-    assert list(value) == ["schemaVersion", "steps", "integrity", "identity", "content", "coverage"]
+    assert list(value) == ["schemaVersion", "steps", "integrity", "identity", "time", "content", "coverage"]
     assert (value["schemaVersion"], value["integrity"], value["identity"], value["content"]) == (
         1, "PASSED", "PASSED", "FAILED"
     )  # fmt: skip
-    assert [step["step"] for step in value["steps"]] == list(range(1, 8))
+    assert [step["step"] for step in value["steps"]] == list(range(1, 10))
     assert {"step", "id", "outcome", "message", "problems", "details"} == set(value["steps"][0])
     (differing,) = value["coverage"]["differing"]
     assert (differing["path"], differing["sizeFound"], differing["chunkCount"]) == (WEIGHTS, 0, 3)
@@ -273,7 +274,7 @@ def test_a_key_without_its_public_half_beside_it_names_the_copy(tiny: TinyEviden
 
 
 def test_nothing_in_a_bundle_can_move_the_cursor(tiny: TinyEvidence, public: Path):
-    evil = "a\x1b[2J\u202eb\r\n7 checkpoint PASSED"
+    evil = "a\x1b[2J\u202eb\r\n8 checkpoint PASSED"
     evidence = tiny.measure()
     first, *rest = evidence.checkpoint.files
     files = (replace(first, path=evil), *rest)
@@ -283,7 +284,7 @@ def test_nothing_in_a_bundle_can_move_the_cursor(tiny: TinyEvidence, public: Pat
     done = attest("verify", tiny.directory, "--key", public, "--checkpoint", tiny.checkpoint)
     assert done.exit_code == 1
     assert all(character.isprintable() or character == "\n" for character in done.stdout)
-    assert sum(line.startswith("7 checkpoint") for line in done.stdout.splitlines()) == 1
+    assert sum(line.startswith("8 checkpoint") for line in done.stdout.splitlines()) == 1
 
 
 def test_a_hostile_predicate_type_is_escaped(tiny: TinyEvidence, public: Path):

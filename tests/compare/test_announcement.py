@@ -97,7 +97,7 @@ def test_a_protocol_is_signed_and_verified_like_evidence(tmp_path: Path, *, name
     write_evidence(tmp_path / "protocol", statement, {})
     write_key_pair(tmp_path / "key.pem")
     sign_statement(tmp_path / "protocol", statement, open_signer(str(tmp_path / "key.pem")))
-    result = verify(tmp_path / "protocol", expectation=ANYBODY, checkpoint=None)
+    result = verify(tmp_path / "protocol", expectation=ANYBODY)
     assert (result.integrity, result.exit_code) == ("PASSED", 0)
     assert read_protocol(tmp_path / "protocol")[1] == protocol
 

@@ -82,7 +82,7 @@ def sign(
     envelope = Envelope(payload=statement.payload, payload_type=PAYLOAD_TYPE, signature=b"")
     message = envelope.signed_bytes
     signature = key.sign(message) if isinstance(key, Ed25519PrivateKey) else key.sign(message, ECDSA(SHA256()))
-    return Bundle(envelope=replace(envelope, signature=signature), key_hint=sha256(public_pem(key))).to_json()
+    return Bundle(content=replace(envelope, signature=signature), key_hint=sha256(public_pem(key))).to_json()
 
 
 def subjects_of(predicate: Predicate) -> tuple[Subject, ...]:

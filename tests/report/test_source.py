@@ -57,7 +57,7 @@ def test_a_predicate_that_no_report_shows_is_refused():
         subjects=factory.subjects_of(factory.evidence()), predicate_type="https://slsa.dev/provenance/v1", predicate={}
     )
     envelope = Envelope(payload=statement.payload, payload_type=PAYLOAD_TYPE, signature=b"\0" * 64)
-    bundle = Bundle(envelope=envelope, key_hint="0" * 64).to_json()
+    bundle = Bundle(content=envelope, key_hint="0" * 64).to_json()
     with pytest.raises(DocumentError) as caught:
         read_sources([factory.sign(factory.evidence()), bundle])
     assert (caught.value.code, caught.value.where) == ("unknown-predicate", "bundle 2")
@@ -66,7 +66,7 @@ def test_a_predicate_that_no_report_shows_is_refused():
 def test_a_predicate_that_is_not_of_its_schema_is_refused():
     bundle = Bundle.from_json(factory.sign(factory.evidence()), where="bundle")
     payload = bundle.envelope.payload.replace(b'"fileCount":5', b'"fileCount":"5"')
-    broken = replace(bundle, envelope=replace(bundle.envelope, payload=payload)).to_json()
+    broken = replace(bundle, content=replace(bundle.envelope, payload=payload)).to_json()
     with pytest.raises(DocumentError) as caught:
         read_sources([broken])
     assert caught.value.where == "bundle 1#/predicate#/checkpoint/fileCount"

@@ -3,9 +3,11 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import (
@@ -141,7 +143,8 @@ def test_a_private_key_that_cannot_be_used_is_one_coded_error(tmp_path: Path, na
     (tmp_path / "key.pem").write_bytes(BAD_PRIVATE[name])
     with pytest.raises(SigningError) as caught:
         KeyFile.open(str(tmp_path / "key.pem"))
-    assert (caught.value.code, caught.value.exit_code) == ("unusable-key", 3)
+    code = "password-needed" if name.startswith("encrypted") else "unusable-key"
+    assert (caught.value.code, caught.value.exit_code) == (code, 3)
 
 
 BAD_PUBLIC = {
@@ -152,7 +155,7 @@ BAD_PUBLIC = {
     "RSA": rsa.generate_private_key(65537, 2048)
     .public_key()
     .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-    "P-384": public_pem(ec.generate_private_key(ec.SECP384R1()).public_key()),
+    "P-224": public_pem(ec.generate_private_key(ec.SECP224R1()).public_key()),
     "secp256k1": public_pem(ec.generate_private_key(ec.SECP256K1()).public_key()),
 }
 
@@ -228,3 +231,29 @@ def test_openssl_verifies_what_is_signed(tmp_path: Path, key_type: KeyType):
     else:
         printed = openssl("pkeyutl", "-verify", "-pubin", "-inkey", key, "-rawin", "-in", data, "-sigfile", signature)
     assert printed in {"Verified OK\n", "Signature Verified Successfully\n"}
+
+
+@pytest.mark.parametrize(
+    ("curve", "kind", "digest"),
+    [(ec.SECP256R1(), "p256", "sha256"), (ec.SECP384R1(), "p384", "sha384"), (ec.SECP521R1(), "p521", "sha512")],
+    ids=lambda one: getattr(one, "name", one),
+)
+def test_signatures_of_larger_curves_are_checked_with_their_own_digest(curve: ec.EllipticCurve, kind: str, digest: str):
+    key = ec.generate_private_key(curve)
+    public = PublicKey.parse(public_pem(key.public_key()), where="x")
+    assert public.type == kind
+    for name in ("sha256", "sha384", "sha512"):
+        signature = key.sign(b"data", ec.ECDSA(getattr(hashes, name.upper())()))
+        digests = {one: hashlib.new(one, b"data").hexdigest() for one in ("sha256", "sha384", "sha512")}
+        with nullcontext() if name == digest else pytest.raises(SignatureError):
+            public.verify(signature, b"data")
+        with nullcontext() if name == digest else pytest.raises(SignatureError):
+            public.verify_digest(signature, digests)
+
+
+def test_ed25519_signs_no_digest():
+    key = ed25519.Ed25519PrivateKey.generate()
+    public = PublicKey.parse(public_pem(key.public_key()), where="x")
+    digest = hashlib.sha512(b"data")
+    with pytest.raises(SignatureError):
+        public.verify_digest(key.sign(digest.digest()), {"sha512": digest.hexdigest()})

@@ -1,0 +1,106 @@
+"""``attest attest-result``: sign what one has verified and measured again."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from attest.attestation_result import ReproducedValue
+from attest.checkpoint.source import Location
+from attest.claims import CLAIMS_NAME, append_claim
+from attest.cli.expecting import expecting_options, read_expectation, read_trust
+from attest.cli.options import LOCATION, emit, format_option
+from attest.cli.progress import Progress
+from attest.cli.signing import open_signing, signing_options
+from attest.evidence_directory import directory_of
+from attest.terminal import visible
+from attest.verify import Files, Verification, state_result, verify
+
+__all__ = ["command"]
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("attest-result")
+@click.argument("bundle", type=_PATH)
+@expecting_options
+@click.option("--checkpoint", type=LOCATION, help="Your own copy of the checkpoint; a path or a URI.")
+@click.option("--reproduce", "with_reproduction", is_flag=True, help="Measure the checkpoint again, value by value.")
+@click.option("--repo", type=_PATH, help="With --reproduce: your own copy of the repository that was scanned.")
+@signing_options("--sign-with")
+@click.option("--claims", type=_PATH, help="File to append to; claims.jsonl beside the bundle by default.")
+@format_option
+def command(
+    bundle: Path,
+    key: Path | None,
+    identity: str | None,
+    issuer: str | None,
+    trusted_root: Path | None,
+    tsa_certificates: tuple[Path, ...],
+    checkpoint: Location | None,
+    repo: Path | None,
+    sign_with: str | None,
+    password_file: Path | None,
+    trust_config: Path | None,
+    identity_token: str | None,
+    tsas: tuple[str, ...],
+    claims: Path | None,
+    style: str,
+    *,
+    any_signer: bool,
+    with_reproduction: bool,
+    keyless: bool,
+    staging: bool,
+) -> None:
+    """Verify BUNDLE, and sign what was found: which steps held, which files were there, which numbers came out again.
+
+    The result is signed whatever it says, and appended to claims.jsonl, where a reader's trust policy counts it.
+    Others may append to that file too; nobody can change a line that somebody has signed.
+
+    Exit codes: those of verify, or 1 where a number came out differently.
+    """
+    expectation = read_expectation(key, identity, issuer, any_signer=any_signer)
+    signing = open_signing(
+        sign_with, password_file, trust_config, identity_token, tsas, keyless=keyless, staging=staging
+    )
+    if with_reproduction and checkpoint is None:
+        raise click.UsageError("--reproduce needs your own copy: --checkpoint.")
+    trust = read_trust(trusted_root, tsa_certificates)
+    with closing(Progress()) as progress:
+        verification = verify(
+            bundle, expectation=expectation, files=Files(checkpoint=checkpoint), trust=trust, progress=progress
+        )
+    values = _measure_again(bundle, checkpoint, repo) if with_reproduction and checkpoint is not None else None
+    statement = state_result(verification, values)
+    file = claims or (directory_of(bundle) or bundle.parent) / CLAIMS_NAME
+    append_claim(file, signing.sign(statement.payload))
+    differing = [value.name for value in values or () if value.outcome == "differs"]
+    _report(file, verification, values, differing, style)
+    click.get_current_context().exit(verification.exit_code or int(bool(differing)))
+
+
+def _report(
+    file: Path,
+    verification: Verification,
+    values: tuple[ReproducedValue, ...] | None,
+    differing: list[str],
+    style: str,
+) -> None:
+    outcomes = {check.id: check.outcome for check in verification.checks}
+    text = (
+        f"Signed the result of {len(outcomes)} steps"
+        + (f" and {len(values)} values measured again, {len(differing)} of them different" if values else "")
+        + f"\nAppended to {visible(str(file))}"
+    )
+    value = {"schemaVersion": 1, "written": [str(file)], "steps": outcomes, "differing": differing}
+    emit(text, value, style=style, output=None, force=False)
+
+
+def _measure_again(bundle: Path, checkpoint: Location, repo: Path | None) -> tuple[ReproducedValue, ...]:
+    from attest.reproduce import reproduce  # noqa: PLC0415 - numerics, which verifying alone does without
+
+    with closing(Progress()) as progress:
+        again = reproduce(bundle, checkpoint=checkpoint, repository=repo, progress=progress)
+    return tuple(ReproducedValue(name=value.name[:500], outcome=value.outcome) for value in again.values)

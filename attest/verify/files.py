@@ -1,0 +1,96 @@
+"""Step 8: the files of a checkpoint, held against the statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attest.attestation_result import AttestationResult
+from attest.checkpoint.source import Location
+from attest.comparison import Comparison
+from attest.coverage import Coverage, Progress, cover, cover_digests, digest_tree
+from attest.document import load, parse
+from attest.errors import AttestError, CheckpointError
+from attest.evidence import CHUNKS_NAME, ChunkList
+from attest.evidence_directory import named_details, read_detail
+from attest.oms import ModelManifest
+from attest.protocol import Protocol
+from attest.statement import Statement
+from attest.verify.check import Check, Outcome, checked, skipped
+from attest.verify.content import UNREAD, Content
+
+__all__ = ["check_checkpoint"]
+
+_UNASKED = "No checkpoint file was looked at; give --checkpoint to compare them."
+_IS_RESULT = "It is about a statement; verify that one with its checkpoint."
+_MAX_CHUNK_LIST = 64 * 1024 * 1024
+
+
+def check_checkpoint(
+    content: Content,
+    directory: Path,
+    checkpoint: Location | None,
+    *,
+    left_out: Sequence[str],
+    progress: Progress,
+) -> tuple[Check, Coverage | None]:
+    """Step 8.
+
+    Parameters
+    ----------
+    content : Content
+        What steps 5 to 7 read.
+    directory : Path
+        Where the bundle lies.
+    checkpoint : Path, str or None
+    left_out : sequence of str
+        What the reader leaves out of a checkpoint that a model signature is about.
+    progress : callable
+    """
+    statement, predicate = content.statement, content.predicate
+    reason = _UNASKED if checkpoint is None else _IS_RESULT if isinstance(predicate, AttestationResult) else UNREAD
+    if checkpoint is None or statement is None or predicate is None or isinstance(predicate, AttestationResult):
+        return skipped("checkpoint", reason), None
+    try:
+        if isinstance(predicate, Comparison | Protocol):
+            return _check_side(predicate, digest_tree(checkpoint, progress=progress)), None
+        if isinstance(predicate, ModelManifest):
+            return _check_model(predicate, checkpoint, left_out, progress)
+        coverage = cover(predicate.checkpoint, checkpoint, _chunk_list(statement, directory), progress=progress)
+    except CheckpointError as error:
+        return checked("checkpoint", "FAILED", "It is not the checkpoint that was measured.", [str(error)]), None
+    outcome: Outcome = "PASSED" if coverage.is_complete else "FAILED"
+    return checked("checkpoint", outcome, coverage.sentence, coverage.problems), coverage
+
+
+def _check_model(
+    manifest: ModelManifest, checkpoint: Location, left_out: Sequence[str], progress: Progress
+) -> tuple[Check, Coverage]:
+    """Step 8 for a model signature. What the signer ignored is not signed, so it counts as any other file."""
+    coverage = cover_digests(manifest.files, checkpoint, left_out=left_out, progress=progress)
+    ignoring = (
+        f" The signer left out: {', '.join(manifest.ignored[:20])}." if manifest.ignored and coverage.extra else ""
+    )
+    aside = f" You left out {len(coverage.ignored)}." if coverage.ignored else ""
+    outcome: Outcome = "PASSED" if coverage.is_complete else "FAILED"
+    return checked("checkpoint", outcome, f"{coverage.sentence}{ignoring}{aside}", coverage.problems), coverage
+
+
+def _chunk_list(statement: Statement, directory: Path) -> ChunkList | None:
+    """Chunk digests that the statement binds, if they are at hand and intact."""
+    try:
+        for detail in named_details(statement):
+            if detail.name == CHUNKS_NAME:
+                data = read_detail(directory, detail)
+                return load(ChunkList, parse(data, where=CHUNKS_NAME, max_bytes=_MAX_CHUNK_LIST), where=CHUNKS_NAME)
+    except AttestError:
+        return None  # step 7 reports it
+    return None
+
+
+def _check_side(predicate: Comparison | Protocol, found: str) -> Check:
+    """Step 8 for a predicate that names no files: the checkpoint is one of the two sides, or it is not."""
+    sides = [name for name, side in (("A", predicate.a), ("B", predicate.b)) if side and side.tree_digest == found]
+    if sides:
+        return checked("checkpoint", "PASSED", f"It is side {' and '.join(sides)}, file for file.", treeDigest=found)
+    return checked("checkpoint", "FAILED", "It is neither of the two sides.", treeDigest=found)
