@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -40,6 +41,7 @@ _CONDITION = frozenset(
     "not no non never only except unless without must shall may provided prohibited restricted commercial written"
     " permission use modify distribute revenue users if".split()
 )
+_LIST_MARK = re.compile(r"[a-z]|[ivx]{1,4}|\d{1,2}(?:\.\d{1,2})*")
 _TITLE = frozenset("the license licenses version terms conditions full text of is as follows under this and".split())
 
 
@@ -67,8 +69,8 @@ class FoundText:
         Words of what is known, and how many of them stand here in order.
     changes : tuple of Change
         What differs beyond the names of parties; empty where the whole stands here.
-    parties : tuple of Change
-        Places where the known text names a party and this text another.
+    tolerated : tuple of Change
+        Differences that leave a license what it is: another party named, another mark of a list.
     """
 
     expression: str
@@ -78,7 +80,7 @@ class FoundText:
     license_words: int
     found_words: int
     changes: tuple[Change, ...]
-    parties: tuple[Change, ...]
+    tolerated: tuple[Change, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,7 +178,7 @@ def _exact(known: Index, words: Words, entry: int, start: int, length: int) -> F
         license_words=length,
         found_words=length,
         changes=(),
-        parties=(),
+        tolerated=(),
     )
 
 
@@ -226,8 +228,8 @@ def _nearest(
             continue
         near = aligned[2]
         changed = sum(len(change.known.split()) + len(change.here.split()) for change in near.changes)
-        if near.found_words - changed / 2 - len(near.parties) / 10 > worth:
-            worth = near.found_words - changed / 2 - len(near.parties) / 10
+        if near.found_words - changed / 2 - len(near.tolerated) / 10 > worth:
+            worth = near.found_words - changed / 2 - len(near.tolerated) / 10
             best = aligned
     return best
 
@@ -258,11 +260,11 @@ def _aligned(
     missing = sum(difference.end - difference.begin for difference in found)
     if len(license_) - missing < MIN_COVERAGE * len(license_) or here_begin >= here_end:
         return None
-    parties, changes = [], []
+    tolerated, changes = [], []
     for difference in found:
         change = _change(known, words, license_, difference, begin)
         if change.known or change.here:
-            (parties if _names_party(change) else changes).append(change)
+            (tolerated if _is_tolerated(change) else changes).append(change)
     if changes and changes[0] == _change(known, words, license_, found[0], begin) and not changes[0].here:
         if all(word in _TITLE | set(words_of(known.expressions[entry]).words) for word in changes[0].known.split()):
             changes.pop(0)
@@ -277,7 +279,7 @@ def _aligned(
             license_words=len(license_),
             found_words=len(license_) - missing,
             changes=tuple(changes),
-            parties=tuple(parties),
+            tolerated=tuple(tolerated),
         ),
     )
 
@@ -293,15 +295,13 @@ def _change(
     )
 
 
-def _names_party(change: Change) -> bool:
-    """Whether a known text names a party here and the text puts another name in its place."""
-    here = change.here.split()
-    return (
-        bool(change.known)
-        and all(word in _PARTY for word in change.known.split())
-        and len(here) <= _PARTY_WORDS
-        and not _CONDITION & set(here)
-    )
+def _is_tolerated(change: Change) -> bool:
+    """Whether a known text names a party here and the text another, or only one of them has a mark of a list."""
+    known, here = change.known.split(), change.here.split()
+    if len(known) + len(here) == 1:
+        return bool(_LIST_MARK.fullmatch((known + here)[0]))
+    named = bool(known) and all(word in _PARTY for word in known) and len(here) <= _PARTY_WORDS
+    return named and not _CONDITION & set(here)
 
 
 def twins(expression: str) -> tuple[str, ...]:

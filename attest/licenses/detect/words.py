@@ -20,6 +20,10 @@ _COPYRIGHT = re.compile(
     r"\W*(?:portions\s+)?(?:copyright|\(c\)|©)\s*:?\s*(?:\(c\)|©)?,?\s*"
     r"(?:(?:19|20)\d\d|[<\[{]|yyyy|year\b|(?<=\(c\)\s)\S|(?<=©\s)\S)|\W*all rights reserved\W*$"
 )
+_RESUMED = re.compile(
+    r"\b(?:redistribution and|permission (?:is|to)|permission is|licensed|this (?:software|program|file|library|work|code)"
+    r"|the (?:software|program|contents)|all rights reserved\W+\w)"
+)
 _SPELLINGS = {
     "https": "http",
     "licence": "license",
@@ -63,9 +67,13 @@ def words_of(text: str) -> Words:
     """
     words: list[str] = []
     lines: list[int] = []
-    for number, line in enumerate(text.casefold().split("\n"), start=1):
-        if ("copyright" in line or "(c)" in line or "©" in line or "all rights" in line) and _COPYRIGHT.match(line):
-            continue
+    for number, whole in enumerate(text.casefold().split("\n"), start=1):
+        line = whole
+        if ("copyright" in line or "(c)" in line or "©" in line or "all rights" in line) and (statement := _COPYRIGHT.match(line)):
+            resumed = _RESUMED.search(line, statement.end())
+            if not resumed:
+                continue
+            line = line[resumed.start() :].removeprefix("all rights reserved")
         bare = _MARKUP.sub(" ", line) if "<" in line or "&" in line or "{" in line else line
         mark = _MARK.match(bare)
         found = _WORD.findall(bare, mark.end() if mark else 0)
