@@ -10,7 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from attest.licenses import (
+    checksum_list,
     copyright_line,
+    generated_file,
     json_declaration,
     license_file,
     model_card,
@@ -20,9 +22,10 @@ from attest.licenses import (
     spdx_tag,
 )
 from attest.licenses.kind import KINDS, Kind
-from attest.licenses.repository import WHOLE, Scan, scan_repository
+from attest.licenses.repository import Scan, scan_repository
 from attest.licenses.source import Detector
 from attest.licenses.summary import LICENSES_NAME, LicenseDetail, summarize
+from attest.licenses.whole import WHOLE
 
 __all__ = ["DETECTORS", "KINDS", "LICENSES_NAME", "WHOLE", "Kind", "LicenseDetail", "Scan", "scan", "summarize"]
 
@@ -35,6 +38,8 @@ DETECTORS: tuple[Detector, ...] = (
     copyright_line.detect,
     provenance_comment.detect,
     spdx_tag.detect,
+    generated_file.detect,
+    checksum_list.detect,
 )
 
 

@@ -17,6 +17,18 @@ class Kind:
 
 KINDS = (
     Kind(code="declared-licenses-differ", title="Declared licenses that differ"),
+    Kind(code="declared-and-found-differ", title="Declared licenses beside other license texts"),
+    Kind(code="base-model-license-differs", title="Licenses that differ from the base model's"),
+    Kind(code="license-family-only", title="Declarations of a family of licenses"),
+    Kind(code="other-license-without-link", title="Other licenses that are neither named nor linked"),
+    Kind(code="vendor-checksums-differ", title="Files that differ from the publisher's list"),
+    Kind(code="foreign-copyright", title="Holders beside the most frequent one"),
+    Kind(code="notice-missing", title="Holders without a notice file"),
+    Kind(code="notice-incomplete", title="Holders whom no notice names"),
+    Kind(code="license-text-changed", title="License texts that differ from known ones"),
+    Kind(code="license-text-and-more", title="License texts with further words"),
+    Kind(code="license-text-unknown", title="License files without a known text"),
+    Kind(code="license-text", title="License texts"),
     Kind(code="no-license-file", title="No license file"),
     Kind(code="license-file", title="License files"),
     Kind(code="license-file-not-read", title="License and notice files that were not read"),
@@ -29,10 +41,14 @@ KINDS = (
     Kind(code="declaration-not-read", title="Declarations that could not be read"),
     Kind(code="declared-base-model", title="Declared base models"),
     Kind(code="config-name-or-path", title="Names or paths left in model configurations"),
+    Kind(code="license-notice", title="License notices in files"),
     Kind(code="copyright", title="Copyright lines"),
     Kind(code="provenance-comment", title='Comments such as "Copied from"'),
     Kind(code="spdx-license", title="SPDX license tags"),
     Kind(code="spdx-copyright", title="SPDX copyright tags"),
+    Kind(code="generated-without-header", title="Generated files without a copyright line"),
+    Kind(code="vendor-checksums-agree", title="Publisher's lists that hold"),
+    Kind(code="vendor-checksum", title="Digests that a publisher lists"),
     Kind(code="findings-cut", title="Lists that were cut"),
 )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from attest.errors import InputError
+from attest.licenses.encoding import is_utf16
 from attest.licenses.license_file import code_of_name
 from attest.licenses.source import Source
 
@@ -144,7 +145,7 @@ def _read(folder: int, name: str, path: str) -> Source | Skipped:
         if status.st_size > (_MAX_LICENSE_FILE if code_of_name(path) else _MAX_FILE):
             return Skipped(path=path, reason="too-large")
         data = os.read(descriptor, min(status.st_size, _HEAD))
-        if b"\0" in data:
+        if b"\0" in data and not is_utf16(data):
             return Skipped(path=path, reason="binary")
         while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
             data += more

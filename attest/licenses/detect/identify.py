@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from attest.licenses.detect.align import Difference, differences
 from attest.licenses.detect.index import KINDS, MAX_GRAM, Index, grams, index, sampled_places
 from attest.licenses.detect.runs import exact_runs
+from attest.licenses.detect.sketch import nearest_sketch
 from attest.licenses.detect.words import Words, words_of
 
 __all__ = ["Change", "FoundText", "Identification", "Kind", "Rest", "Verdict", "identify", "twins"]
@@ -132,13 +133,15 @@ def _is_title(words: Sequence[str], texts: Iterable[FoundText]) -> bool:
     return all(word in _TITLE or word in names for word in words)
 
 
-def identify(text: str) -> Identification:
+def identify(text: str, *, whole: bool = True) -> Identification:
     """Licenses that a text holds.
 
     Parameters
     ----------
     text : str
         A license file, or a file that holds a notice.
+    whole : bool, default True
+        Whether the text is expected to be a license, so that changed texts are looked for too.
 
     Notes
     -----
@@ -148,13 +151,16 @@ def identify(text: str) -> Identification:
     """
     known = index()
     words = words_of(text)
+    sketched = _sketched(words) if whole else None
+    if sketched and not sketched.changes:
+        return Identification(words=len(words.words), texts=(sketched,), rest=())
     stream = known.number(words.words)
     free = np.ones(len(stream), bool)
     found: list[tuple[int, FoundText]] = []
     for run in exact_runs(known, stream):
         free[run.start : run.start + run.length] = False
         found.append((run.start, _exact(known, words, run.entry, run.start, run.length)))
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if whole else 0):
         nearest = _nearest(known, words, stream, free)
         if nearest is None:
             break
@@ -162,11 +168,36 @@ def identify(text: str) -> Identification:
         found = [(start, other) for start, other in found if not begin <= start < end]
         free[begin:end] = False
         found.append((begin, near))
+    if sketched and all(_share(sketched) > _share(text) for _, text in found if text.kind == "text"):
+        return Identification(words=len(stream), texts=(sketched,), rest=())
     return Identification(
         words=len(stream),
         texts=tuple(text for _, text in sorted(found, key=lambda pair: pair[0])),
         rest=tuple(_rest(words, free)),
     )
+
+
+def _sketched(words: Words) -> FoundText | None:
+    """A license that is known by a sketch only: equal, or near with no more to say than how near."""
+    nearest = nearest_sketch(words.words)
+    if nearest is None or nearest[1] < MIN_COVERAGE:
+        return None
+    sketch, share = nearest
+    change = Change(known=f"{share:.1%} of the sampled word groups of {sketch.name}", here="", line=1)
+    return FoundText(
+        expression=sketch.expression,
+        kind="text",
+        line=words.lines[0],
+        last_line=words.lines[-1],
+        license_words=sketch.words,
+        found_words=sketch.words if share == 1 else int(share * sketch.words),
+        changes=() if share == 1 else (change,),
+        tolerated=(),
+    )
+
+
+def _share(text: FoundText) -> float:
+    return text.found_words / text.license_words
 
 
 def _exact(known: Index, words: Words, entry: int, start: int, length: int) -> FoundText:
