@@ -25,17 +25,50 @@ from attest.licenses.detect.words import words_of
 TARGET = Path(__file__).resolve().parent.parent / "attest" / "licenses" / "detect" / "index.xz"
 DATA = "licensedcode/data/"
 MODEL_LICENSES = frozenset(
-    """
-    apple-ml-ferret-2023 bigcode-open-rail-m-v1 bigscience-open-rail-m bigscience-open-rail-m2 bigscience-rail-1.0
-    bilibili-model-ula-2025-09-09 chameleon-research-2024 deepseek-la-1.0 exaone-ai-model-1.1-nc fair-ai-public-1.0
-    fair-ai-public-1.0-sd falcon-2-11b-1.0 flux-1-nc gemma-pup-2024-02-21 gemma-tou-2024-04-01 gemma-tou-2025-03-24
-    gretelai-sal-1.0 hyperclova-x-seed-2025 llama-2-license-2023 llama-3.1-license-2024 llama-3.2-license-2024
-    llama-3.3-license-2024 llama-4-cla-2025 llama-4-license-2025 llama-license-2023 ltxv-owl-2025-04-17
-    ltxv-owl-2025-05-05 moonshot-ai-modified-mit-2025 nvidia-model-training-2025 nvidia-open-model-2025-04-28
-    open-weights-permissive-1.0.0 openatom-model-1.0 qwen-2024 responsible-ai-source-1.0 responsible-ai-source-1.1
-    salesforce-ai-aup-2025 salesforce-ai-ethics-2025 stability-ai-community-2024 stability-ai-nc-2023-12-06
-    stable-diffusion-2022-08-22 tencent-hunyuan-3d-2.0-cla tongyi-qianwen-2023
-    """.split()
+    [
+        "apple-ml-ferret-2023",
+        "bigcode-open-rail-m-v1",
+        "bigscience-open-rail-m",
+        "bigscience-open-rail-m2",
+        "bigscience-rail-1.0",
+        "bilibili-model-ula-2025-09-09",
+        "chameleon-research-2024",
+        "deepseek-la-1.0",
+        "exaone-ai-model-1.1-nc",
+        "fair-ai-public-1.0",
+        "fair-ai-public-1.0-sd",
+        "falcon-2-11b-1.0",
+        "flux-1-nc",
+        "gemma-pup-2024-02-21",
+        "gemma-tou-2024-04-01",
+        "gemma-tou-2025-03-24",
+        "gretelai-sal-1.0",
+        "hyperclova-x-seed-2025",
+        "llama-2-license-2023",
+        "llama-3.1-license-2024",
+        "llama-3.2-license-2024",
+        "llama-3.3-license-2024",
+        "llama-4-cla-2025",
+        "llama-4-license-2025",
+        "llama-license-2023",
+        "ltxv-owl-2025-04-17",
+        "ltxv-owl-2025-05-05",
+        "moonshot-ai-modified-mit-2025",
+        "nvidia-model-training-2025",
+        "nvidia-open-model-2025-04-28",
+        "open-weights-permissive-1.0.0",
+        "openatom-model-1.0",
+        "qwen-2024",
+        "responsible-ai-source-1.0",
+        "responsible-ai-source-1.1",
+        "salesforce-ai-aup-2025",
+        "salesforce-ai-ethics-2025",
+        "stability-ai-community-2024",
+        "stability-ai-nc-2023-12-06",
+        "stable-diffusion-2022-08-22",
+        "tencent-hunyuan-3d-2.0-cla",
+        "tongyi-qianwen-2023",
+    ]
 )
 KEY = re.compile(r"[\w.+-]+")
 OPERATORS = frozenset({"and", "or", "with"})
@@ -112,13 +145,20 @@ def main() -> None:
         found = [*entries(archive), *spdx_texts(listed_texts)]
     rows = {(kind, words): expression for expression, kind, words in reversed(found) if len(words) > 1}
     listed = sorted((KINDS.index(kind), expression, words) for (kind, words), expression in rows.items())
-    vocabulary = sorted(word for word, _ in Counter(word for _, _, words in listed for word in words).most_common(65_535))
+    vocabulary = sorted(
+        word for word, _ in Counter(word for _, _, words in listed for word in words).most_common(65_535)
+    )
     numbers = {word: number for number, word in enumerate(vocabulary)}
     kept = [row for row in listed if all(word in numbers for word in row[2])]
     expressions = sorted({expression for _, expression, _ in kept})
     places = {expression: place for place, expression in enumerate(expressions)}
     header = json.dumps(
-        {"source": f"{Path(wheel).name} {Path(tarball).name}", "expressions": expressions, "vocabulary": vocabulary, "entries": len(kept)},
+        {
+            "source": f"{Path(wheel).name} {Path(tarball).name}",
+            "expressions": expressions,
+            "vocabulary": vocabulary,
+            "entries": len(kept),
+        },
         ensure_ascii=False,
     ).encode()
     columns = [
@@ -129,7 +169,9 @@ def main() -> None:
     ]
     raw = b"".join([len(header).to_bytes(4, "little"), header, *columns])
     TARGET.write_bytes(lzma.compress(raw, format=lzma.FORMAT_XZ, filters=FILTERS))
-    print(f"{len(kept)} entries, {len(expressions)} expressions, {len(raw)} bytes raw, {TARGET.stat().st_size} in the wheel")
+    print(
+        f"{len(kept)} entries, {len(expressions)} expressions, {len(raw)} bytes raw, {TARGET.stat().st_size} in the wheel"
+    )
     print(Counter(KINDS[kind] for kind, _, _ in kept))
 
 

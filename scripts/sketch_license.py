@@ -32,7 +32,9 @@ def main() -> None:
     }
     rows = json.loads(TARGET.read_bytes()) if TARGET.exists() else []
     kept = [other for other in rows if other["citation"] != citation]
-    TARGET.write_text(json.dumps(sorted([*kept, row], key=lambda row: (row["expression"], row["citation"])), indent=1) + "\n")
+    TARGET.write_text(
+        json.dumps(sorted([*kept, row], key=lambda row: (row["expression"], row["citation"])), indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

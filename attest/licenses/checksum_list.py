@@ -10,7 +10,9 @@ from attest.licenses.source import Source
 
 __all__ = ["LINE", "detect"]
 
-_NAME = re.compile(r"sha256sums?(?:\.txt)?|checklist\.chk|checksums?(?:\.(?:txt|sha256))?|.*\.sha256(?:sum)?", re.IGNORECASE)
+_NAME = re.compile(
+    r"sha256sums?(?:\.txt)?|checklist\.chk|checksums?(?:\.(?:txt|sha256))?|.*\.sha256(?:sum)?", re.IGNORECASE
+)
 LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](\S.{0,400})")
 """A line of ``sha256sum``: digest and path."""
 

@@ -11,7 +11,9 @@ from attest.licenses.source import Source
 
 __all__ = ["detect"]
 
-_SENTENCE = re.compile(r"\W*(?:this|the) file (?:was|is|has been)\W+(?:auto\w*\W+)?generated|\W*(?:@|auto-?)generated", re.IGNORECASE)
+_SENTENCE = re.compile(
+    r"\W*(?:this|the) file (?:was|is|has been)\W+(?:auto\w*\W+)?generated|\W*(?:@|auto-?)generated", re.IGNORECASE
+)
 _HEAD_LINES = 20
 
 

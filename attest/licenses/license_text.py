@@ -7,22 +7,24 @@ from typing import Literal
 
 from attest.document import Count, record
 from attest.finding import Finding
-from attest.licenses.detect import Change, FoundText, Identification, identify, twins
+from attest.licenses.detect import Change, FoundText, identify, twins
 from attest.licenses.license_file import code_of_name
 from attest.licenses.source import Source, cut
 
 __all__ = ["Difference", "IdentifiedFile", "IdentifiedText", "findings_of", "identify_file"]
 
 _WORDS = (b"licen", b"redistribut", b"permission", b"copying")
-_MAX_TEXTS = 200
-_MAX_CHANGES = 100
+_MIN_NOTICE = 5
+_MAX_TEXTS = 100
+_MAX_CHANGES = 5
+_MAX_QUOTE = 200
 _SHOWN_CHANGES = 4
 _SHOWN_WORDS = 30
 
 
 @record
 class Difference:
-    """Words of a known license, and what a file has in their place, at most 500 characters of each."""
+    """Words of a known license, and what a file has in their place, at most 200 characters of each."""
 
     known: str
     here: str
@@ -33,7 +35,7 @@ class Difference:
 class IdentifiedText:
     """A known text, notice, tag or reference in a file; see ``attest.licenses.detect.FoundText``.
 
-    ``changes`` lists at most 100; ``change_count`` counts all. ``twins`` are licenses whose text hardly
+    ``changes`` lists at most 5; ``change_count`` counts all. ``twins`` are licenses whose text hardly
     differs from one that stands here changed.
     """
 
@@ -54,7 +56,7 @@ class IdentifiedFile:
     """What license texts a file holds.
 
     ``words`` counts its normalized words, ``rest_words`` those that no known text explains, ``rest`` quotes them, at
-    most 500 characters. ``texts`` lists at most 200.
+    most 500 characters. ``texts`` lists at most 100.
     """
 
     path: str
@@ -78,7 +80,7 @@ def identify_file(source: Source) -> IdentifiedFile | None:
     if not whole and not any(word in source.lowered for word in _WORDS):
         return None
     found = identify(source.data.decode("utf-8", "replace"), whole=whole)
-    texts = [text for text in found.texts if whole or text.kind != "reference"]
+    texts = [text for text in found.texts if whole or _is_notice(text)]
     if not whole and not texts:
         return None
     rest = found.rest if whole else ()
@@ -91,6 +93,11 @@ def identify_file(source: Source) -> IdentifiedFile | None:
         rest=cut(" … ".join(" ".join(part.words) for part in rest[:_SHOWN_WORDS])),
         texts=tuple(_text(text) for text in texts[:_MAX_TEXTS]),
     )
+
+
+def _is_notice(text: FoundText) -> bool:
+    """Whether words in a program apply a license, and do not only name one."""
+    return text.kind in ("text", "notice") and text.found_words >= _MIN_NOTICE
 
 
 def _text(text: FoundText) -> IdentifiedText:
@@ -109,7 +116,7 @@ def _text(text: FoundText) -> IdentifiedText:
 
 
 def _difference(change: Change) -> Difference:
-    return Difference(known=cut(change.known), here=cut(change.here), line=change.line)
+    return Difference(known=cut(change.known)[:_MAX_QUOTE], here=cut(change.here)[:_MAX_QUOTE], line=change.line)
 
 
 def findings_of(file: IdentifiedFile) -> Iterator[Finding]:

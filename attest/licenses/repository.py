@@ -24,7 +24,10 @@ __all__ = ["MAX_PER_CODE", "MAX_PER_FILE", "Scan", "ScannedFile", "scan_reposito
 MAX_PER_FILE = 1000
 """Findings that one detector makes in one file."""
 
-MAX_PER_CODE = 8000
+MAX_IDENTIFIED = 1000
+"""License, notice and policy files whose texts are listed in one scan."""
+
+MAX_PER_CODE = 3000
 """Findings of one code in one scan; with the limits of paths and texts, those of all codes fit a detail file."""
 
 
@@ -51,7 +54,7 @@ class Scan:
     files : tuple of ScannedFile
         Those with findings, in order of path.
     identified : tuple of IdentifiedFile
-        Those with a known license text or notice, or with the name of a license file, in order of path.
+        Those with the name of a license, notice or policy, in order of path; the first that were met, up to 1,000.
     """
 
     files_scanned: int
@@ -81,7 +84,8 @@ def scan_repository(root: Path, detectors: Sequence[Detector]) -> Scan:
             file = identify_file(item)
             if file:
                 found += findings_of(file)
-                identified.append(file)
+                if code_of_name(file.path) and len(identified) < MAX_IDENTIFIED:
+                    identified.append(file)
             if found:
                 files.append(ScannedFile(path=item.path, sha256=digests[item.path]))
         counts.update(finding.code for finding in found)

@@ -37,6 +37,9 @@ def test_the_page_for_people(repository: Path):
         "Declared licenses that differ [declared-licenses-differ]: 1\n"
         "  (whole repository)  2 values: MIT (METADATA); apache-2.0 (model/README.md)\n"
         "\n"
+        "License files without a known text [license-text-unknown]: 1\n"
+        "  LICENSE  no known license text; it refers to MIT\n"
+        "\n"
         "License files [license-file]: 1\n"
         "  LICENSE:1  MIT License / Copyright (c) 2024 A\n"
         "\n"
@@ -90,7 +93,7 @@ def test_a_long_place_stands_above_its_text(tmp_path: Path):
     folder.mkdir()
     (folder / "LICENSE").write_text("")
     lines = run(tmp_path).output.splitlines()
-    index = lines.index(f"  {'long' * 20}/LICENSE")
+    index = len(lines) - 1 - lines[::-1].index(f"  {'long' * 20}/LICENSE")
     assert lines[index + 1].strip() == "(empty)"
 
 

@@ -27,23 +27,111 @@ MIN_COVERAGE = 0.6
 
 _MIN_ESTIMATE = 0.3
 _MIN_GRAMS = 3
-_CANDIDATES = 8
+_CANDIDATES = 24
 _ROUNDS = 12
 _MARGIN = 40
+_CHANGE_COST = 2
 _PARTY_WORDS = 14
 _TWIN = 0.9
 _PARTY = frozenset(
-    "a above an and any author authors based by company contributor contributors copyright developer developers holder"
-    " holders individual its licensor name names nor of on or organization organizations other owner person persons"
-    " regents respective the their this university california berkeley institution foundation project team group inc"
-    " corporation its".split()
+    [
+        "a",
+        "above",
+        "an",
+        "and",
+        "any",
+        "author",
+        "authors",
+        "based",
+        "by",
+        "company",
+        "contributor",
+        "contributors",
+        "copyright",
+        "developer",
+        "developers",
+        "holder",
+        "holders",
+        "individual",
+        "its",
+        "licensor",
+        "name",
+        "names",
+        "nor",
+        "of",
+        "on",
+        "or",
+        "organization",
+        "organizations",
+        "other",
+        "owner",
+        "person",
+        "persons",
+        "regents",
+        "respective",
+        "the",
+        "their",
+        "this",
+        "university",
+        "california",
+        "berkeley",
+        "institution",
+        "foundation",
+        "project",
+        "team",
+        "group",
+        "inc",
+        "corporation",
+        "its",
+    ]
 )
 _CONDITION = frozenset(
-    "not no non never only except unless without must shall may provided prohibited restricted commercial written"
-    " permission use modify distribute revenue users if".split()
+    [
+        "not",
+        "no",
+        "non",
+        "never",
+        "only",
+        "except",
+        "unless",
+        "without",
+        "must",
+        "shall",
+        "may",
+        "provided",
+        "prohibited",
+        "restricted",
+        "commercial",
+        "written",
+        "permission",
+        "use",
+        "modify",
+        "distribute",
+        "revenue",
+        "users",
+        "if",
+    ]
 )
 _LIST_MARK = re.compile(r"[a-z]|[ivx]{1,4}|\d{1,2}(?:\.\d{1,2})*")
-_TITLE = frozenset("the license licenses version terms conditions full text of is as follows under this and".split())
+_TITLE = frozenset(
+    [
+        "the",
+        "license",
+        "licenses",
+        "version",
+        "terms",
+        "conditions",
+        "full",
+        "text",
+        "of",
+        "is",
+        "as",
+        "follows",
+        "under",
+        "this",
+        "and",
+    ]
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -251,7 +339,7 @@ def _nearest(
     likely = np.flatnonzero((estimates >= _MIN_ESTIMATE) & (counts >= _MIN_GRAMS))
     order = np.lexsort((likely, -(counts * np.minimum(estimates, 1))[likely]))
     best: tuple[int, int, FoundText] | None = None
-    worth = 0.0
+    worth = -float(len(stream))
     for entry in likely[order][:_CANDIDATES].tolist():
         begin, end = _window(places[entries == entry], int(known.lengths[entry]), len(stream))
         aligned = _aligned(known, words, stream, entry, begin, end)
@@ -259,9 +347,9 @@ def _nearest(
             continue
         near = aligned[2]
         changed = sum(len(change.known.split()) + len(change.here.split()) for change in near.changes)
-        if near.found_words - changed / 2 - len(near.tolerated) / 10 > worth:
-            worth = near.found_words - changed / 2 - len(near.tolerated) / 10
-            best = aligned
+        worth_here = near.found_words - _CHANGE_COST * changed - len(near.tolerated) / 10
+        if worth_here > worth:
+            best, worth = aligned, worth_here
     return best
 
 
@@ -291,14 +379,14 @@ def _aligned(
     missing = sum(difference.end - difference.begin for difference in found)
     if len(license_) - missing < MIN_COVERAGE * len(license_) or here_begin >= here_end:
         return None
-    tolerated, changes = [], []
+    tolerated: list[Change] = []
+    changes: list[Change] = []
     for difference in found:
         change = _change(known, words, license_, difference, begin)
         if change.known or change.here:
             (tolerated if _is_tolerated(change) else changes).append(change)
-    if changes and changes[0] == _change(known, words, license_, found[0], begin) and not changes[0].here:
-        if all(word in _TITLE | set(words_of(known.expressions[entry]).words) for word in changes[0].known.split()):
-            changes.pop(0)
+    if changes and found[0].begin == 0 and _is_untitled(changes[0], known.expressions[entry]):
+        changes.pop(0)
     return (
         here_begin,
         here_end,
@@ -315,9 +403,13 @@ def _aligned(
     )
 
 
-def _change(
-    known: Index, words: Words, license_: NDArray[np.uint16], difference: Difference, begin: int
-) -> Change:
+def _is_untitled(change: Change, expression: str) -> bool:
+    """Whether the first difference is only that the known text begins with its own name."""
+    names = _TITLE | set(words_of(expression.replace("-", " ")).words)
+    return not change.here and all(word in names for word in change.known.split())
+
+
+def _change(known: Index, words: Words, license_: NDArray[np.uint16], difference: Difference, begin: int) -> Change:
     at = min(begin + difference.here_begin, len(words.lines) - 1)
     return Change(
         known=" ".join(known.vocabulary[word] for word in license_[difference.begin : difference.end]),

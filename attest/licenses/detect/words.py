@@ -69,7 +69,9 @@ def words_of(text: str) -> Words:
     lines: list[int] = []
     for number, whole in enumerate(text.casefold().split("\n"), start=1):
         line = whole
-        if ("copyright" in line or "(c)" in line or "©" in line or "all rights" in line) and (statement := _COPYRIGHT.match(line)):
+        if ("copyright" in line or "(c)" in line or "©" in line or "all rights" in line) and (
+            statement := _COPYRIGHT.match(line)
+        ):
             resumed = _RESUMED.search(line, statement.end())
             if not resumed:
                 continue

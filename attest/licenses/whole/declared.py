@@ -28,7 +28,9 @@ _SYMBOL = re.compile(r"[A-Za-z0-9.+-]+")
 _OPERATORS = frozenset({"and", "or", "with"})
 _FILLERS = frozenset({"the", "license", "licence", "version"})
 _NO_LICENSE_NAMED = frozenset({"other", "unknown"})
-_FAMILIES = frozenset({"apache", "bsd", "cc", "gfdl", "gpl", "lgpl", "agpl", "odbl", "odc-by", "openrail", "creative commons"})
+_FAMILIES = frozenset(
+    {"apache", "bsd", "cc", "gfdl", "gpl", "lgpl", "agpl", "odbl", "odc-by", "openrail", "creative commons"}
+)
 
 
 def no_license_file(gathered: Gathered) -> Iterator[Finding]:
@@ -48,9 +50,7 @@ def _spelling(value: str) -> tuple[str, ...]:
 
 def _declared(gathered: Gathered) -> list[Finding]:
     """Declared licenses, and declared names where the same file declares none or only ``other``."""
-    named = [
-        finding for finding in gathered.of("declared-license") if finding.text.casefold() not in _NO_LICENSE_NAMED
-    ]
+    named = [finding for finding in gathered.of("declared-license") if finding.text.casefold() not in _NO_LICENSE_NAMED]
     settled = {finding.path for finding in named}
     return named + [finding for finding in gathered.of("declared-license-name") if finding.path not in settled]
 
@@ -121,8 +121,8 @@ def declared_and_found(gathered: Gathered) -> Iterator[Finding]:
             folder = folder.rpartition("/")[0]
         named, found = licenses_named(finding.text), texts.get(folder, set())
         if named and found and not named & found:
-            text = f"declares {finding.text}; the license texts in {folder or 'the first folder'} are {', '.join(sorted(found))}"
-            yield Finding(code="declared-and-found-differ", path=finding.path, line=finding.line, text=cut(text))
+            words = f"declares {finding.text}; the license texts in {folder or 'the first folder'} are {', '.join(sorted(found))}"
+            yield Finding(code="declared-and-found-differ", path=finding.path, line=finding.line, text=cut(words))
 
 
 def families(gathered: Gathered) -> Iterator[Finding]:
@@ -156,5 +156,7 @@ def base_model_licenses(gathered: Gathered) -> Iterator[Finding]:
         for model in finding.text.split(", "):
             row = next((row for row in _publishers() if re.match(row["name"], model, re.IGNORECASE)), None)
             if own and row and not licenses_named(own.text) & licenses_named(row["license"]):
-                text = f"declares {own.text}; its base model {model} is published under {row['license']} ({row['source']})"
+                text = (
+                    f"declares {own.text}; its base model {model} is published under {row['license']} ({row['source']})"
+                )
                 yield Finding(code="base-model-license-differs", path=finding.path, line=finding.line, text=cut(text))

@@ -15,13 +15,15 @@ from attest.licenses.whole.gathered import WHOLE, Gathered
 __all__ = ["Statement", "foreign_copyrights", "notices", "statement_of"]
 
 _SIGN = re.compile(r"copyright(?:text)?|copr\.|\(c\)|©|&copy;|&#169;", re.IGNORECASE)
-_YEARS = re.compile(r"(?:19|20)\d\d(?:\s*(?:-|–|to|,|and)\s*(?:(?:19|20)?\d\d\b|present|now))*", re.IGNORECASE)
+_YEARS = re.compile(r"(?:19|20)\d\d(?:\s*(?:-|\u2013|to|,|and)\s*(?:(?:19|20)?\d\d\b|present|now))*", re.IGNORECASE)
 _TAIL = re.compile(
     r"all rights reserved.*|licensed under.*|this (?:file|code|software).*|\bunder the\b.*|<[^>]*>|\S+@\S+|https?://\S+",
     re.IGNORECASE | re.DOTALL,
 )
-_EDGES = " \t.,;:*/#-–\"'()[]{}|!%\\"
-_LEGAL = re.compile(r"\b(?:inc|incorporated|ltd|limited|co|corp|corporation|company|llc|gmbh|team|authors?|the|and|its|affiliates)\b")
+_EDGES = " \t.,;:*/#-\u2013\"'()[]{}|!%\\"
+_LEGAL = re.compile(
+    r"\b(?:inc|incorporated|ltd|limited|co|corp|corporation|company|llc|gmbh|team|authors?|the|and|its|affiliates)\b"
+)
 _MAX_HOLDERS = 50
 _MAX_NAME = 100
 
@@ -88,15 +90,15 @@ def foreign_copyrights(gathered: Gathered) -> Iterator[Finding]:
 
 def notices(gathered: Gathered) -> Iterator[Finding]:
     """Holders whom copyright lines of files name, and no license or notice file."""
-    named = " | ".join(
-        _key(finding.text)
+    named = "".join(
+        f" {_key(finding.text)} |"
         for finding in gathered.of("copyright", "spdx-copyright", "notice-file", "license-file")
         if code_of_name(finding.path)
     )
     has_notice = bool(gathered.of("notice-file"))
     holders = _holders(gathered)
     main = _main(holders)
-    missing = [key for key in sorted(holders) if key != main and key not in named][:_MAX_HOLDERS]
+    missing = [key for key in sorted(holders) if key != main and f" {key} " not in named][:_MAX_HOLDERS]
     for key in missing if has_notice else ():
         first = holders[key][0]
         words = f"{statement_of(first.text).holder}, named in files, is not named in the notice and license files"
