@@ -21,12 +21,15 @@ _PLACE_WIDTH = 56
 _SHOWN = 20
 _REASONS = {
     "binary": "binary",
+    "lfs-pointer": "kept elsewhere by git-lfs",
     "link": "links, not followed",
     "path-too-long": "with a path over 512 bytes",
     "special-file": "neither file nor folder",
+    "submodule": "other repositories that are mounted here",
     "too-large": "too large (over 1 MiB; license files over 4 MiB)",
     "unprintable-name": "with a name that cannot be printed",
     "unreadable": "could not be opened",
+    "unsafe-name": "with a name that leads out of the archive",
     "version-control-folder": "version control folders",
 }
 _CLOSING = """\
@@ -38,17 +41,24 @@ brackets."""
 
 @click.command("scan")
 @click.argument(
-    "repository", metavar="REPO", type=click.Path(path_type=Path), help="The folder that holds the repository."
+    "repository",
+    metavar="REPO",
+    type=click.Path(path_type=Path),
+    help="A folder, a git repository, or a zip, wheel or tar archive.",
 )
+@click.option("--revision", metavar="REV", help="Branch, tag or commit of a git repository, instead of its folder.")
+@click.option("--history", is_flag=True, help="Search the git history for copyright lines that were taken out.")
 @format_option
 @output_option
-def command(repository: Path, *, style: str, output: Path | None, force: bool) -> None:
+def command(
+    repository: Path, *, revision: str | None, history: bool, style: str, output: Path | None, force: bool
+) -> None:
     """Scan a repository for licenses, notices and copyright lines.
 
     Text files up to 1 MiB are read, license files up to 4 MiB; no link is followed. The command quotes what it finds
     and exits 0 whatever that is.
     """
-    result = scan(repository)
+    result = scan(repository, revision=revision, history=history)
     value = {
         "schemaVersion": 1,
         "filesScanned": result.files_scanned,

@@ -22,6 +22,7 @@ KINDS = (
     Kind(code="license-family-only", title="Declarations of a family of licenses"),
     Kind(code="other-license-without-link", title="Other licenses that are neither named nor linked"),
     Kind(code="vendor-checksums-differ", title="Files that differ from the publisher's list"),
+    Kind(code="notice-removed", title="Copyright lines that the history took out"),
     Kind(code="foreign-copyright", title="Holders beside the most frequent one"),
     Kind(code="notice-missing", title="Holders without a notice file"),
     Kind(code="notice-incomplete", title="Holders whom no notice names"),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from attest.digest import sha256
 from attest.document import record
@@ -14,8 +13,8 @@ from attest.finding import Finding
 from attest.licenses.kind import RANK
 from attest.licenses.license_file import code_of_name
 from attest.licenses.license_text import IdentifiedFile, findings_of, identify_file
+from attest.licenses.readable import Skipped
 from attest.licenses.source import Detector, Source
-from attest.licenses.walk import Skipped, read_repository
 from attest.licenses.whole import CONCLUSIONS, WHOLE, Gathered
 from attest.statement import Sha256
 
@@ -64,8 +63,10 @@ class Scan:
     identified: tuple[IdentifiedFile, ...]
 
 
-def scan_repository(root: Path, detectors: Sequence[Detector]) -> Scan:
-    """Run detectors over a repository; see ``attest.licenses.scan``."""
+def scan_repository(
+    items: Iterable[Source | Skipped], detectors: Sequence[Detector], past: Sequence[Finding] = ()
+) -> Scan:
+    """Run detectors over a repository; see ``attest.licenses.scan``. ``past`` are findings of its history."""
     scanned = 0
     skipped: Counter[str] = Counter()
     counts: Counter[str] = Counter()
@@ -73,7 +74,7 @@ def scan_repository(root: Path, detectors: Sequence[Detector]) -> Scan:
     files: list[ScannedFile] = []
     identified: list[IdentifiedFile] = []
     digests: dict[str, str] = {}
-    for item in read_repository(root):
+    for item in items:
         if isinstance(item, Skipped):
             skipped[item.reason] += 1
             found = list(_not_read(item))
@@ -90,6 +91,8 @@ def scan_repository(root: Path, detectors: Sequence[Detector]) -> Scan:
                 files.append(ScannedFile(path=item.path, sha256=digests[item.path]))
         counts.update(finding.code for finding in found)
         findings.extend(finding for finding in found if counts[finding.code] <= MAX_PER_CODE)
+    counts.update(finding.code for finding in past)
+    findings += past[:MAX_PER_CODE]
     gathered = Gathered(findings=findings, identified=identified, digests=digests)
     concluded = [finding for conclude in CONCLUSIONS for finding in conclude(gathered)]
     findings += (*concluded, *_cut_codes(counts))

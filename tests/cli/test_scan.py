@@ -6,7 +6,7 @@ from click.testing import CliRunner, Result
 
 from attest.cli import main
 from attest.cli.scan import _REASONS
-from attest.licenses.walk import Reason
+from attest.licenses.readable import Reason
 
 
 def run(*arguments: str | Path) -> Result:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from known_license import license_words
 
-from attest.document import canonical, dump
 from attest.digest import sha256
+from attest.document import canonical, dump
 from attest.licenses import DETECTORS, KINDS, scan
 from attest.licenses.source import MAX_TEXT, Detector, Source
-from known_license import license_words
 
 NAMES = ("model.py", "LICENSE", "README.md", "config.json", "adapter_config.json", "package.json", "pyproject.toml")
 NAMES += ("METADATA", "NOTICE", "USE_POLICY.md")

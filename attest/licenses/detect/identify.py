@@ -36,6 +36,8 @@ _TWIN = 0.9
 _PARTY = frozenset(
     [
         "a",
+        "listed",
+        "s",
         "above",
         "an",
         "and",

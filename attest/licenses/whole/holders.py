@@ -12,7 +12,7 @@ from attest.licenses.license_file import code_of_name
 from attest.licenses.source import cut
 from attest.licenses.whole.gathered import WHOLE, Gathered
 
-__all__ = ["Statement", "foreign_copyrights", "notices", "statement_of"]
+__all__ = ["Statement", "foreign_copyrights", "holder_key", "notices", "statement_of"]
 
 _SIGN = re.compile(r"copyright(?:text)?|copr\.|\(c\)|©|&copy;|&#169;", re.IGNORECASE)
 _YEARS = re.compile(r"(?:19|20)\d\d(?:\s*(?:-|\u2013|to|,|and)\s*(?:(?:19|20)?\d\d\b|present|now))*", re.IGNORECASE)
@@ -53,7 +53,7 @@ def statement_of(line: str) -> Statement:
     return Statement(years=years[0].strip() if years else "", holder=holder[:_MAX_NAME])
 
 
-def _key(holder: str) -> str:
+def holder_key(holder: str) -> str:
     """A holder's name without legal forms and punctuation."""
     bare = _LEGAL.sub(" ", re.sub(r"[^\w ]", " ", holder.casefold()))
     return " ".join(bare.split())
@@ -63,7 +63,7 @@ def _holders(gathered: Gathered) -> dict[str, list[Finding]]:
     """Copyright lines of files that are neither licenses nor notices, by holder."""
     found: dict[str, list[Finding]] = defaultdict(list)
     for finding in gathered.of("copyright", "spdx-copyright"):
-        key = _key(statement_of(finding.text).holder)
+        key = holder_key(statement_of(finding.text).holder)
         if key and code_of_name(finding.path) is None:
             found[key].append(finding)
     return found
@@ -91,7 +91,7 @@ def foreign_copyrights(gathered: Gathered) -> Iterator[Finding]:
 def notices(gathered: Gathered) -> Iterator[Finding]:
     """Holders whom copyright lines of files name, and no license or notice file."""
     named = "".join(
-        f" {_key(finding.text)} |"
+        f" {holder_key(finding.text)} |"
         for finding in gathered.of("copyright", "spdx-copyright", "notice-file", "license-file")
         if code_of_name(finding.path)
     )

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -21,9 +22,14 @@ def texts(text: str) -> list[str]:
 @pytest.mark.parametrize("license_", ["MIT", "Apache-2.0", "ISC", "MPL-2.0", "Zlib", "BSL-1.0", "OFL-1.1", "Unlicense"])
 @pytest.mark.parametrize(
     "shape",
-    [str, str.upper, lambda text: text.replace("\n", "\r\n"), lambda text: re.sub("^", "// ", text, flags=re.M)],
+    [
+        str,
+        str.upper,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: re.sub("^", "// ", text, flags=re.MULTILINE),
+    ],
 )
-def test_a_license_in_any_dress_is_that_license(license_: str, shape):
+def test_a_license_in_any_dress_is_that_license(license_: str, shape: Callable[[str], str]):
     found = identify(shape(license_words(license_)))
     assert (found.verdict, found.rest_words) == ("exact", 0)
     assert {part.expression for part in found.texts if part.kind == "text"} == {license_}
@@ -114,7 +120,7 @@ def test_a_hostile_text_takes_bounded_time():
 
 @settings(deadline=None, max_examples=40)
 @given(st.data())
-def test_alignment_accounts_for_every_word(data):
+def test_alignment_accounts_for_every_word(data: st.DataObject):
     known = data.draw(st.lists(st.integers(0, 5), max_size=60))
     here = data.draw(st.lists(st.integers(0, 5), max_size=60))
     made = []
