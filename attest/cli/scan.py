@@ -11,7 +11,12 @@ import click
 from attest.cli.options import emit, format_option, output_option
 from attest.document import dump
 from attest.finding import Finding
-from attest.licenses import KINDS, WHOLE, Scan, scan
+from attest.licenses import KINDS, WHOLE, Scan, read_files, scan
+from attest.licenses.git import history_files
+from attest.licenses.origin import Origins, Release, compare_code, origin_text, origin_value
+from attest.licenses.origin import releases as dating
+from attest.licenses.origin.corpus import program_of
+from attest.licenses.source import Source
 from attest.terminal import visible
 
 __all__ = ["command"]
@@ -48,16 +53,41 @@ brackets."""
 )
 @click.option("--revision", metavar="REV", help="Branch, tag or commit of a git repository, instead of its folder.")
 @click.option("--history", is_flag=True, help="Search the git history for copyright lines that were taken out.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), help="Look for code of this repository, wheel or archive in it."
+)
+@click.option("--against-history", is_flag=True, help="Look in every version that the git history of --against holds.")
+@click.option(
+    "--releases",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A release of the package of --against, as a wheel, archive or folder; once for each.",
+)
 @format_option
 @output_option
 def command(
-    repository: Path, *, revision: str | None, history: bool, style: str, output: Path | None, force: bool
+    repository: Path,
+    *,
+    revision: str | None,
+    history: bool,
+    against: Path | None,
+    against_history: bool,
+    releases: tuple[Path, ...],
+    style: str,
+    output: Path | None,
+    force: bool,
 ) -> None:
     """Scan a repository for licenses, notices and copyright lines.
 
     Text files up to 1 MiB are read, license files up to 4 MiB; no link is followed. The command quotes what it finds
-    and exits 0 whatever that is.
+    and exits 0 whatever that is. With --against it lists the programs of REPO that hold much code of another
+    repository, and the notices of that which are not there.
     """
+    if against:
+        origins, dated = _origins(repository, revision, against, against_history, releases)
+        page, found = origin_text(origins, dated), origin_value(origins, dated)
+        emit(page, found, style=style, output=output, force=force)
+        return
     result = scan(repository, revision=revision, history=history)
     value = {
         "schemaVersion": 1,
@@ -66,6 +96,18 @@ def command(
         "findings": [dump(finding) for finding in result.findings],
     }
     emit(_text(repository.resolve().name, result), value, style=style, output=output, force=force)
+
+
+def _origins(
+    repository: Path, revision: str | None, against: Path, whole_history: bool, packages: tuple[Path, ...]
+) -> tuple[Origins, tuple[Release, ...]]:
+    """Code of ``against`` in a repository, and release by release where releases are given."""
+    reference = history_files(against) if whole_history else read_files(against)
+    result = compare_code(read_files(repository, revision), reference)
+    best = {origin.path: origin.origin for origin in result.origins}
+    sources = (file for file in read_files(repository, revision) if isinstance(file, Source) and file.path in best)
+    programs = [(program, best[program.path]) for source in sources if packages and (program := program_of(source))]
+    return result, dating(programs, [(path, read_files(path)) for path in packages])
 
 
 def _text(name: str, result: Scan) -> str:

@@ -93,7 +93,7 @@ def scan(root: Path, *, revision: str | None = None, history: bool = False) -> S
 def read_files(root: Path, revision: str | None = None) -> Iterator[Source | Skipped]:
     """The text files of a folder, of a git repository at a revision, or of an archive, and what was not read."""
     if revision is not None or (is_git_repository(root) and not (root / ".git").exists()):
-        return read_revision(root, revision or "HEAD")
+        return read_revision(root, "HEAD" if revision is None else revision)
     return read_archive(root) if is_archive(root) else read_repository(root)
 
 

@@ -7,8 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from attest.errors import InputError
-from attest.licenses.git.repository import GitRepository
+from attest.licenses.git.repository import GitRepository, damaged
 
 __all__ = ["blobs"]
 
@@ -57,12 +56,7 @@ def _ask(stream: IO[bytes] | None, ids: Sequence[str]) -> None:
 def _next(stream: IO[bytes] | None, repository: GitRepository) -> bytes:
     head = stream.readline().split() if stream else []
     if stream is None or len(head) != 3 or head[1] != b"blob":
-        raise InputError(
-            "damaged-repository",
-            "an object is missing or is not what it should be",
-            fix="scan an intact and complete clone",
-            where=str(repository.directory),
-        )
+        raise damaged(repository.directory, "an object is missing or is not what it should be")
     data = stream.read(int(head[2]))
     stream.read(1)
     return data

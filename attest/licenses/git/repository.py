@@ -22,9 +22,10 @@ from pathlib import Path
 
 from attest.errors import InputError
 
-__all__ = ["GitRepository", "is_git_repository", "open_repository"]
+__all__ = ["GitRepository", "damaged", "is_git_repository", "open_repository"]
 
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SHORT_ID = re.compile(r"[0-9a-f]{7,64}")
 _REFERENCE = re.compile(r"(?:refs/)?[A-Za-z0-9][\w./@+-]{0,200}")
 _MAX_REFERENCE_FILE = 64 * 1024 * 1024
 _TIME_LIMIT = 600
@@ -76,7 +77,7 @@ class GitRepository:
                 where=str(self.directory),
             ) from error
         if done.returncode:
-            raise _damaged(self.directory, done.stderr.decode("utf-8", "replace").strip()[:200])
+            raise damaged(self.directory, done.stderr.decode("utf-8", "replace").strip()[:200])
         return done.stdout
 
     def environment(self) -> dict[str, str]:
@@ -102,14 +103,14 @@ class GitRepository:
         ------
         InputError
         """
-        target = revision if _ID.fullmatch(revision) else self._references().get(revision)
+        target = revision if _SHORT_ID.fullmatch(revision) else self._references().get(revision)
         for prefix in ("refs/heads/", "refs/tags/", "refs/remotes/"):
             target = target or self._references().get(prefix + revision)
         if target is None:
             raise InputError(
                 "no-revision",
                 f"no branch or tag is called {revision[:100]!r}",
-                fix="give a branch, a tag or a whole commit id",
+                fix="give a branch, a tag or a commit id",
                 where=str(self.directory),
             )
         return self.run("rev-parse", "--verify", "--end-of-options", f"{target}^{{commit}}").decode().strip()
@@ -150,7 +151,8 @@ def _text_of(path: Path) -> str:
             return ""
 
 
-def _damaged(directory: Path, message: str) -> InputError:
+def damaged(directory: Path, message: str) -> InputError:
+    """The error for what git cannot read."""
     return InputError(
         "damaged-repository",
         f"git cannot read what it needs ({message or 'no reason given'})",
