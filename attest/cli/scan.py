@@ -13,6 +13,7 @@ from attest.document import dump
 from attest.finding import Finding
 from attest.licenses import KINDS, WHOLE, Scan, read_files, scan
 from attest.licenses.git import history_files
+from attest.licenses.obligations import obligations
 from attest.licenses.origin import Origins, Release, compare_code, origin_text, origin_value
 from attest.licenses.origin import releases as dating
 from attest.licenses.origin.corpus import program_of
@@ -94,6 +95,8 @@ def command(
         "filesScanned": result.files_scanned,
         "filesSkipped": dict(result.files_skipped),
         "findings": [dump(finding) for finding in result.findings],
+        "identified": [dump(file) for file in result.identified],
+        "obligations": [dump(obligation) for obligation in obligations(result)],
     }
     emit(_text(repository.resolve().name, result), value, style=style, output=output, force=force)
 
@@ -116,7 +119,17 @@ def _text(name: str, result: Scan) -> str:
         _group(f"{kind.title} [{kind.code}]", [finding for finding in result.findings if finding.code == kind.code])
         for kind in KINDS
     ]
-    return "\n\n".join([_coverage(name, result), *filter(None, groups), _CLOSING])
+    return "\n\n".join([_coverage(name, result), *filter(None, groups), *_obligations(result), _CLOSING])
+
+
+def _obligations(result: Scan) -> list[str]:
+    """What the licenses that were found ask for, one line a clause, and its words below."""
+    rows = [
+        f"  {visible(one.license)} {one.section}, {one.kind}: {one.status}{f' ({visible(one.evidence)})' if one.evidence else ''}\n"
+        + textwrap.fill(f"“{visible(one.quote)}”", _WIDTH, initial_indent="    ", subsequent_indent="    ")
+        for one in obligations(result)
+    ]
+    return ["\n".join(["Obligations of the license texts found", *rows])] if rows else []
 
 
 def _coverage(name: str, result: Scan) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from attest.finding import Finding
 from attest.licenses import (
+    acknowledgment,
     checksum_list,
     copyright_line,
     generated_file,
@@ -57,6 +58,7 @@ DETECTORS: tuple[Detector, ...] = (
     spdx_tag.detect,
     generated_file.detect,
     checksum_list.detect,
+    acknowledgment.detect,
 )
 
 

@@ -47,6 +47,7 @@ KINDS = (
     Kind(code="provenance-comment", title='Comments such as "Copied from"'),
     Kind(code="spdx-license", title="SPDX license tags"),
     Kind(code="spdx-copyright", title="SPDX copyright tags"),
+    Kind(code="acknowledgment", title="Acknowledgments that model licenses ask for"),
     Kind(code="generated-without-header", title="Generated files without a copyright line"),
     Kind(code="vendor-checksums-agree", title="Publisher's lists that hold"),
     Kind(code="vendor-checksum", title="Digests that a publisher lists"),

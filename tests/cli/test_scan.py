@@ -59,7 +59,7 @@ def test_the_page_for_people(repository: Path):
 
 def test_the_object_for_programs(repository: Path):
     value = json.loads(run(repository, "--format", "json").output)
-    assert list(value) == ["schemaVersion", "filesScanned", "filesSkipped", "findings"]
+    assert list(value) == ["schemaVersion", "filesScanned", "filesSkipped", "findings", "identified", "obligations"]
     assert (value["schemaVersion"], value["filesScanned"], value["filesSkipped"]) == (1, 5, {"binary": 1})
     assert {
         "code": "copyright",

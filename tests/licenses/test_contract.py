@@ -103,10 +103,11 @@ PROVOKED: dict[str, Callable[[], Source]] = {
     "spdx-copyright": lambda: Source.of("a.py", b"# SPDX-FileCopyrightText: 2024 Somebody"),
 }
 PROVOKED |= {
+    "acknowledgment": lambda: Source.of("README.md", b"Built with Llama"),
     "generated-without-header": lambda: Source.of("a.py", b"# This file was automatically generated from b.py\n"),
     "vendor-checksum": lambda: Source.of("SHA256SUMS", b"0" * 64 + b"  a.py\n"),
 }
-BY_MANY = {"declared-licenses-differ", "license-file-not-read", "findings-cut"}
+BY_MANY = {"notice-removed", "declared-licenses-differ", "license-file-not-read", "findings-cut"}
 """Kinds that take more than one plain file; test_repository.py provokes them."""
 
 WHOLES = {

@@ -108,7 +108,7 @@ class GitRepository:
             target = target or self._references().get(prefix + revision)
         if target is None:
             raise InputError(
-                "no-revision",
+                "unknown-revision",
                 f"no branch or tag is called {revision[:100]!r}",
                 fix="give a branch, a tag or a commit id",
                 where=str(self.directory),

@@ -70,7 +70,7 @@ def scan_without_git(root: Path):
 def test_a_revision_that_is_none_is_an_error(repository: Path, revision: str):
     with pytest.raises(InputError) as caught:
         texts(repository, revision)
-    assert caught.value.code in ("no-revision", "damaged-repository")
+    assert caught.value.code in ("unknown-revision", "damaged-repository")
 
 
 def test_links_submodules_and_pointers_are_named_and_not_followed(tmp_path: Path):
