@@ -74,6 +74,8 @@ KEY = re.compile(r"[\w.+-]+")
 OPERATORS = frozenset({"and", "or", "with"})
 MIN_RELEVANCE = 90
 MAX_NOTICE = 400
+MIN_SHARE = 0.75
+Entry = tuple[str, str, tuple[str, ...]]
 
 
 def field(head: str, name: str) -> str:
@@ -138,11 +140,27 @@ def spdx_texts(archive: tarfile.TarFile) -> Iterator[tuple[str, str, tuple[str, 
             yield member.name.removeprefix("package/licenses/").removesuffix(".json"), "text", words_of(text).words
 
 
+def _without_fragments(found: list[Entry]) -> list[Entry]:
+    """Entries without the texts that are much shorter than the license itself, which is the first text of each.
+
+    The conditions of a two-clause license without their disclaimer stand in many a longer license.
+    """
+    whole: dict[str, int] = {}
+    for expression, kind, words in found:
+        if kind == "text":
+            whole.setdefault(expression, len(words))
+    return [
+        (expression, kind, words)
+        for expression, kind, words in found
+        if kind != "text" or len(words) >= MIN_SHARE * whole[expression]
+    ]
+
+
 def main() -> None:
     """Write the index; of two entries with the same words the first that scancode has counts."""
     wheel, tarball = sys.argv[1:3]
     with zipfile.ZipFile(wheel) as archive, tarfile.open(tarball) as listed_texts:
-        found = [*entries(archive), *spdx_texts(listed_texts)]
+        found = _without_fragments([*entries(archive), *spdx_texts(listed_texts)])
     rows = {(kind, words): expression for expression, kind, words in reversed(found) if len(words) > 1}
     listed = sorted((KINDS.index(kind), expression, words) for (kind, words), expression in rows.items())
     vocabulary = sorted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -13,8 +14,10 @@ from attest.licenses.source import Source, cut
 
 __all__ = ["Difference", "IdentifiedFile", "IdentifiedText", "findings_of", "identify_file"]
 
-_WORDS = (b"licen", b"redistribut", b"permission", b"copying")
+_WORD = re.compile(b"licen|redistribut|permission|copying")
 _MIN_NOTICE = 5
+_LINES_BEFORE = 12
+_LINES_AFTER = 60
 _MAX_TEXTS = 100
 _MAX_CHANGES = 5
 _MAX_QUOTE = 200
@@ -77,9 +80,10 @@ def identify_file(source: Source) -> IdentifiedFile | None:
     looked for. In other files only what stands there word for word counts, without mere references.
     """
     whole = code_of_name(source.path) is not None
-    if not whole and not any(word in source.lowered for word in _WORDS):
+    if not whole and not _WORD.search(source.lowered):
         return None
-    found = identify(source.data.decode("utf-8", "replace"), whole=whole)
+    data = source.data if whole else _around_words(source)
+    found = identify(data.decode("utf-8", "replace"), whole=whole)
     texts = [text for text in found.texts if whole or _is_notice(text)]
     if not whole and not texts:
         return None
@@ -93,6 +97,19 @@ def identify_file(source: Source) -> IdentifiedFile | None:
         rest=cut(" … ".join(" ".join(part.words) for part in rest[:_SHOWN_WORDS])),
         texts=tuple(_text(text) for text in texts[:_MAX_TEXTS]),
     )
+
+
+def _around_words(source: Source) -> bytes:
+    """A program with the lines left empty that are far from any word of a license: most of a program is."""
+    lines = source.data.split(b"\n")
+    kept: list[bytes] = []
+    number = counted = 0
+    for hit in _WORD.finditer(source.lowered):
+        number += source.lowered.count(b"\n", counted, hit.start())
+        counted = hit.start()
+        kept += [b""] * (number - _LINES_BEFORE - len(kept))
+        kept += lines[len(kept) : number + _LINES_AFTER]
+    return b"\n".join(kept)
 
 
 def _is_notice(text: FoundText) -> bool:

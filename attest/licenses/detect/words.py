@@ -68,6 +68,8 @@ def words_of(text: str) -> Words:
     words: list[str] = []
     lines: list[int] = []
     for number, whole in enumerate(text.casefold().split("\n"), start=1):
+        if not whole:
+            continue
         line = whole
         if ("copyright" in line or "(c)" in line or "©" in line or "all rights" in line) and (
             statement := _COPYRIGHT.match(line)
