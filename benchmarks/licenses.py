@@ -22,7 +22,7 @@ from typing import Any
 from attest.licenses import spdx_tag
 from attest.licenses.copyright_line import detect as copyrights
 from attest.licenses.detect import identify, index, twins
-from attest.licenses.detect.identify import FoundText
+from attest.licenses.detect.found import FoundText
 from attest.licenses.source import Source
 
 TARGET = Path(__file__).resolve().parent.parent / "reports" / "licences" / "results.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,14 +66,8 @@ def compare_code(files: Iterable[Source | Skipped], reference: Iterable[Source |
 
     Parameters
     ----------
-    files : iterable
-        The side whose files are looked up.
-    reference : iterable
-        The side in which they are looked up: a repository, a package, or a whole history.
-
-    Returns
-    -------
-    Origins
+    files, reference : iterable
+        The side whose files are looked up, and where: in a repository, a package, or a whole history.
 
     Notes
     -----
@@ -87,31 +81,33 @@ def compare_code(files: Iterable[Source | Skipped], reference: Iterable[Source |
     nulls: dict[str, Null] = {}
     identical: list[tuple[str, str]] = []
     origins: list[Origin] = []
-    counts = [0, 0]
-    for file in files:
-        if isinstance(file, Skipped):
-            continue
-        counts[0] += 1
-        digest = sha256(file.raw)
-        if digest in corpus.others and file.raw.strip():
-            identical.append((file.path, corpus.others[digest]))
+    count = programs = 0
+    for file in (file for file in files if isinstance(file, Source)):
+        count += 1
+        twin = corpus.others.get(sha256(file.raw))
+        if twin is not None and file.raw.strip():
+            identical.append((file.path, twin))
         program = program_of(file)
-        if program is None:
-            continue
-        counts[1] += 1
-        if program.kind not in nulls:
-            nulls[program.kind] = null_of(corpus, program.kind)
-        origin = _origin(program, corpus, nulls[program.kind])
-        if origin:
-            origins.append(origin)
+        if program:
+            programs += 1
+            origins += _origins(program, corpus, nulls)
     return Origins(
-        files=counts[0],
-        programs=counts[1],
+        files=count,
+        programs=programs,
         reference_programs=len(corpus.programs),
         null_files=sum(null.files for null in nulls.values()),
         identical_files=tuple(sorted(identical)),
         origins=tuple(sorted(origins, key=lambda origin: origin.path)),
     )
+
+
+def _origins(program: Program, corpus: Corpus, nulls: dict[str, Null]) -> Iterator[Origin]:
+    """The best origin of a program where it has one; the null of its kind is made once."""
+    if program.kind not in nulls:
+        nulls[program.kind] = null_of(corpus, program.kind)
+    origin = _origin(program, corpus, nulls[program.kind])
+    if origin:
+        yield origin
 
 
 def _origin(program: Program, corpus: Corpus, null: Null) -> Origin | None:
