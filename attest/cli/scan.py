@@ -11,7 +11,13 @@ import click
 from attest.cli.options import emit, format_option, output_option
 from attest.document import dump
 from attest.finding import Finding
-from attest.licenses import KINDS, WHOLE, Scan, scan
+from attest.licenses import KINDS, WHOLE, Scan, read_files, scan
+from attest.licenses.git import history_files
+from attest.licenses.obligations import obligations
+from attest.licenses.origin import Origins, Release, compare_code, origin_text, origin_value
+from attest.licenses.origin import releases as dating
+from attest.licenses.origin.corpus import program_of
+from attest.licenses.source import Source
 from attest.terminal import visible
 
 __all__ = ["command"]
@@ -21,12 +27,15 @@ _PLACE_WIDTH = 56
 _SHOWN = 20
 _REASONS = {
     "binary": "binary",
+    "lfs-pointer": "kept elsewhere by git-lfs",
     "link": "links, not followed",
     "path-too-long": "with a path over 512 bytes",
     "special-file": "neither file nor folder",
+    "submodule": "other repositories that are mounted here",
     "too-large": "too large (over 1 MiB; license files over 4 MiB)",
     "unprintable-name": "with a name that cannot be printed",
     "unreadable": "could not be opened",
+    "unsafe-name": "with a name that leads out of the archive",
     "version-control-folder": "version control folders",
 }
 _CLOSING = """\
@@ -38,24 +47,70 @@ brackets."""
 
 @click.command("scan")
 @click.argument(
-    "repository", metavar="REPO", type=click.Path(path_type=Path), help="The folder that holds the repository."
+    "repository",
+    metavar="REPO",
+    type=click.Path(path_type=Path),
+    help="A folder, a git repository, or a zip, wheel or tar archive.",
+)
+@click.option("--revision", metavar="REV", help="Branch, tag or commit of a git repository, instead of its folder.")
+@click.option("--history", is_flag=True, help="Search the git history for copyright lines that were taken out.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), help="Look for code of this repository, wheel or archive in it."
+)
+@click.option("--against-history", is_flag=True, help="Look in every version that the git history of --against holds.")
+@click.option(
+    "--releases",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A release of the package of --against, as a wheel, archive or folder; once for each.",
 )
 @format_option
 @output_option
-def command(repository: Path, *, style: str, output: Path | None, force: bool) -> None:
+def command(
+    repository: Path,
+    *,
+    revision: str | None,
+    history: bool,
+    against: Path | None,
+    against_history: bool,
+    releases: tuple[Path, ...],
+    style: str,
+    output: Path | None,
+    force: bool,
+) -> None:
     """Scan a repository for licenses, notices and copyright lines.
 
     Text files up to 1 MiB are read, license files up to 4 MiB; no link is followed. The command quotes what it finds
-    and exits 0 whatever that is.
+    and exits 0 whatever that is. With --against it lists the programs of REPO that hold much code of another
+    repository, and the notices of that which are not there.
     """
-    result = scan(repository)
+    if against:
+        origins, dated = _origins(repository, revision, against, against_history, releases)
+        page, found = origin_text(origins, dated), origin_value(origins, dated)
+        emit(page, found, style=style, output=output, force=force)
+        return
+    result = scan(repository, revision=revision, history=history)
     value = {
         "schemaVersion": 1,
         "filesScanned": result.files_scanned,
         "filesSkipped": dict(result.files_skipped),
         "findings": [dump(finding) for finding in result.findings],
+        "identified": [dump(file) for file in result.identified],
+        "obligations": [dump(obligation) for obligation in obligations(result)],
     }
     emit(_text(repository.resolve().name, result), value, style=style, output=output, force=force)
+
+
+def _origins(
+    repository: Path, revision: str | None, against: Path, whole_history: bool, packages: tuple[Path, ...]
+) -> tuple[Origins, tuple[Release, ...]]:
+    """Code of ``against`` in a repository, and release by release where releases are given."""
+    reference = history_files(against) if whole_history else read_files(against)
+    result = compare_code(read_files(repository, revision), reference)
+    best = {origin.path: origin.origin for origin in result.origins}
+    sources = (file for file in read_files(repository, revision) if isinstance(file, Source) and file.path in best)
+    programs = [(program, best[program.path]) for source in sources if packages and (program := program_of(source))]
+    return result, dating(programs, [(path, read_files(path)) for path in packages])
 
 
 def _text(name: str, result: Scan) -> str:
@@ -64,7 +119,17 @@ def _text(name: str, result: Scan) -> str:
         _group(f"{kind.title} [{kind.code}]", [finding for finding in result.findings if finding.code == kind.code])
         for kind in KINDS
     ]
-    return "\n\n".join([_coverage(name, result), *filter(None, groups), _CLOSING])
+    return "\n\n".join([_coverage(name, result), *filter(None, groups), *_obligations(result), _CLOSING])
+
+
+def _obligations(result: Scan) -> list[str]:
+    """What the licenses that were found ask for, one line a clause, and its words below."""
+    rows = [
+        f"  {visible(one.license)} {one.section}, {one.kind}: {one.status}{f' ({visible(one.evidence)})' if one.evidence else ''}\n"
+        + textwrap.fill(f"“{visible(one.quote)}”", _WIDTH, initial_indent="    ", subsequent_indent="    ")
+        for one in obligations(result)
+    ]
+    return ["\n".join(["Obligations of the license texts found", *rows])] if rows else []
 
 
 def _coverage(name: str, result: Scan) -> str:

@@ -21,7 +21,8 @@ _NO_HOLDER = (
 _STATEMENT = re.compile(
     rf"(?:(?i:copyright|copr\.)|{_SIGN})(?!\"\s?:|-\d)\W{{0,12}}{_YEAR}"
     rf"|(?i:copyright|copr\.):?\s{{0,4}}{_SIGN},?\s{{0,4}}(?i:by\s)?{_NO_HOLDER}[^\W\d_]"
-    rf"|(?:©|&copy;)\s{{0,4}}{_NO_HOLDER}[^\W\d_a-z]"
+    rf"|(?:©|&copy;)\s{{0,4}}(?:the\s)?{_NO_HOLDER}[^\W\d_a-z]"
+    rf"|(?i:\(c\)\s?c?opyright(?:ed)?|copyrighted|copr\.)\s{{1,4}}(?:(?i:by)\s{{1,4}})?(?:the\s)?(?:{_YEAR}|{_NO_HOLDER}[^\W\d_a-z])"
     rf"|(?i:copyright)(?:\s{{1,4}}(?i:by))?:?\s{{1,4}}(?:the\s)?{_NO_HOLDER}[^\W\d_a-z]"
 )
 

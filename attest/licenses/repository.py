@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from attest.digest import sha256
 from attest.document import record
 from attest.finding import Finding
 from attest.licenses.kind import RANK
 from attest.licenses.license_file import code_of_name
-from attest.licenses.source import Detector, Source, cut
-from attest.licenses.walk import Skipped, read_repository
+from attest.licenses.license_text import IdentifiedFile, findings_of, identify_file
+from attest.licenses.readable import Skipped
+from attest.licenses.source import Detector, Source
+from attest.licenses.whole import CONCLUSIONS, WHOLE, Gathered
 from attest.statement import Sha256
 
-__all__ = ["MAX_PER_CODE", "MAX_PER_FILE", "WHOLE", "Scan", "ScannedFile", "scan_repository"]
+__all__ = ["MAX_PER_CODE", "MAX_PER_FILE", "Scan", "ScannedFile", "scan_repository"]
 
 MAX_PER_FILE = 1000
 """Findings that one detector makes in one file."""
 
-MAX_PER_CODE = 8000
+MAX_IDENTIFIED = 1000
+"""License, notice and policy files whose texts are listed in one scan."""
+
+MAX_PER_CODE = 3000
 """Findings of one code in one scan; with the limits of paths and texts, those of all codes fit a detail file."""
-
-WHOLE = "."
-"""Path of a finding about the whole repository."""
-
-_WORD = re.compile(r"[a-z0-9.+]+")
-_FILLERS = frozenset({"the", "license", "licence", "version"})
-_NO_LICENSE_NAMED = frozenset({"other", "unknown"})
 
 
 @record
@@ -56,38 +52,56 @@ class Scan:
         In order of path, line, kind and text.
     files : tuple of ScannedFile
         Those with findings, in order of path.
+    identified : tuple of IdentifiedFile
+        Those with the name of a license, notice or policy, in order of path; the first that were met, up to 1,000.
     """
 
     files_scanned: int
     files_skipped: Mapping[str, int]
     findings: tuple[Finding, ...]
     files: tuple[ScannedFile, ...]
+    identified: tuple[IdentifiedFile, ...]
 
 
-def scan_repository(root: Path, detectors: Sequence[Detector]) -> Scan:
-    """Run detectors over a repository; see ``attest.licenses.scan``."""
+def scan_repository(
+    items: Iterable[Source | Skipped], detectors: Sequence[Detector], past: Sequence[Finding] = ()
+) -> Scan:
+    """Run detectors over a repository; see ``attest.licenses.scan``. ``past`` are findings of its history."""
     scanned = 0
     skipped: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     findings: list[Finding] = []
     files: list[ScannedFile] = []
-    for item in read_repository(root):
+    identified: list[IdentifiedFile] = []
+    digests: dict[str, str] = {}
+    for item in items:
         if isinstance(item, Skipped):
             skipped[item.reason] += 1
             found = list(_not_read(item))
         else:
             scanned += 1
+            digests[item.path] = sha256(item.raw)
             found = [finding for detector in detectors for finding in _capped(detector, item)]
+            file = identify_file(item)
+            if file:
+                found += findings_of(file)
+                if code_of_name(file.path) and len(identified) < MAX_IDENTIFIED:
+                    identified.append(file)
             if found:
-                files.append(ScannedFile(path=item.path, sha256=sha256(item.raw)))
+                files.append(ScannedFile(path=item.path, sha256=digests[item.path]))
         counts.update(finding.code for finding in found)
         findings.extend(finding for finding in found if counts[finding.code] <= MAX_PER_CODE)
-    findings += (*_no_license_file(counts), *_declared_licenses_differ(findings), *_cut_codes(counts))
+    counts.update(finding.code for finding in past)
+    findings += past[:MAX_PER_CODE]
+    gathered = Gathered(findings=findings, identified=identified, digests=digests)
+    concluded = [finding for conclude in CONCLUSIONS for finding in conclude(gathered)]
+    findings += (*concluded, *_cut_codes(counts))
     return Scan(
         files_scanned=scanned,
         files_skipped=dict(sorted(skipped.items())),
         findings=tuple(sorted(findings, key=_place)),
         files=tuple(sorted(files, key=lambda file: file.path)),
+        identified=tuple(sorted(identified, key=lambda file: file.path)),
     )
 
 
@@ -112,47 +126,8 @@ def _not_read(skipped: Skipped) -> Iterator[Finding]:
         yield Finding(code="license-file-not-read", path=skipped.path, line=None, text=skipped.reason)
 
 
-def _no_license_file(counts: Mapping[str, int]) -> Iterator[Finding]:
-    if not counts["license-file"]:
-        unread = counts["license-file-not-read"]
-        but = f"; {unread} with such a name could not be read" if unread else ""
-        text = f"no file with a usual license name was read{but}"
-        yield Finding(code="no-license-file", path=WHOLE, line=None, text=text)
-
-
 def _cut_codes(counts: Mapping[str, int]) -> Iterator[Finding]:
     for code, count in sorted(counts.items()):
         if count > MAX_PER_CODE:
             text = f"of {count} findings of {code}, about {MAX_PER_CODE} are listed, the first by path"
             yield Finding(code="findings-cut", path=WHOLE, line=None, text=text)
-
-
-def _spelling(value: str) -> tuple[str, ...]:
-    """Words of a declared license in a fixed order, so that ``MIT`` and ``MIT License`` count as the same."""
-    words = (re.sub(r"^v(?=\d)", "", word) for word in _WORD.findall(value.casefold()))
-    return tuple(sorted(word for word in words if word not in _FILLERS))
-
-
-def _declared_licenses_differ(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """One finding that lists each declared value with a path, when they are not all the same."""
-    named = [
-        finding
-        for finding in findings
-        if finding.code == "declared-license" and finding.text.casefold() not in _NO_LICENSE_NAMED
-    ]
-    settled = {finding.path for finding in named}
-    named += [
-        finding for finding in findings if finding.code == "declared-license-name" and finding.path not in settled
-    ]
-    places: dict[tuple[str, ...], list[Finding]] = {}
-    for finding in sorted(named, key=_place):
-        places.setdefault(_spelling(finding.text), []).append(finding)
-    if len(places) > 1:
-        values = [_value(group) for group in places.values()]
-        text = "; ".join(values)
-        yield Finding(code="declared-licenses-differ", path=WHOLE, line=None, text=cut(f"{len(values)} values: {text}"))
-
-
-def _value(group: Sequence[Finding]) -> str:
-    more = f" and {len(group) - 1} more" if len(group) > 1 else ""
-    return f"{group[0].text} ({group[0].path}{more})"

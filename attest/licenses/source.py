@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from attest.finding import Finding
+from attest.licenses.encoding import readable
 
 __all__ = ["MAX_TEXT", "Detector", "Excerpt", "Source", "cut"]
 
@@ -50,7 +51,7 @@ class Source:
     raw : bytes
         The file as it was read.
     data : bytes
-        The same without a byte order mark, every line ending as ``\n``.
+        The same in UTF-8 where it was UTF-16 or GB18030, without a byte order mark, every line ending as ``\n``.
     lowered : bytes
         ``data`` with ASCII letters in lower case, so that words are found at the same places.
     """
@@ -62,8 +63,8 @@ class Source:
 
     @classmethod
     def of(cls, path: str, raw: bytes) -> Source:
-        """Source of a file's bytes, in any encoding that contains ASCII."""
-        data = raw.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        """Source of a file's bytes, in any encoding that contains ASCII, or in UTF-16 or GB18030."""
+        data = readable(raw).removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return cls(path=path, raw=raw, data=data, lowered=data.lower())
 
     @property

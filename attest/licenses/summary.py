@@ -5,22 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from attest.digest import sha256
 from attest.document import canonical, dump, record
 from attest.evidence import LicenseSummary
 from attest.finding import Finding
+from attest.licenses.detect import index
 from attest.licenses.kind import RANK
+from attest.licenses.license_text import IdentifiedFile
 from attest.licenses.repository import Scan, ScannedFile
+from attest.resource import resource
+from attest.statement import Sha256
 
-__all__ = ["LICENSES_NAME", "MAX_SUMMARY", "LicenseDetail", "summarize"]
+__all__ = ["LICENSES_NAME", "MAX_SUMMARY", "Engine", "LicenseDetail", "summarize"]
 
 LICENSES_NAME = "detail/licenses.json"
+ENGINE_ID = "license-words/v1"
+"""Normalization, alignment and verdicts of ``attest.licenses.detect``; changed verdicts are a new id."""
+
 MAX_SUMMARY = 200
 """Findings that the statement itself lists."""
 
 
 @record
+class Engine:
+    """What identified the license texts: who repeats a scan needs the same."""
+
+    id: str
+    index_sha256: Sha256
+    index_source: str
+    sketches_sha256: Sha256
+
+
+@record
 class LicenseDetail:
-    """What ``detail/licenses.json`` holds: every finding, and the digest of every file that has one.
+    """What ``detail/licenses.json`` holds: every finding, the digest of every file that has one, and license texts.
 
     A finding about the whole repository has the path ``.``; a file that was not read has no digest.
     """
@@ -29,6 +47,8 @@ class LicenseDetail:
     files_skipped: Mapping[str, int]
     findings: tuple[Finding, ...]
     files: tuple[ScannedFile, ...]
+    engine: Engine
+    identified: tuple[IdentifiedFile, ...]
 
 
 def summarize(scan: Scan) -> tuple[LicenseSummary, bytes]:
@@ -45,6 +65,13 @@ def summarize(scan: Scan) -> tuple[LicenseSummary, bytes]:
         files_skipped=scan.files_skipped,
         findings=scan.findings,
         files=scan.files,
+        engine=Engine(
+            id=ENGINE_ID,
+            index_sha256=index().sha256,
+            index_source=index().source,
+            sketches_sha256=sha256(resource("licenses/detect/sketches.json").read_bytes()),
+        ),
+        identified=scan.identified,
     )
     return summary, canonical(dump(detail))
 

@@ -9,43 +9,19 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from attest.errors import InputError
-from attest.licenses.license_file import code_of_name
+from attest.licenses.readable import HEAD, Skipped, is_binary, limit_of, source_of
 from attest.licenses.source import Source
 
-__all__ = ["MAX_ENTRIES", "Reason", "Skipped", "read_repository"]
+__all__ = ["MAX_ENTRIES", "read_repository"]
 
 MAX_ENTRIES = 2_000_000
-_MAX_FILE = 1024 * 1024
-_MAX_LICENSE_FILE = 4 * 1024 * 1024
 _MAX_PATH = 512
-_HEAD = 8192
 _VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-Reason: TypeAlias = Literal[
-    "binary",
-    "link",
-    "path-too-long",
-    "special-file",
-    "too-large",
-    "unprintable-name",
-    "unreadable",
-    "version-control-folder",
-]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Skipped:
-    """A file, link or folder that was not read. ``path`` is None where it cannot be printed."""
-
-    path: str | None
-    reason: Reason
 
 
 class _Walk:
@@ -141,10 +117,10 @@ def _read(folder: int, name: str, path: str) -> Source | Skipped:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return Skipped(path=path, reason="special-file")
-        if status.st_size > (_MAX_LICENSE_FILE if code_of_name(path) else _MAX_FILE):
+        if status.st_size > limit_of(path):
             return Skipped(path=path, reason="too-large")
-        data = os.read(descriptor, min(status.st_size, _HEAD))
-        if b"\0" in data:
+        data = os.read(descriptor, min(status.st_size, HEAD))
+        if is_binary(data):
             return Skipped(path=path, reason="binary")
         while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
             data += more
@@ -152,4 +128,4 @@ def _read(folder: int, name: str, path: str) -> Source | Skipped:
         return Skipped(path=path, reason="unreadable")
     finally:
         os.close(descriptor)
-    return Source.of(path, data)
+    return source_of(path, data)

@@ -6,7 +6,7 @@ from click.testing import CliRunner, Result
 
 from attest.cli import main
 from attest.cli.scan import _REASONS
-from attest.licenses.walk import Reason
+from attest.licenses.readable import Reason
 
 
 def run(*arguments: str | Path) -> Result:
@@ -37,6 +37,9 @@ def test_the_page_for_people(repository: Path):
         "Declared licenses that differ [declared-licenses-differ]: 1\n"
         "  (whole repository)  2 values: MIT (METADATA); apache-2.0 (model/README.md)\n"
         "\n"
+        "License files without a known text [license-text-unknown]: 1\n"
+        "  LICENSE  no known license text; it refers to MIT\n"
+        "\n"
         "License files [license-file]: 1\n"
         "  LICENSE:1  MIT License / Copyright (c) 2024 A\n"
         "\n"
@@ -56,7 +59,7 @@ def test_the_page_for_people(repository: Path):
 
 def test_the_object_for_programs(repository: Path):
     value = json.loads(run(repository, "--format", "json").output)
-    assert list(value) == ["schemaVersion", "filesScanned", "filesSkipped", "findings"]
+    assert list(value) == ["schemaVersion", "filesScanned", "filesSkipped", "findings", "identified", "obligations"]
     assert (value["schemaVersion"], value["filesScanned"], value["filesSkipped"]) == (1, 5, {"binary": 1})
     assert {
         "code": "copyright",
@@ -90,7 +93,7 @@ def test_a_long_place_stands_above_its_text(tmp_path: Path):
     folder.mkdir()
     (folder / "LICENSE").write_text("")
     lines = run(tmp_path).output.splitlines()
-    index = lines.index(f"  {'long' * 20}/LICENSE")
+    index = len(lines) - 1 - lines[::-1].index(f"  {'long' * 20}/LICENSE")
     assert lines[index + 1].strip() == "(empty)"
 
 

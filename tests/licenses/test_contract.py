@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from known_license import license_words
 
+from attest.digest import sha256
 from attest.document import canonical, dump
-from attest.licenses import DETECTORS, KINDS
+from attest.licenses import DETECTORS, KINDS, scan
 from attest.licenses.source import MAX_TEXT, Detector, Source
 
 NAMES = ("model.py", "LICENSE", "README.md", "config.json", "adapter_config.json", "package.json", "pyproject.toml")
@@ -99,11 +102,45 @@ PROVOKED: dict[str, Callable[[], Source]] = {
     "spdx-license": lambda: Source.of("a.py", b"# SPDX-License-Identifier: MIT"),
     "spdx-copyright": lambda: Source.of("a.py", b"# SPDX-FileCopyrightText: 2024 Somebody"),
 }
-OF_THE_WHOLE = {"declared-licenses-differ", "no-license-file", "license-file-not-read", "findings-cut"}
-"""Kinds that no detector makes; test_repository.py provokes them."""
+PROVOKED |= {
+    "acknowledgment": lambda: Source.of("README.md", b"Built with Llama"),
+    "generated-without-header": lambda: Source.of("a.py", b"# This file was automatically generated from b.py\n"),
+    "vendor-checksum": lambda: Source.of("SHA256SUMS", b"0" * 64 + b"  a.py\n"),
+}
+BY_MANY = {"notice-removed", "declared-licenses-differ", "license-file-not-read", "findings-cut"}
+"""Kinds that take more than one plain file; test_repository.py provokes them."""
+
+WHOLES = {
+    "base-model-license-differs": {"README.md": "---\nlicense: mit\nbase_model: meta-llama/Llama-3.1-8B\n---\n"},
+    "declared-and-found-differ": {"README.md": "---\nlicense: mit\n---\n", "LICENSE": license_words("ISC")},
+    "foreign-copyright": {"a.py": "# Copyright 2024 A", "b.py": "# Copyright 2024 B"},
+    "license-family-only": {"README.md": "---\nlicense: bsd\n---\n"},
+    "license-notice": {"a.py": '# Licensed under the Apache License, Version 2.0 (the "License");'},
+    "license-text": {"LICENSE": license_words("MIT")},
+    "license-text-and-more": {"LICENSE": license_words("MIT") + "\nNot on Sundays.\n"},
+    "license-text-changed": {"LICENSE": license_words("MIT").replace("without restriction", "with restriction")},
+    "license-text-unknown": {"LICENSE": "All is well."},
+    "no-license-file": {"a.py": ""},
+    "notice-incomplete": {"NOTICE": "Made by A", "a.py": "# Copyright 2024 A", "b.py": "# Copyright 2024 B"},
+    "notice-missing": {"a.py": "# Copyright 2024 A", "b.py": "# Copyright 2024 B"},
+    "other-license-without-link": {"README.md": "---\nlicense: other\n---\n"},
+    "vendor-checksums-agree": {"a.py": "", "SHA256SUMS": f"{sha256(b'')}  a.py\n"},
+    "vendor-checksums-differ": {"a.py": "", "SHA256SUMS": f"{sha256(b'x')}  a.py\n"},
+}
 
 
-@pytest.mark.parametrize("code", sorted(codes() - OF_THE_WHOLE))
+def test_every_kind_is_provoked():
+    assert codes() == PROVOKED.keys() | WHOLES.keys() | BY_MANY
+
+
+@pytest.mark.parametrize("code", sorted(WHOLES))
+def test_every_kind_of_the_whole_is_made_by_a_scan(code: str, tmp_path: Path):
+    for name, text in WHOLES[code].items():
+        (tmp_path / name).write_text(text)
+    assert code in {finding.code for finding in scan(tmp_path).findings}
+
+
+@pytest.mark.parametrize("code", sorted(PROVOKED))
 def test_every_kind_is_made_by_a_detector(code: str):
     source = PROVOKED[code]()
     assert code in {finding.code for detector in DETECTORS for finding in detector(source)}

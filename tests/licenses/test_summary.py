@@ -1,10 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
 from attest.document import canonical, dump, load, parse
 from attest.evidence_directory import MAX_DETAIL
 from attest.finding import Finding
 from attest.licenses import KINDS, LicenseDetail, Scan, scan, summarize
-from attest.licenses.repository import MAX_PER_CODE, ScannedFile
+from attest.licenses.license_text import Difference, IdentifiedFile, IdentifiedText
+from attest.licenses.repository import MAX_IDENTIFIED, MAX_PER_CODE, ScannedFile
 from attest.licenses.summary import MAX_SUMMARY
 from attest.statement import MAX_STATEMENT
 
@@ -12,7 +14,7 @@ MOST = 4 * 1024 * 1024
 
 
 def made_of(*findings: Finding) -> Scan:
-    return Scan(files_scanned=1, files_skipped={"binary": 2, "link": 3}, findings=findings, files=())
+    return Scan(files_scanned=1, files_skipped={"binary": 2, "link": 3}, findings=findings, files=(), identified=())
 
 
 def finding(code: str, path: str = "a", line: int | None = 1, text: str = "x") -> Finding:
@@ -28,9 +30,10 @@ def test_the_detail_file_holds_everything(tmp_path: Path):
     assert canonical(dump(detail)) == data
     assert (detail.findings, detail.files) == (result.findings, result.files)
     assert (detail.files_scanned, detail.files_skipped) == (1, {"binary": 1})
-    assert (summary.files_scanned, summary.files_skipped, summary.finding_count) == (1, 1, 2)
+    assert detail.identified == result.identified
+    assert (summary.files_scanned, summary.files_skipped, summary.finding_count) == (1, 1, 3)
     assert summary.detail == "detail/licenses.json"
-    assert [item.code for item in summary.findings] == ["license-file", "copyright"]
+    assert [item.code for item in summary.findings] == ["license-text-unknown", "license-file", "copyright"]
 
 
 def test_skipped_files_are_summed():
@@ -72,9 +75,37 @@ def test_the_largest_detail_file_can_be_read_again():
     one = made_of(finding("findings-cut", path=path, line=10**6, text=widest * 500))
     file = ScannedFile(path=path, sha256="0" * 64)
     _, data = summarize(
-        Scan(files_scanned=1, files_skipped={}, findings=one.findings, files=(file,)),
+        Scan(files_scanned=1, files_skipped={}, findings=one.findings, files=(file,), identified=()),
     )
-    assert len(data) * MAX_PER_CODE * len(KINDS) < MAX_DETAIL
+    identified = len(canonical(dump(widest_file(path, widest))))
+    assert len(data) * MAX_PER_CODE * len(KINDS) + identified * MAX_IDENTIFIED < MAX_DETAIL
+
+
+def widest_file(path: str, widest: str) -> IdentifiedFile:
+    """More than a license file can give: a dozen changed texts, and complete ones up to the limit."""
+    change = Difference(known="x" * 200, here=widest * 200, line=10**6)
+    text = IdentifiedText(
+        expression="LicenseRef-" + "x" * 50,
+        kind="reference",
+        line=10**6,
+        last_line=10**6,
+        license_words=10**6,
+        found_words=10**6,
+        change_count=0,
+        changes=(),
+        tolerated_count=10**6,
+        twins=(),
+    )
+    changed = replace(text, change_count=5, changes=(change,) * 5, twins=("LicenseRef-" + "x" * 50,) * 20)
+    return IdentifiedFile(
+        path=path,
+        verdict="reference-only",
+        words=10**6,
+        rest_words=10**6,
+        rest_line=10**6,
+        rest=widest * 500,
+        texts=(changed,) * 12 + (text,) * 88,
+    )
 
 
 def test_the_largest_summary_leaves_room_in_a_statement():

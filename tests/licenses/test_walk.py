@@ -5,7 +5,8 @@ import pytest
 
 from attest.errors import InputError
 from attest.licenses import walk
-from attest.licenses.walk import Skipped, read_repository
+from attest.licenses.readable import Skipped
+from attest.licenses.walk import read_repository
 
 MEBIBYTE = 1024 * 1024
 

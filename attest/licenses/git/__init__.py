@@ -1,0 +1,16 @@
+"""Git repositories, read without obeying them: a tree at a revision, all blobs, and how notices changed."""
+
+from __future__ import annotations
+
+from attest.licenses.git.history import NoticeChange, history_files, notice_changes
+from attest.licenses.git.repository import GitRepository, is_git_repository
+from attest.licenses.git.tree import read_revision
+
+__all__ = [
+    "GitRepository",
+    "NoticeChange",
+    "history_files",
+    "is_git_repository",
+    "notice_changes",
+    "read_revision",
+]

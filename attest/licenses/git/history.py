@@ -1,0 +1,140 @@
+"""The whole history of a git repository: every version of its files, and when copyright lines came and went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attest.licenses import copyright_line
+from attest.licenses.git.objects import blobs
+from attest.licenses.git.repository import GitRepository, open_repository
+from attest.licenses.readable import Skipped, limit_of, source_of
+from attest.licenses.source import Source, cut
+from attest.licenses.whole.holders import holder_key, statement_of
+
+__all__ = ["NoticeChange", "history_files", "notice_changes"]
+
+_HEAD = 4096
+_MAX_PATH = 512
+_BINARY = (".png", ".jpg", ".jpeg", ".gif", ".pdf", ".zip", ".gz", ".bin", ".safetensors", ".gguf", ".ipynb", ".svg")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoticeChange:
+    """A commit after which a file names a holder no longer, or names one that it did not.
+
+    ``time`` is the committer's own clock, in UTC: a claim. ``path`` is the new one where the file moved.
+    """
+
+    commit: str
+    time: str
+    path: str
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+def history_files(path: Path) -> Iterator[Source]:
+    """Every version of every text file in the history of all references, each blob once, under a path it had.
+
+    Raises
+    ------
+    InputError
+    """
+    with open_repository(path) as repository:
+        tips = "".join(f"{tip}\n" for tip in repository.tips()).encode()
+        names: dict[str, str] = {}
+        for row in (
+            repository.run("rev-list", "--objects", "--stdin", stdin=tips).decode("utf-8", "replace").split("\n")
+        ):
+            id_, _, name = row.partition(" ")
+            if name and name.isprintable() and len(name.encode()) <= _MAX_PATH:
+                names.setdefault(id_, name)
+        kept = [id_ for id_, size in _sizes(repository, list(names)).items() if size <= limit_of(names[id_])]
+        for id_, data in blobs(repository, kept):
+            found = source_of(names[id_], data)
+            if not isinstance(found, Skipped):
+                yield found
+
+
+def _sizes(repository: GitRepository, ids: Sequence[str]) -> dict[str, int]:
+    """Size of each of these objects that is a blob."""
+    asked = "".join(f"{id_}\n" for id_ in ids).encode()
+    rows = repository.run("cat-file", "--batch-check", "--buffer", stdin=asked).decode().split("\n")
+    parts = (row.split() for row in rows)
+    return {part[0]: int(part[2]) for part in parts if len(part) == 3 and part[1] == "blob"}
+
+
+def notice_changes(path: Path, revision: str) -> Iterator[NoticeChange]:
+    """Changes of the holders that the first 4 KiB of files name, oldest first, renames followed.
+
+    Raises
+    ------
+    InputError
+
+    Notes
+    -----
+    A file that was deleted removes no notice, and one that was added adds none. Merges are left out.
+    """
+    with open_repository(path) as repository:
+        changes = list(_changes(repository, repository.commit(revision)))
+        ids = sorted({id_ for _, _, old, new, _ in changes for id_ in (old, new)})
+        small = [id_ for id_, size in _sizes(repository, ids).items() if size <= limit_of("")]
+        holders = {id_: _holders(data) for id_, data in blobs(repository, small)}
+    for commit, time, old, new, name in changes:
+        before, after = holders.get(old, {}), holders.get(new, {})
+        if before.keys() != after.keys() and old in holders and new in holders:
+            yield NoticeChange(
+                commit=commit,
+                time=datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                path=name,
+                removed=tuple(before[key] for key in sorted(before.keys() - after.keys())),
+                added=tuple(after[key] for key in sorted(after.keys() - before.keys())),
+            )
+
+
+def _holders(data: bytes) -> dict[str, str]:
+    """Copyright lines at the head of a file, by holder."""
+    if b"\0" in data[:_HEAD]:
+        return {}
+    found: dict[str, str] = {}
+    for finding in copyright_line.detect(Source.of("", data[:_HEAD])):
+        key = holder_key(statement_of(finding.text).holder)
+        if key:
+            found.setdefault(key, cut(finding.text))
+    return found
+
+
+def _changes(repository: GitRepository, commit: str) -> Iterator[tuple[str, int, str, str, str]]:
+    """Commit, time, old and new blob, and path, of each change of a file's content."""
+    raw = repository.run(
+        "log",
+        "--raw",
+        "-z",
+        "-M",
+        "--no-abbrev",
+        "--reverse",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--format=%x01%H %ct",
+        commit,
+    )
+    id_, time = "", 0
+    fields = iter(raw.split(b"\0"))
+    for field in fields:
+        text = field.strip(b"\n")
+        if text.startswith(b"\x01"):
+            head, _, text = text.partition(b"\n")
+            name, _, seconds = head[1:].decode().partition(" ")
+            id_, time = name, int(seconds)
+            text = text.strip(b"\n")
+        if text.startswith(b":"):
+            _, _, old, new, status = text.decode().split(" ")
+            path = next(fields)
+            if status[0] in "RC":
+                path = next(fields)
+            shown = path.decode("utf-8", "replace")
+            wanted = status[0] in "MR" and shown.isprintable() and len(path) <= _MAX_PATH
+            if wanted and not shown.lower().endswith(_BINARY):
+                yield id_, time, old, new, shown

@@ -1,0 +1,164 @@
+"""Programs of one repository beside those of another: the best origin of each, and how much that says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.digest import sha256
+from attest.document import Count, decimal, record
+from attest.licenses.origin.corpus import Corpus, Program, corpus_of, program_of
+from attest.licenses.origin.null import Null, null_of
+from attest.licenses.readable import Skipped
+from attest.licenses.source import Source
+
+__all__ = ["MIN_CONTAINMENT", "Origin", "Origins", "compare_code"]
+
+MIN_CONTAINMENT = 0.3
+"""Share of a file's grams that a file of the other side must hold to be listed."""
+
+_NEARLY = 0.9
+"""Origins that hold this share of what the best holds could be the origin as well."""
+
+
+@record
+class Origin:
+    """A file, and the file of the other side that holds most of its grams.
+
+    ``containment`` is the share of the file's grams that the other holds, ``reverse`` the share of the other's grams
+    that the file holds, ``blind_containment`` the first without the names of things. ``runner_up`` is the next best
+    file under another name, ``margin`` how much less it holds. ``percentile`` ranks the containment among those of
+    files of the other side in one another, ``nearest_percentile`` among those of each in its own nearest. Both are
+    null, as is the percentile, where the other side has fewer than 20 files of the kind. ``missing_notices`` are lines of the
+    other file that name a holder whom no line of this file names, and whom each origin that is nearly as good names too.
+    """
+
+    path: str
+    tokens: Count
+    identical: bool
+    origin: str
+    containment: str
+    reverse: str
+    blind_containment: str
+    runner_up: str | None
+    margin: str
+    percentile: str | None
+    nearest_percentile: str | None
+    missing_notices: tuple[str, ...]
+
+
+@record
+class Origins:
+    """Result of one comparison: counts, files with the same bytes, and the best origin of each alike program."""
+
+    files: Count
+    programs: Count
+    reference_programs: Count
+    null_files: Count
+    identical_files: tuple[tuple[str, str], ...]
+    origins: tuple[Origin, ...]
+
+
+def compare_code(files: Iterable[Source | Skipped], reference: Iterable[Source | Skipped]) -> Origins:
+    """Programs of one side that hold much of a program of the other.
+
+    Parameters
+    ----------
+    files, reference : iterable
+        The side whose files are looked up, and where: in a repository, a package, or a whole history.
+
+    Notes
+    -----
+    Files with the same bytes are listed first, programs or not. Programs of fewer than 80 tokens are not compared.
+
+    That a file is alike does not show that it was copied from this side, in this direction, or by whom: both may come
+    from a third. Libraries of models share much code, so containment says little without its percentile and margin.
+    Nothing here says anything about weights.
+    """
+    corpus = corpus_of(reference)
+    nulls: dict[str, Null] = {}
+    identical: list[tuple[str, str]] = []
+    origins: list[Origin] = []
+    count = programs = 0
+    for file in (file for file in files if isinstance(file, Source)):
+        count += 1
+        twin = corpus.others.get(sha256(file.raw))
+        if twin is not None and file.raw.strip():
+            identical.append((file.path, twin))
+        program = program_of(file)
+        if program:
+            programs += 1
+            origins += _origins(program, corpus, nulls)
+    return Origins(
+        files=count,
+        programs=programs,
+        reference_programs=len(corpus.programs),
+        null_files=sum(null.files for null in nulls.values()),
+        identical_files=tuple(sorted(identical)),
+        origins=tuple(sorted(origins, key=lambda origin: origin.path)),
+    )
+
+
+def _origins(program: Program, corpus: Corpus, nulls: dict[str, Null]) -> Iterator[Origin]:
+    """The best origin of a program where it has one; the null of its kind is made once."""
+    if program.kind not in nulls:
+        nulls[program.kind] = null_of(corpus, program.kind)
+    origin = _origin(program, corpus, nulls[program.kind])
+    if origin:
+        yield origin
+
+
+def _origin(program: Program, corpus: Corpus, null: Null) -> Origin | None:
+    shared = corpus.shared(program)
+    containment = shared / max(len(program.fingerprint.named), 1)
+    if not len(containment) or containment.max() < MIN_CONTAINMENT:
+        return None
+    best = _best(program, corpus, containment)
+    found = corpus.programs[best]
+    others = [place for place, other in enumerate(corpus.programs) if other.path != found.path]
+    second = max(others, key=lambda place: (containment[place], -place), default=None)
+    blind = corpus.shared(program, blind=True)[best] / max(len(program.fingerprint.blind), 1)
+    runner_up = second if second is not None and containment[second] > 0 else None
+    return Origin(
+        path=program.path,
+        tokens=program.fingerprint.tokens,
+        identical=program.sha256 == found.sha256,
+        origin=found.path,
+        containment=decimal(float(containment[best]), 4),
+        reverse=decimal(float(shared[best] / max(len(found.fingerprint.named), 1)), 4),
+        blind_containment=decimal(float(blind), 4),
+        runner_up=None if runner_up is None else corpus.programs[runner_up].path,
+        margin=decimal(float(containment[best] - (containment[runner_up] if runner_up is not None else 0)), 4),
+        percentile=null.percentile(float(containment[best])),
+        nearest_percentile=null.nearest_percentile(float(containment[best])),
+        missing_notices=_missing(program, found, corpus, containment),
+    )
+
+
+def _missing(program: Program, found: Program, corpus: Corpus, containment: NDArray[np.float64]) -> tuple[str, ...]:
+    """Notices of the best origin that the file lacks, and that every other origin that is nearly as good has too."""
+    near: dict[str, int] = {}
+    for place in np.flatnonzero(containment >= _NEARLY * containment.max()).tolist():
+        path = corpus.programs[place].path
+        if path != found.path and (path not in near or containment[place] > containment[near[path]]):
+            near[path] = place
+    shared = [corpus.programs[place].holders.keys() for place in near.values()]
+    return tuple(
+        line
+        for key, line in sorted(found.holders.items())
+        if key not in program.holders and all(key in holders for holders in shared)
+    )
+
+
+def _best(program: Program, corpus: Corpus, containment: NDArray[np.float64]) -> int:
+    """The program that holds most; of equal ones that with the same bytes, the least lacking notice, the first path."""
+    top = np.flatnonzero(containment == containment.max()).tolist()
+
+    def order(place: int) -> tuple[bool, int, int, str]:
+        other = corpus.programs[place]
+        size = abs(len(other.fingerprint.named) - len(program.fingerprint.named))
+        return (other.sha256 != program.sha256, size, -len(other.holders), other.path)
+
+    return int(min(top, key=order))

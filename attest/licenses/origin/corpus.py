@@ -1,0 +1,106 @@
+"""The programs of a repository, ready to be looked up by their grams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.digest import sha256
+from attest.licenses import copyright_line, spdx_tag
+from attest.licenses.origin.tokens import MIN_TOKENS, Fingerprint, fingerprint, is_code
+from attest.licenses.readable import Skipped
+from attest.licenses.source import Source
+from attest.licenses.whole.holders import holder_key, statement_of
+
+__all__ = ["Corpus", "Program", "corpus_of", "program_of"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """One program: path, digest of its bytes, fingerprint, and the lines that name holders, by holder."""
+
+    path: str
+    sha256: str
+    fingerprint: Fingerprint
+    holders: dict[str, str]
+
+    @property
+    def kind(self) -> str:
+        """Programs are compared with those of the same suffix."""
+        return self.path.rpartition(".")[2].lower()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Corpus:
+    """Programs, and which of them hold each gram.
+
+    Parameters
+    ----------
+    programs : tuple of Program
+        Long enough to be compared.
+    others : mapping of str to str
+        A path for the digest of each file, programs and others.
+    named, blind : (grams, programs)
+        Sorted grams of all, and the place of the program that each is of.
+    """
+
+    programs: tuple[Program, ...]
+    others: dict[str, str]
+    named: tuple[NDArray[np.uint64], NDArray[np.int64]]
+    blind: tuple[NDArray[np.uint64], NDArray[np.int64]]
+
+    def shared(self, program: Program, *, blind: bool = False) -> NDArray[np.int64]:
+        """How many grams of a program each of the corpus holds."""
+        values, places = self.blind if blind else self.named
+        grams = program.fingerprint.blind if blind else program.fingerprint.named
+        first = np.searchsorted(values, grams, side="left")
+        counts = np.searchsorted(values, grams, side="right") - first
+        steps = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        return np.bincount(places[np.repeat(first, counts) + steps], minlength=len(self.programs))
+
+
+def program_of(source: Source) -> Program | None:
+    """A file as a program, or None where it is none or too short."""
+    if not is_code(source.path):
+        return None
+    made = fingerprint(source.path, source.data.decode("utf-8", "replace"))
+    if made.tokens < MIN_TOKENS:
+        return None
+    holders: dict[str, str] = {}
+    for detect in (copyright_line.detect, spdx_tag.detect):
+        for finding in detect(source):
+            key = holder_key(statement_of(finding.text).holder)
+            if key and finding.code in ("copyright", "spdx-copyright"):
+                holders.setdefault(key, finding.text)
+    return Program(path=source.path, sha256=sha256(source.raw), fingerprint=made, holders=holders)
+
+
+def corpus_of(files: Iterable[Source | Skipped]) -> Corpus:
+    """Corpus of the files of a repository, of a release, or of a whole history."""
+    programs: list[Program] = []
+    others: dict[str, str] = {}
+    for file in files:
+        if isinstance(file, Skipped):
+            continue
+        others.setdefault(sha256(file.raw), file.path)
+        program = program_of(file)
+        if program:
+            programs.append(program)
+    return Corpus(
+        programs=tuple(programs),
+        others=others,
+        named=_inverted([program.fingerprint.named for program in programs]),
+        blind=_inverted([program.fingerprint.blind for program in programs]),
+    )
+
+
+def _inverted(grams: list[NDArray[np.uint64]]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    if not grams:
+        return np.zeros(0, np.uint64), np.zeros(0, np.int64)
+    values = np.concatenate(grams)
+    places = np.repeat(np.arange(len(grams)), [len(each) for each in grams])
+    order = np.argsort(values, kind="stable")
+    return values[order], places[order]

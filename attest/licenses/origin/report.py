@@ -1,0 +1,68 @@
+"""A comparison of code as people read it, and as programs do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attest.document import dump
+from attest.licenses.origin.compare import Origin, Origins
+from attest.licenses.origin.releases import Release
+from attest.terminal import visible
+
+__all__ = ["origin_text", "origin_value"]
+
+_DISTINCT = 0.95
+_SHOWN = 60
+_CLOSING = """\
+Containment is the share of a file's code (runs of twelve tokens, comments left out) that the other file holds. It
+does not show who copied from whom, nor that the two did not both take it from a third. Open source licenses allow
+taking code over, mostly on the condition that notices stay. Nothing here says anything about weights: code reuse is
+not weight reuse. "Distinctive" means: alike as at most one in twenty files of the other side is to its own nearest."""
+
+
+def origin_value(result: Origins, dated: Sequence[Release]) -> dict[str, Any]:
+    """The comparison as a JSON object."""
+    return {"schemaVersion": 1, **dump(result), "releases": [dump(release) for release in dated]}
+
+
+def origin_text(result: Origins, dated: Sequence[Release]) -> str:
+    """The comparison for people; what is a path or a line of a file is escaped."""
+    missing = sum(bool(origin.missing_notices) for origin in result.origins)
+    head = [
+        f"{result.programs} programs among {result.files} files, beside {result.reference_programs} programs (null: {result.null_files} files)",
+        f"{len(result.identical_files)} files have the same bytes as one of the other side",
+        f"{len(result.origins)} programs hold at least three tenths of one of the other side, {missing} of them lack a notice of it",
+    ]
+    rows = [line for origin in result.origins[:_SHOWN] for line in _rows(origin)]
+    more = (
+        [f"… and {len(result.origins) - _SHOWN} more; --format json lists all"] if len(result.origins) > _SHOWN else []
+    )
+    return "\n".join([*head, "", *rows, *more, *_curve(dated), "", _CLOSING])
+
+
+def _rows(origin: Origin) -> list[str]:
+    rank = "no null: too few files" if origin.nearest_percentile is None else _rank(origin)
+    ahead = f" to {visible(origin.runner_up)}" if origin.runner_up else ""
+    held = (
+        f"  in {visible(origin.origin)}{' (same bytes)' if origin.identical else ''}: containment {origin.containment}"
+        f" (back {origin.reverse}, without names {origin.blind_containment}), margin {origin.margin}{ahead}"
+    )
+    notices = [f"  its notice is not here: {visible(line)}" for line in origin.missing_notices]
+    return [visible(origin.path), held, f"  {rank}", *notices]
+
+
+def _rank(origin: Origin) -> str:
+    distinct = origin.nearest_percentile is not None and float(origin.nearest_percentile) >= _DISTINCT
+    return (
+        f"above {origin.percentile} of unrelated pairs and {origin.nearest_percentile} of nearest pairs: "
+        f"{'distinctive' if distinct else 'not distinctive'}"
+    )
+
+
+def _curve(dated: Sequence[Release]) -> list[str]:
+    rows = [
+        f"  {visible(release.release)}  {visible(release.path)} in {visible(release.origin)}: {release.containment}{'  <- peak' if release.is_peak else ''}"
+        for release in dated
+    ]
+    return ["", "Release by release:", *rows] if rows else []

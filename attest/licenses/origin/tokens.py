@@ -1,0 +1,144 @@
+"""The tokens of a program, without comments, and the fingerprints that are made of them.
+
+References
+----------
+Schleimer, Wilkerson, Aiken, "Winnowing: Local Algorithms for Document Fingerprinting", SIGMOD 2003, section 3.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections import Counter
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["GRAM", "MIN_TOKENS", "WINDOW", "Fingerprint", "fingerprint", "is_code"]
+
+GRAM = 12
+"""Tokens of a gram: shorter runs in common are not seen."""
+
+WINDOW = 8
+"""Grams of a window: of each run of ``GRAM + WINDOW - 1`` equal tokens at least one gram is in both fingerprints."""
+
+MIN_TOKENS = 80
+"""Files with fewer tokens are too short to be compared."""
+
+_HASH_COMMENTS = frozenset({"py", "pyi", "sh", "cmake", "rb", "r", "jl", "pl"})
+_SLASH_COMMENTS = frozenset(
+    {
+        "c",
+        "cc",
+        "cpp",
+        "cxx",
+        "cu",
+        "cuh",
+        "h",
+        "hh",
+        "hpp",
+        "java",
+        "js",
+        "jsx",
+        "ts",
+        "tsx",
+        "go",
+        "rs",
+        "swift",
+        "kt",
+        "scala",
+        "cs",
+    }
+)
+_STRINGS = r'"(?:[^"\\\n]|\\.?)*+(?:"|(?=\n)|\Z)' + r"|'(?:[^'\\\n]|\\.?)*+(?:'|(?=\n)|\Z)"
+_TRIPLE = r'"""(?:[^"\\]|\\.?|"(?!""))*+(?:"""|\Z)' + r"|'''(?:[^'\\]|\\.?|'(?!''))*+(?:'''|\Z)"
+_REST = r"(?P<name>[^\W\d]\w*)|(?P<number>\d[\w.]*)|(?P<mark>[^\s\w])"
+_HASH = re.compile(rf"(?P<gap>#[^\n]*|{_TRIPLE})|(?P<string>{_STRINGS})|{_REST}", re.DOTALL)
+_SLASH = re.compile(rf"(?P<gap>//[^\n]*|/\*.*?(?:\*/|\Z))|(?P<string>{_STRINGS}|`[^`]*+(?:`|\Z))|{_REST}", re.DOTALL)
+_CLASS = re.compile(r"^[ \t]*class\s+([A-Z]\w{0,99})", re.MULTILINE)
+_HUMP = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z][a-z]*\d*")
+_KEYWORDS = frozenset(keyword.kwlist) | frozenset(
+    {"auto", "bool", "case", "char", "const", "default", "do", "double", "enum", "extern", "float", "fn", "func", "int", "let", "long",
+     "namespace", "new", "private", "protected", "public", "self", "short", "signed", "sizeof", "static", "struct", "switch", "template",
+     "this", "throw", "typedef", "typename", "union", "unsigned", "using", "var", "virtual", "void", "volatile"}
+)  # fmt: skip
+_SALT = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprint:
+    """Winnowed grams of a program.
+
+    Parameters
+    ----------
+    tokens : int
+    named, blind : ndarray of uint64
+        Sorted and distinct; with the names of things, and with every name that is no keyword as one.
+    """
+
+    tokens: int
+    named: NDArray[np.uint64]
+    blind: NDArray[np.uint64]
+
+
+def is_code(path: str) -> bool:
+    """Whether a file is a program, by its suffix."""
+    return path.rpartition(".")[2].lower() in _HASH_COMMENTS | _SLASH_COMMENTS
+
+
+def _stem(text: str) -> str:
+    """What at least half of the classes' names begin with, such as ``Qwen2Moe``; empty where there is none."""
+    names = _CLASS.findall(text)
+    starts: Counter[str] = Counter()
+    for name in names:
+        end = 0
+        while hump := _HUMP.match(name, end):
+            end = hump.end()
+            starts[name[:end]] += 1
+    common = [start for start, count in starts.items() if count * 2 >= len(names) >= 3 and len(start) >= 3]
+    return max(common, key=len, default="")
+
+
+def fingerprint(path: str, text: str) -> Fingerprint:
+    """Fingerprint of a program.
+
+    Notes
+    -----
+    Comments and triple-quoted strings are left out, other strings count as one token. The beginning that most classes
+    of a file share (a model's name) counts as one word, in every spelling, so that a renamed model has the same grams.
+    """
+    pattern = _HASH if path.rpartition(".")[2].lower() in _HASH_COMMENTS else _SLASH
+    stem = _stem(text)
+    renamed = re.compile("_?".join(map(re.escape, stem)), re.IGNORECASE) if stem else None
+    named: list[int] = []
+    blind: list[int] = []
+    digests: dict[str, tuple[int, int]] = {}
+    for found in pattern.finditer(text):
+        if found.lastgroup == "gap":
+            continue
+        word = "S" if found.lastgroup == "string" else found[0]
+        both = digests.get(word)
+        if both is None:
+            is_name = found.lastgroup == "name" and word not in _KEYWORDS
+            same = renamed.sub("M", word) if renamed and is_name else word
+            both = digests[word] = (crc32(same.encode()), crc32(b"I" if is_name else word.encode()))
+        named.append(both[0])
+        blind.append(both[1])
+    return Fingerprint(tokens=len(named), named=_winnow(named), blind=_winnow(blind))
+
+
+def _winnow(tokens: list[int]) -> NDArray[np.uint64]:
+    """The least gram of each window."""
+    count = len(tokens) - GRAM + 1
+    if count <= 0:
+        return np.zeros(0, np.uint64)
+    stream = np.array(tokens, np.uint64)
+    grams = np.zeros(count, np.uint64)
+    for place in range(GRAM):
+        grams = (grams ^ stream[place : place + count]) * _SALT
+        grams ^= grams >> np.uint64(29)
+    if count <= WINDOW:
+        return np.unique(grams.min(keepdims=True))
+    return np.unique(np.lib.stride_tricks.sliding_window_view(grams, WINDOW).min(axis=1))

@@ -1,0 +1,60 @@
+"""Which files are read, however they are reached: a folder, a git repository, an archive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from attest.licenses.encoding import is_utf16
+from attest.licenses.license_file import code_of_name
+from attest.licenses.source import Source
+
+__all__ = ["HEAD", "Reason", "Skipped", "is_binary", "limit_of", "source_of"]
+
+HEAD = 8192
+"""Bytes in which a NUL makes a file binary."""
+
+_MAX_FILE = 1024 * 1024
+_MAX_LICENSE_FILE = 4 * 1024 * 1024
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+Reason: TypeAlias = Literal[
+    "binary",
+    "lfs-pointer",
+    "link",
+    "path-too-long",
+    "special-file",
+    "submodule",
+    "too-large",
+    "unprintable-name",
+    "unreadable",
+    "unsafe-name",
+    "version-control-folder",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A file, link or folder that was not read. ``path`` is None where it cannot be printed."""
+
+    path: str | None
+    reason: Reason
+
+
+def limit_of(path: str) -> int:
+    """Bytes up to which a file is read: 4 MiB where it has the name of a license, else 1 MiB."""
+    return _MAX_LICENSE_FILE if code_of_name(path) else _MAX_FILE
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether the first bytes of a file hold a NUL, UTF-16 aside."""
+    return b"\0" in head[:HEAD] and not is_utf16(head)
+
+
+def source_of(path: str, data: bytes) -> Source | Skipped:
+    """A file that was read whole, or why it counts as not read."""
+    if is_binary(data):
+        return Skipped(path=path, reason="binary")
+    if data.startswith(_POINTER):
+        return Skipped(path=path, reason="lfs-pointer")
+    return Source.of(path, data)

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+from git_repository import commit, git
+
+from attest.licenses import scan
+from attest.licenses.git import history_files, notice_changes
+
+A = "# Copyright 2024 Somebody\n"
+B = "# Copyright 2025 Another\n"
+BODY = "".join(f"x{number} = {number}\n" for number in range(40))
+
+
+def test_a_notice_that_was_taken_out_and_one_that_was_put_in(tmp_path: Path):
+    commit(tmp_path, {"a.py": A + BODY, "b.py": BODY})
+    second = commit(tmp_path, {"a.py": B + BODY})
+    (change,) = notice_changes(tmp_path, "main")
+    assert (change.commit, change.path, change.time) == (second, "a.py", "2026-01-02T03:04:05Z")
+    assert (change.removed, change.added) == ((A.strip(),), (B.strip(),))
+
+
+def test_a_renamed_file_is_followed_and_a_move_is_no_removal(tmp_path: Path):
+    commit(tmp_path, {"a.py": A + BODY})
+    commit(tmp_path, {"a.py": None, "lib/b.py": A + BODY})
+    assert list(notice_changes(tmp_path, "main")) == []
+    commit(tmp_path, {"lib/b.py": None, "lib/c.py": BODY})
+    (change,) = notice_changes(tmp_path, "main")
+    assert (change.path, change.removed) == ("lib/c.py", (A.strip(),))
+
+
+def test_another_year_or_a_deleted_file_removes_no_notice(tmp_path: Path):
+    commit(tmp_path, {"a.py": A + BODY, "b.py": A + BODY})
+    commit(tmp_path, {"a.py": A.replace("2024", "2023-2026") + BODY, "b.py": None})
+    assert list(notice_changes(tmp_path, "main")) == []
+
+
+def test_the_scan_tells_of_it(tmp_path: Path):
+    commit(tmp_path, {"a.py": A + BODY})
+    second = commit(tmp_path, {"a.py": BODY})
+    found = [finding for finding in scan(tmp_path, history=True).findings if finding.code == "notice-removed"]
+    assert [finding.text for finding in found] == [f"2026-01-02, commit {second[:12]}: no longer there: {A.strip()}"]
+
+
+def test_every_version_of_every_file_on_every_branch(tmp_path: Path):
+    commit(tmp_path, {"a.py": "1"})
+    git(tmp_path, "checkout", "--quiet", "-b", "side")
+    commit(tmp_path, {"a.py": "2"})
+    git(tmp_path, "checkout", "--quiet", "main")
+    commit(tmp_path, {"a.py": None, "b.py": "3"})
+    assert sorted((file.path, file.data) for file in history_files(tmp_path)) == [
+        ("a.py", b"1"),
+        ("a.py", b"2"),
+        ("b.py", b"3"),
+    ]
+
+
+def test_names_that_cannot_be_printed_are_left_out(tmp_path: Path):
+    commit(tmp_path, {"a\x1b[2J.py": "1", "b c\u00e9.py": "2"})
+    assert [file.path for file in history_files(tmp_path)] == ["b c\u00e9.py"]
