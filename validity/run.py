@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from attest.program import this_tool
+from validity.activations import report as report_activations
 from validity.derive import SLERP_SHARES, Derived, derive, derive_slerp
 from validity.known import norm_lesson, published_permutations
 from validity.launder import ROWS
@@ -43,6 +44,18 @@ def _derive(cell: tuple[Path, str, str, bool]) -> Derived:
     root, parent, name, trained = cell
     row = next(row for row in ROWS if row.name == name)
     return derive(root, parent, row, trained=trained)
+
+
+def derive_all(root: Path, *, jobs: int) -> list[Derived]:
+    """Every cell of the matrix, made or found made."""
+    cells = [(root, parent, row.name, trained) for trained in (False, True) for parent in PARENTS for row in ROWS]
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(_derive, cells))
+
+
+def all_pairs(root: Path, made: Sequence[Derived]) -> list[Pair]:
+    """Independent pairs, and those that share something."""
+    return [*independent_pairs(root), *related_pairs(root, made)]
 
 
 def independent_pairs(root: Path) -> Iterator[Pair]:
@@ -134,11 +147,8 @@ def main() -> None:
     arguments = _arguments()
     root = arguments.root.resolve()
     train_panel(root)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(arguments.jobs, mp_context=context) as pool:
-        cells = [(root, parent, row.name, trained) for trained in (False, True) for parent in PARENTS for row in ROWS]
-        made = list(pool.map(_derive, cells))
-    pairs = [*independent_pairs(root), *related_pairs(root, made)]
+    made = derive_all(root, jobs=arguments.jobs)
+    pairs = all_pairs(root, made)
     tool = this_tool()
     results = compare_all(pairs, root / f"compared-{tool.source_sha256[:12]}.jsonl", arguments.jobs)
     by_label = {("derived", one.row, "trained" if one.trained else "alone", one.parent): one for one in made}
@@ -159,6 +169,7 @@ def main() -> None:
         "peer": ask_peer(arguments.peer_python, pairs, root) if arguments.peer_python else None,
     }  # fmt: skip
     write_report(record, arguments.report)
+    report_activations(pairs, arguments.report, say)
     say(json.dumps(record["conclusions"], indent=1))
 
 

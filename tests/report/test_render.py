@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "a821089abf39fa3a49e92f5e82292b54356a44db7e6e70269a6fbee8635e0d6a"}
+GOLDEN = {1: "e5294c49108b46e721e5a43755d047bd8f847e6847237dde18e602a8b3a53c6d"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
