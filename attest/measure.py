@@ -67,7 +67,6 @@ MAX_LISTED_FILES = 1000
 """Files that a statement lists one by one; beyond that it lists the weight files, and the tree digest binds all."""
 
 Steps: TypeAlias = Callable[[int, int], None]
-
 _MAX_UNMAPPED = 100
 _MAX_NAME = 200
 _JSON = "application/json"
@@ -153,10 +152,8 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
         The command line, recorded as it is.
     now : datetime, optional
         Time of the measurement; this machine's clock by default.
-    progress : callable
-        Told the bytes read and the bytes there are.
-    run_progress : callable
-        Told the steps that the model took and the steps there are.
+    progress, run_progress : callable
+        Told the bytes read, or the steps that the model took, and how many there are.
 
     Raises
     ------
@@ -210,9 +207,7 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
 
 def _check_stored(base: Location | None, prompts: Prompts | None) -> None:
     if prompts is not None and base is not None:
-        raise InputError(
-            "merged-not-run", "a merge is not stored, so it cannot be run", fix="leave --activations or --base out"
-        )
+        raise InputError("merged-not-run", "a merge is not stored, so it cannot be run", fix="leave --activations out")
 
 
 def _check_name(name: str | None) -> None:
