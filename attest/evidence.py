@@ -169,7 +169,8 @@ class LicenseSummary:
 class ActivationSummary:
     """What the network did on a fixed prompt set, and how exactly another machine must agree.
 
-    ``tolerance`` is relative: two runs agree when every value differs by at most that share of it.
+    ``tolerance`` is relative: two runs agree when every value differs by at most that share of it. ``id``, ``table``
+    and ``detail`` are of the profile of the residual stream; ``fingerprints`` are the others of the same run.
     """
 
     id: str
@@ -186,6 +187,7 @@ class ActivationSummary:
     tolerance: str
     table: Table
     detail: str
+    fingerprints: tuple[FingerprintSummary, ...]
 
 
 @record

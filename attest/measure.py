@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
+from attest.activation import DEFAULT_OPTIONS, Options, Prompts, measure_activations
 from attest.architecture import Model, place_tensors, read_family_file
 from attest.checkpoint import Checkpoint, Tensor, open_checkpoint
 from attest.checkpoint.agreement import describe_agreement
@@ -60,11 +61,12 @@ from attest.statement import DigestSet, Statement, Subject
 from attest.sweep import Accumulator, ExactSums, Scales, Sweep, sweep
 from attest.terminal import visible
 
-__all__ = ["DOES_NOT_SHOW", "MAX_LISTED_FILES", "Measurement", "measure"]
+__all__ = ["DOES_NOT_SHOW", "MAX_LISTED_FILES", "Measurement", "measure", "summarize_architecture"]
 
 MAX_LISTED_FILES = 1000
 """Files that a statement lists one by one; beyond that it lists the weight files, and the tree digest binds all."""
 
+Steps: TypeAlias = Callable[[int, int], None]
 _MAX_UNMAPPED = 100
 _MAX_NAME = 200
 _JSON = "application/json"
@@ -112,14 +114,16 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
     base: Location | None = None,
     name: str | None = None,
     repository: Path | None = None,
-    prompt_set: str | None = None,
+    prompts: Prompts | None = None,
+    run_options: Options = DEFAULT_OPTIONS,
     architecture: Path | None = None,
     threads: int | None = None,
     resume: Path | None = None,
     deep: bool = False,
     command: tuple[str, ...] = (),
     now: datetime | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    progress: Steps = lambda _done, _all: None,
+    run_progress: Steps = lambda _done, _all: None,
 ) -> Measurement:
     """Measure a checkpoint.
 
@@ -133,8 +137,9 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
         What the evidence calls the checkpoint; the folder's or file's own name by default. A claim.
     repository : Path, optional
         A folder to scan for licenses and notices.
-    prompt_set : str, optional
-        Name of a shipped prompt set; runs the model (needs the extra ``torch``).
+    prompts : Prompts, optional
+        Runs the model on them (needs the extra ``torch``).
+    run_options : Options
     architecture : Path, optional
         A file of families that name tensors, beside those of attest.
     threads : int, optional
@@ -147,8 +152,8 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
         The command line, recorded as it is.
     now : datetime, optional
         Time of the measurement; this machine's clock by default.
-    progress : callable
-        Told the bytes read and the bytes there are.
+    progress, run_progress : callable
+        Told the bytes read, or the steps that the model took, and how many there are.
 
     Raises
     ------
@@ -156,20 +161,13 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
         The checkpoint, the repository, the prompt set or the file of families cannot be used.
     """
     _check_name(name)
-    if prompt_set is not None and base is not None:
-        raise InputError(
-            "merged-not-run", "a merge is not stored, so it cannot be run", fix="leave --activations or --base out"
-        )
-    if prompt_set is not None:
-        from attest.activation import load_prompt_set  # noqa: PLC0415 - imported only where it is asked for
-
-        load_prompt_set(prompt_set)
+    _check_stored(base, prompts)
     families = read_family_file(architecture) if architecture else None
     checkpoint = open_checkpoint(location) if base is None else merge_adapter(location, base)
     model = place_tensors(checkpoint, given=families)
     details: dict[str, bytes] = {}
     licenses = _scan(repository, details)
-    activations, run_findings = _run(location, prompt_set, details)
+    activations, run_findings = _run(location, prompts, run_options, run_progress, details)
     provenance = find_provenance(checkpoint)
     fingerprints = (*FINGERPRINTS, *(make(model) for make in DEEP_FINGERPRINTS if deep))
     ids = [one.id for one in fingerprints]
@@ -188,7 +186,7 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
         checkpoint=_summarize_checkpoint(
             checkpoint, read, provenance, name=name, findings=(*model.findings, *run_findings)
         ),
-        architecture=_summarize_architecture(model),
+        architecture=summarize_architecture(model),
         tensors=_summarize_tensors(model, tensors),
         fingerprints=_summarize_fingerprints(profiles),
         activations=activations,
@@ -207,6 +205,11 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
     )
 
 
+def _check_stored(base: Location | None, prompts: Prompts | None) -> None:
+    if prompts is not None and base is not None:
+        raise InputError("merged-not-run", "a merge is not stored, so it cannot be run", fix="leave --activations out")
+
+
 def _check_name(name: str | None) -> None:
     if name is not None and not (0 < len(name) <= _MAX_NAME and visible(name) == name):
         raise InputError(
@@ -220,7 +223,7 @@ def _sweep(
     model: Model,
     fingerprints: Sequence[Fingerprint],
     threads: int | None,
-    progress: Callable[[int, int], None],
+    progress: Steps,
     journal: Journal | None,
 ) -> Sweep:
     placed = {one.tensor.name: one for one in model.tensors}
@@ -304,14 +307,12 @@ def _scan(repository: Path | None, details: dict[str, bytes]) -> LicenseSummary 
 
 
 def _run(
-    location: Location, prompt_set: str | None, details: dict[str, bytes]
+    location: Location, prompts: Prompts | None, options: Options, progress: Steps, details: dict[str, bytes]
 ) -> tuple[ActivationSummary | None, tuple[Finding, ...]]:
-    if prompt_set is None:
+    if prompts is None:
         return None, ()
-    from attest.activation import measure_activations  # noqa: PLC0415 - imported only where it is asked for
-
-    activations = measure_activations(location, prompt_set)
-    details[activations.detail_name] = activations.detail
+    activations = measure_activations(location, prompts, options=options, progress=progress)
+    details |= activations.details
     return activations.summary, activations.findings
 
 
@@ -356,7 +357,8 @@ def _summarize_checkpoint(
     )
 
 
-def _summarize_architecture(model: Model) -> Architecture:
+def summarize_architecture(model: Model) -> Architecture:
+    """What the evidence says of a model's sizes."""
     return Architecture(
         family=model.family.id if model.family else None,
         layers=model.n_layers,

@@ -14,13 +14,33 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attest.activation import PROMPT_SETS, RUN_FINDINGS, Activations, compare_activations
+from attest.activation import (
+    DEFAULT_OPTIONS,
+    PROMPT_SETS,
+    PROMPTS_NAME,
+    RUN_FINDINGS,
+    ActivationComparison,
+    Activations,
+    Options,
+    Prompts,
+    compare_activations,
+    parse_prompts,
+    read_prompts,
+)
 from attest.checkpoint.arrays import unpack_arrays
 from attest.checkpoint.source import Location
 from attest.digest import sha256
 from attest.document import decimal, dump, load, parse
 from attest.errors import AttestError
-from attest.evidence import CHUNKS_NAME, TENSORS_NAME, CheckpointSummary, Detail, Evidence, TensorList
+from attest.evidence import (
+    CHUNKS_NAME,
+    TENSORS_NAME,
+    ActivationSummary,
+    CheckpointSummary,
+    Detail,
+    Evidence,
+    TensorList,
+)
 from attest.evidence_directory import MAX_DETAIL, read_detail, read_evidence
 from attest.fingerprint import DEEP_IDS
 from attest.measure import Measurement, measure
@@ -73,16 +93,18 @@ class Reproduction:
         return "differs" not in outcomes and any(outcome != "not-measured" for outcome in outcomes)
 
 
-def reproduce(
+def reproduce(  # noqa: PLR0913 - each is a choice of its own, given by name
     path: Path,
     *,
     checkpoint: Location,
     base: Location | None = None,
     repository: Path | None = None,
     run_model: bool = True,
+    run_options: Options = DEFAULT_OPTIONS,
     architecture: Path | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    run_progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Reproduction:
     """Measure a checkpoint again and compare, value by value.
 
@@ -98,10 +120,12 @@ def reproduce(
         The reader's own copy of the repository that was scanned.
     run_model : bool
         Whether to run the model again where the evidence holds activations.
+    run_options : Options
+        How to run it.
     architecture : Path, optional
         The file of families that was given, where the findings name one.
     threads : int, optional
-    progress : callable
+    progress, run_progress : callable
 
     Raises
     ------
@@ -111,25 +135,40 @@ def reproduce(
         The checkpoint cannot be measured.
     """
     statement, evidence = read_evidence(path)
-    prompt_set = evidence.activations.prompt_set if evidence.activations and run_model else None
-    if prompt_set not in PROMPT_SETS:  # of another version of attest
-        prompt_set = None
+    directory = path if path.is_dir() else path.parent
     again = measure(
         checkpoint,
         base=base,
         repository=repository,
-        prompt_set=prompt_set,
+        prompts=_prompts(evidence, directory) if run_model else None,
+        run_options=run_options,
         architecture=architecture,
         threads=threads,
         deep=any(one.id in DEEP_IDS for one in evidence.fingerprints),
         progress=progress,
+        run_progress=run_progress,
     )
-    directory = path if path.is_dir() else path.parent
     return Reproduction(
         checkpoint=evidence.checkpoint.name,
         statement_sha256=statement.digest,
         values=tuple(_values(evidence, again, directory)),
     )
+
+
+def _prompts(evidence: Evidence, directory: Path) -> Prompts | None:
+    """The prompts that the evidence names: shipped ones, or the user's own that lie beside it; else None."""
+    signed = evidence.activations
+    if signed is None:
+        return None
+    if PROMPT_SETS.get(signed.prompt_set) == signed.prompt_set_sha256:
+        return read_prompts(signed.prompt_set)
+    detail = next((one for one in evidence.details if one.name == PROMPTS_NAME), None)
+    if detail is None or detail.sha256 != signed.prompt_set_sha256:
+        return None
+    try:
+        return parse_prompts(read_detail(directory, detail), where=PROMPTS_NAME)
+    except AttestError:
+        return None
 
 
 def _values(evidence: Evidence, again: Measurement, directory: Path) -> Iterator[Value]:
@@ -145,8 +184,9 @@ def _values(evidence: Evidence, again: Measurement, directory: Path) -> Iterator
     for name, label in labels.items():
         if name not in details:
             yield Value(name=label, outcome="not-measured", message="the evidence names no such detail file")
+    of_the_run = _details_of(evidence.activations)
     for name, detail in details.items():
-        if evidence.activations is None or name != evidence.activations.detail:
+        if name not in of_the_run:
             yield _detail(labels.get(name, name), detail, again, directory)
     yield _equal("architecture", evidence.architecture, again.evidence.architecture)
     yield _equal("tensor totals", evidence.tensors, again.evidence.tensors)
@@ -156,7 +196,7 @@ def _values(evidence: Evidence, again: Measurement, directory: Path) -> Iterator
     if evidence.licenses:
         yield _licenses(evidence, again)
     if evidence.activations:
-        yield _activations(evidence, again, details, directory)
+        yield from _activations(evidence, again, details, directory)
 
 
 def _without_place(summary: CheckpointSummary) -> CheckpointSummary:
@@ -301,21 +341,52 @@ def _licenses(evidence: Evidence, again: Measurement) -> Value:
     return _equal("licenses", evidence.licenses, again.evidence.licenses)
 
 
-def _activations(evidence: Evidence, again: Measurement, details: Mapping[str, Detail], directory: Path) -> Value:
+def _activations(
+    evidence: Evidence, again: Measurement, details: Mapping[str, Detail], directory: Path
+) -> Iterator[Value]:
+    """Every activation fingerprint with its largest difference; of the profile, where bits differ, every layer too."""
     signed, fresh = evidence.activations, again.evidence.activations
     if signed is None or fresh is None or signed.detail not in details:
-        return Value(name="activations", outcome="not-measured", message="the model was not run again")
+        yield Value(name="activations", outcome="not-measured", message="the model was not run again")
+        return
     try:
-        detail = read_detail(directory, details[signed.detail])
+        held = {name: read_detail(directory, details[name]) for name in _details_of(signed) if name in details}
     except AttestError as error:
         message = f"the signed detail file is not at hand ({error.message})"
-        return Value(name="activations", outcome="not-measured", message=message)
+        yield Value(name="activations", outcome="not-measured", message=message)
+        return
+    after = Activations(
+        summary=fresh, details={name: data for name, data in again.details.items() if name in _details_of(fresh)}
+    )
     try:
-        compared = compare_activations(
-            Activations(summary=signed, detail=detail), Activations(summary=fresh, detail=again.details[fresh.detail])
-        )
+        compared = compare_activations(Activations(summary=signed, details=held), after)
     except AttestError as error:
-        return Value(name="activations", outcome="differs", message=error.message)
-    largest = decimal(compared.largest, 3) if math.isfinite(compared.largest) else "infinite"
-    message = f"largest relative difference {largest}, tolerance {decimal(compared.tolerance, 3)}"
-    return Value(name="activations", outcome=compared.outcome(), message=message)
+        yield Value(name="activations", outcome="differs", message=error.message)
+        return
+    yield Value(name="activations", outcome=compared.outcome, message=_largest(compared, signed, fresh))
+    for one in compared.differences:
+        if one.outcome != "identical":
+            message = f"difference {_size(one.size)}, tolerance {decimal(one.tolerance, 3)}"
+            place = "" if one.layer < 0 else f", layer {one.layer}"
+            yield Value(name=f"activations {one.value}{place}", outcome=one.outcome, message=message)
+
+
+def _largest(compared: ActivationComparison, signed: ActivationSummary, fresh: ActivationSummary) -> str:
+    """The achieved difference, the tolerance, and whether equal bits were to be expected."""
+    changed = [name for name in signed.versions if signed.versions[name] != fresh.versions.get(name)]
+    changed += [name for name in ("device", "threads") if getattr(signed, name) != getattr(fresh, name)]
+    expected = f"run with another {_some(sorted(changed))}" if changed else "run with the same versions"
+    return (
+        f"largest relative difference {_size(compared.largest)}, tolerance {decimal(compared.tolerance, 3)}, {expected}"
+    )
+
+
+def _size(size: float) -> str:
+    return decimal(size, 3) if math.isfinite(size) else "infinite"
+
+
+def _details_of(summary: ActivationSummary | None) -> tuple[str, ...]:
+    """Detail files of a run: arrays, and the user's own prompts."""
+    if summary is None:
+        return ()
+    return (summary.detail, PROMPTS_NAME, *(one.detail for one in summary.fingerprints if one.detail))

@@ -90,3 +90,14 @@ def tiny(tmp_path: Path) -> TinyEvidence:
     made.write()
     made.sign()
     return made
+
+
+@pytest.fixture
+def unchanged_torch() -> Iterator[None]:
+    """The network's process sets torch as it needs it; put it back for the tests that follow."""
+    import torch  # noqa: PLC0415 - heavy
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)

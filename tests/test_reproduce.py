@@ -12,10 +12,10 @@ from measured import FAMILY, measured
 from small_checkpoint import copy_with, read_tensors
 from tiny_evidence import TinyEvidence
 
-from attest.activation import PROMPT_SETS
+from attest.activation import PROMPT_SETS, PROMPTS_NAME, read_prompts
 from attest.bundle import BUNDLE_NAME
-from attest.checkpoint.arrays import pack_arrays
-from attest.document import dump
+from attest.checkpoint.arrays import pack_arrays, unpack_arrays
+from attest.document import canonical, dump
 from attest.errors import AttestError, CheckpointError, DocumentError, InputError
 from attest.evidence import (
     CHUNKS_NAME,
@@ -29,7 +29,7 @@ from attest.evidence import (
 from attest.evidence_directory import describe_detail, sign_statement, write_evidence
 from attest.finding import Finding
 from attest.measure import Measurement, measure
-from attest.reproduce import Reproduction, Value, _activations, reproduce
+from attest.reproduce import Reproduction, Value, _activations, _prompts, reproduce
 from attest.signer import open_signer, write_key_pair
 from attest.statement import DigestSet, Statement, Subject
 
@@ -313,6 +313,7 @@ def activations(prompt_set: str) -> ActivationSummary:
         id="x/v1", prompt_set=prompt_set, prompt_set_sha256="0" * 64, sequences=1, tokens=1,
         token_ids_sha256="0" * 64, dtype="float32", device="cpu", threads=1, seed=0, versions={}, tolerance="0.1",
         table=Table(columns=(), rows=()), detail="detail/x.safetensors",
+        fingerprints=(),
     )  # fmt: skip
 
 
@@ -345,7 +346,7 @@ def test_the_model_is_not_run_where_that_is_not_wanted(tmp_path: Path):
 @pytest.fixture(scope="module")
 def ran() -> Measurement:
     """A checkpoint whose network was run."""
-    return measure(WEIGHTS, prompt_set="random-tokens")
+    return measure(WEIGHTS, prompts=read_prompts("random-tokens"))
 
 
 def summary_of(measurement: Measurement) -> ActivationSummary:
@@ -398,9 +399,46 @@ def test_activations_that_somebody_altered(ran: Measurement, tmp_path: Path, cha
     evidence, details = altered(ran, change)
     write_false(tmp_path / "evidence", evidence, details)
     named = {detail.name: detail for detail in evidence.details}
-    value = _activations(evidence, ran, named, tmp_path / "evidence")
+    value, *layers = _activations(evidence, ran, named, tmp_path / "evidence")
     assert value.outcome == outcome
     assert value.message.startswith(message)
+    assert len(layers) == (10 if change == "table of zeros" else 0)
+    assert all(one.name.startswith("activations ") and ", layer " in one.name for one in layers)
+
+
+@pytest.mark.torch
+def test_another_sketch_is_told_by_layer_and_other_versions_are_named(ran: Measurement, tmp_path: Path):
+    summary, details = summary_of(ran), dict(ran.details)
+    name = "detail/residual-sketch.v1.safetensors"
+    arrays = dict(unpack_arrays(details[name], where=name))
+    arrays["sketch"] = arrays["sketch"].copy()
+    arrays["sketch"][2, 0, 0] ^= 64
+    details[name] = pack_arrays(arrays, {"fingerprint": "residual-sketch/v1"})
+    summary = replace(summary, versions={**summary.versions, "torch": "1.0"})
+    listed = tuple(describe_detail(one.name, one.media_type, details[one.name]) for one in ran.evidence.details)
+    write_false(tmp_path / "evidence", replace(ran.evidence, activations=summary, details=listed), details)
+    named = {detail.name: detail for detail in listed}
+    value, *layers = _activations(replace(ran.evidence, activations=summary), ran, named, tmp_path / "evidence")
+    assert value.message.endswith("run with another torch")
+    assert [(one.name, one.outcome) for one in layers] == [
+        ("activations residual-sketch/v1 sketch, layer 2", "differs")
+    ]
+
+
+def test_prompts_are_the_shipped_ones_or_those_that_the_statement_names(tmp_path: Path):
+    shipped = replace(activations("code"), prompt_set_sha256=PROMPT_SETS["code"])
+    evidence = replace(measured("seed-1").evidence, activations=shipped)
+    assert _prompts(evidence, tmp_path).inputs.id == "code"
+    data = canonical({"id": "own", "about": "", "sequences": 1, "tokens": 4, "texts": ["a b"]})
+    (tmp_path / "detail").mkdir()
+    (tmp_path / PROMPTS_NAME).write_bytes(data)
+    detail = describe_detail(PROMPTS_NAME, "application/json", data)
+    own = replace(activations("own"), prompt_set_sha256=detail.sha256)
+    evidence = replace(evidence, activations=own, details=(*evidence.details, detail))
+    assert _prompts(evidence, tmp_path).inputs.texts == ("a b",)
+    assert _prompts(replace(evidence, activations=activations("own")), tmp_path) is None
+    (tmp_path / PROMPTS_NAME).write_bytes(b"{}")
+    assert _prompts(evidence, tmp_path) is None
 
 
 def test_nothing_measured_is_nothing_reproduced():

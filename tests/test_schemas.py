@@ -54,6 +54,14 @@ ACTIVATIONS = {
     "tolerance": "1e-05",
     "table": {"columns": ["layer", "rms", "mean_abs"], "rows": [["0", "0.0192", "0.0151"]]},
     "detail": "detail/activations.safetensors",
+    "fingerprints": [
+        {
+            "id": "attention-entropy/v1",
+            "detail": "detail/attention-entropy.v1.safetensors",
+            "notMeasured": None,
+            "table": {"columns": ["layer", "mean", "least", "greatest"], "rows": [["0", "2.1", "1.4", "2.9"]]},
+        }
+    ],
 }
 
 

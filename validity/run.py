@@ -25,6 +25,7 @@ from attest.comparison import Comparison
 from attest.document import load
 from attest.panel import ReferencePanel, pack_panel
 from attest.program import this_tool
+from validity.activations import report as report_activations
 from validity.coincidence import coinciding_pairs
 from validity.derive import SLERP_SHARES, Derived, derive, derive_slerp
 from validity.known import norm_lesson, published_permutations
@@ -44,6 +45,18 @@ def _derive(cell: tuple[Path, str, str, bool]) -> Derived:
     root, parent, name, trained = cell
     row = next(row for row in ROWS if row.name == name)
     return derive(root, parent, row, trained=trained)
+
+
+def derive_all(root: Path, *, jobs: int) -> list[Derived]:
+    """Every cell of the matrix, made or found made."""
+    cells = [(root, parent, row.name, trained) for trained in (False, True) for parent in PARENTS for row in ROWS]
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(_derive, cells))
+
+
+def all_pairs(root: Path, made: Sequence[Derived]) -> list[Pair]:
+    """Independent pairs, and those that share something."""
+    return [*independent_pairs(root), *coinciding_pairs(root), *related_pairs(root, made)]
 
 
 def independent_pairs(root: Path) -> Iterator[Pair]:
@@ -159,11 +172,8 @@ def main() -> None:
     arguments = _arguments()
     root = arguments.root.resolve()
     train_panel(root)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(arguments.jobs, mp_context=context) as pool:
-        cells = [(root, parent, row.name, trained) for trained in (False, True) for parent in PARENTS for row in ROWS]
-        made = list(pool.map(_derive, cells))
-    pairs = [*independent_pairs(root), *coinciding_pairs(root), *related_pairs(root, made)]
+    made = derive_all(root, jobs=arguments.jobs)
+    pairs = all_pairs(root, made)
     tool = this_tool()
     results = compare_all(pairs, root / f"compared-{tool.source_sha256[:12]}.jsonl", arguments.jobs)
     by_label = {("derived", one.row, "trained" if one.trained else "alone", one.parent): one for one in made}
@@ -186,6 +196,7 @@ def main() -> None:
     hold_against_panel(record, arguments.panel)
     record["conclusions"] = conclusions(results)
     write_report(record, arguments.report)
+    report_activations([one for one in pairs if one.label[0] != "coincidence"], arguments.report, say)
     say(json.dumps(record["conclusions"], indent=1))
 
 

@@ -28,7 +28,8 @@ ACCUSING = ("identical", "exact-rejected", "matched-above-panel")
 
 PUBLISHED = frozenset(
     {"attention-std-correlation/v1", "norm-gain-cosine/v1", "norm-gain-correlation/v1", "embedding-anchors-correlation/v1",
-     "awm/v1", "huref-invariants/v1", "spectrum-correlation/v1"}
+     "awm/v1", "huref-invariants/v1", "spectrum-correlation/v1", "debiased-cka/v1", "linear-cka/v1",
+     "prediction-agreement/v1"}
 )  # fmt: skip
 """Statistics that are shown since the field quotes them; they never count as having seen anything."""
 

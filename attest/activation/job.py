@@ -3,13 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from attest.activation.prompts import PromptSet
 from attest.document import record
 
-__all__ = ["JOB_NAME", "MEAN_ABS_NAME", "REFUSAL_NAME", "RUN_NAME", "Job", "Refusal", "Run"]
+__all__ = [
+    "DEVICES",
+    "JOB_NAME",
+    "REFUSAL_NAME",
+    "RUN_NAME",
+    "Device",
+    "Job",
+    "Refusal",
+    "Run",
+    "Watched",
+    "arrays_name",
+]
 
-JOB_NAME, RUN_NAME, REFUSAL_NAME, MEAN_ABS_NAME = "job.json", "run.json", "refusal.json", "mean_abs.npy"
+JOB_NAME, RUN_NAME, REFUSAL_NAME = "job.json", "run.json", "refusal.json"
+
+Device = Literal["cpu", "cuda", "mps"]
+DEVICES: tuple[Device, ...] = ("cpu", "cuda", "mps")
+
+
+def arrays_name(fingerprint: str) -> str:
+    """File of a fingerprint's arrays in the child's folder."""
+    return f"{fingerprint.replace('/', '.')}.safetensors"
+
+
+@record
+class Watched:
+    """A matrix whose outputs are what goes into an MLP's neurons.
+
+    ``tensor`` is the matrix's name in the files. Of every ``period`` outputs those from ``begin`` on, ``length`` of
+    them, are meant: of a matrix that is not fused, all.
+    """
+
+    layer: int
+    kind: Literal["gate", "up"]
+    tensor: str
+    neurons: int
+    begin: int
+    length: int
+    period: int
 
 
 @record
@@ -19,9 +56,13 @@ class Job:
     Parameters
     ----------
     prompt_set : PromptSet
+    watched : tuple of Watched
     threads : int
     seed : int
         Given to torch; nothing in an evaluated network draws from it.
+    device : str
+    stream : bool
+        Whether to hold one block of the network in memory at a time.
     floating_values : int
         Values in the weight files; a network of many more parameters is not built.
     memory : int
@@ -29,34 +70,42 @@ class Job:
     """
 
     prompt_set: PromptSet
+    watched: tuple[Watched, ...]
     threads: int
     seed: int
+    device: Device
+    stream: bool
     floating_values: int
     memory: int
 
 
 @record
 class Run:
-    """What came out, beside the array in ``mean_abs.npy``.
+    """What came out, beside a file of arrays for each fingerprint.
 
     Parameters
     ----------
     token_ids : tuple of tuple of int
         As fed, one inner tuple a sequence.
-    rms, mean_abs : tuple of float
-        One value a layer.
+    cut : int
+        Texts that were longer than what was fed of them.
     parameters : int
         Parameters of the network that was run.
     unused : tuple of str
         Tensors of the files that it has no place for.
+    not_measured : mapping of str to (str or null)
+        For every fingerprint, why there is nothing.
+    peak_memory : int
+        Most bytes that the process held in memory.
     versions : mapping of str to str
     """
 
     token_ids: tuple[tuple[int, ...], ...]
-    rms: tuple[float, ...]
-    mean_abs: tuple[float, ...]
+    cut: int
     parameters: int
     unused: tuple[str, ...]
+    not_measured: Mapping[str, str | None]
+    peak_memory: int
     versions: Mapping[str, str]
 
 

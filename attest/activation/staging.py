@@ -135,13 +135,6 @@ def _check_config(config: Mapping[str, Any]) -> None:
                 fix="give the checkpoint before quantization, or leave --activations out",
                 where="config.json",
             )
-    if config.get("is_encoder_decoder"):
-        raise CheckpointError(
-            "encoder-decoder",
-            "the network has two stacks; the profile is of one",
-            fix="leave --activations out",
-            where="config.json",
-        )
 
 
 def _check_dtypes(checkpoint: Checkpoint) -> None:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import click
 
+from attest.activation import Prompts, read_prompts
 from attest.checkpoint import Checkpoint, open_checkpoint
 from attest.checkpoint.source import Location
 from attest.cli.comparison_text import describe
@@ -74,6 +75,11 @@ def _show_policy(context: click.Context, _option: click.Parameter, value: object
     "--deep", is_flag=True, help="Measure checkpoints as attest measure --deep does; evidence stays as it is."
 )
 @click.option(
+    "--activations",
+    metavar="PROMPTSET",
+    help="Also run checkpoints on a prompt set, as attest measure does; evidence stays as it is.",
+)
+@click.option(
     "--weights",
     "with_weights",
     is_flag=True,
@@ -101,8 +107,8 @@ def _show_policy(context: click.Context, _option: click.Parameter, value: object
 @format_option
 def command(
     a: Location, b: Location, directory: Path | None, fail_on: str | None, policy_file: Path | None, announced: Path | None,
-    deep: bool, with_weights: bool, parents: tuple[Location, ...], panel_file: Path | None, threads: int | None, output: Path | None, force: bool,
-    style: str,
+    deep: bool, activations: str | None, with_weights: bool, parents: tuple[Location, ...], panel_file: Path | None,
+    threads: int | None, output: Path | None, force: bool, style: str,
 ) -> None:  # fmt: skip
     """Test whether checkpoints A and B are related.
 
@@ -114,9 +120,10 @@ def command(
     policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
     protocol = None if announced is None else _protocol(announced, policy if policy_file else None)
     panel = shipped_panel() if panel_file is None else read_panel(panel_file)
+    prompts = read_prompts(activations) if activations is not None else None
     weights = (_weights(a), _weights(b)) if with_weights else None
-    others = [(_weights(path), fingerprints_of(path, threads, deep=deep)) for path in parents]
-    sides = [fingerprints_of(path, threads, deep=deep) for path in (a, b)]
+    others = [(_weights(path), fingerprints_of(path, threads, None, deep=deep)) for path in parents]
+    sides = [fingerprints_of(path, threads, prompts, deep=deep) for path in (a, b)]
     comparison = compare(
         *sides,
         tool=this_tool(),
@@ -163,10 +170,12 @@ def _weights(location: Location) -> Checkpoint:
     return open_checkpoint(location)
 
 
-def fingerprints_of(location: Location, threads: int | None, *, deep: bool) -> Fingerprints:
+def fingerprints_of(location: Location, threads: int | None, prompts: Prompts | None, *, deep: bool) -> Fingerprints:
     """Fingerprints from evidence, or measured now from a checkpoint."""
     if isinstance(location, Path) and holds_evidence(location):
         return read_fingerprints(location)
     with closing(Progress()) as progress:
-        measurement = measure(location, threads=threads, deep=deep, progress=progress)
-    return Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
+        measurement = measure(
+            location, threads=threads, prompts=prompts, deep=deep, progress=progress, run_progress=progress.ran
+        )
+    return Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None, measurement.details)

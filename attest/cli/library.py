@@ -142,7 +142,7 @@ def query(
 
     room = _room()
     held = room.open_library(library)
-    answer = room.query(held, fingerprints_of(suspect, threads, deep=deep), top=top, threads=threads)
+    answer = room.query(held, fingerprints_of(suspect, threads, None, deep=deep), top=top, threads=threads)
     emit("\n".join(_answer(answer)), dump(answer), style=style, output=output, force=force)
 
 

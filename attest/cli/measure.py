@@ -11,8 +11,18 @@ from pathlib import Path
 
 import click
 
+from attest.activation import PROMPT_SETS, Device, Options, read_prompts
 from attest.checkpoint.source import Location, at_revision, is_remote
-from attest.cli.options import LOCATION, architecture_option, base_option, emit, format_option, revision_option
+from attest.cli.options import (
+    LOCATION,
+    architecture_option,
+    base_option,
+    device_option,
+    emit,
+    format_option,
+    revision_option,
+    stream_option,
+)
 from attest.cli.progress import Progress
 from attest.document import dump
 from attest.errors import InputError
@@ -31,7 +41,13 @@ __all__ = ["command"]
 @base_option
 @click.option("--name", help="What to call the checkpoint in the evidence; its own name by default.")
 @click.option("--repo", type=click.Path(path_type=Path), help="Folder to scan for licenses and notices.")
-@click.option("--activations", metavar="PROMPTSET", help="Also run the model on a shipped prompt set (needs torch).")
+@click.option(
+    "--activations",
+    metavar="PROMPTSET",
+    help="Also run the model on a shipped prompt set, or on a .json file of your own (needs torch).",
+)
+@device_option
+@stream_option
 @architecture_option
 @click.option(
     "--deep",
@@ -52,8 +68,8 @@ __all__ = ["command"]
 @format_option
 def command(
     checkpoint: Location, revision: str | None, base: Location | None, name: str | None, repo: Path | None,
-    activations: str | None, architecture: Path | None, threads: int | None, output: Path, resume: Path | None,
-    deep: bool, force: bool, style: str,
+    activations: str | None, device: Device, stream: bool, architecture: Path | None, threads: int | None, output: Path,
+    resume: Path | None, deep: bool, force: bool, style: str,
 ) -> None:  # fmt: skip
     """Measure CHECKPOINT: a folder or file, or hf://ORG/NAME, https://…, s3://BUCKET/PREFIX, which is not stored.
 
@@ -63,19 +79,22 @@ def command(
     checkpoint = at_revision(checkpoint, revision)
     _refuse_overlap(output, resume, [checkpoint] if base is None else [checkpoint, base], repo)
     refuse_place(output, force=force)
+    prompts = read_prompts(activations) if activations is not None else None
     with closing(Progress()) as progress:
         measurement = measure(
             checkpoint,
             base=base,
             name=name,
             repository=repo,
-            prompt_set=activations,
+            prompts=prompts,
+            run_options=Options(device=device, stream=stream),
             architecture=architecture,
             threads=threads,
             resume=resume,
             deep=deep,
             command=_recorded_command(checkpoint, base, name, repo, activations, architecture, deep=deep),
             progress=progress,
+            run_progress=progress.ran,
         )
     statement = measurement.statement()
     write_evidence(output, statement, measurement.details, force=force)
@@ -125,7 +144,7 @@ def _recorded_command(
     if repo is not None:
         words += ["--repo", _last_part(repo)]
     if activations is not None:
-        words += ["--activations", activations]
+        words += ["--activations", activations if activations in PROMPT_SETS else _last_part(Path(activations))]
     if architecture is not None:
         words += ["--architecture", _last_part(architecture)]
     if deep:

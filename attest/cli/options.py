@@ -15,11 +15,13 @@ __all__ = [
     "LOCATION",
     "architecture_option",
     "base_option",
+    "device_option",
     "emit",
     "format_option",
     "output_option",
     "policy_option",
     "revision_option",
+    "stream_option",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,6 +73,23 @@ def policy_option(function: F) -> F:
     return click.option("--policy", "policy_file", type=click.Path(path_type=Path), metavar="FILE", help=help_text)(
         function
     )
+
+
+def device_option(function: F) -> F:
+    """``--device cpu|cuda|mps``."""
+    return click.option(
+        "--device",
+        type=click.Choice(["cpu", "cuda", "mps"]),
+        default="cpu",
+        show_default=True,
+        help="What to run the model on; the stated tolerance was measured on CPUs.",
+    )(function)
+
+
+def stream_option(function: F) -> F:
+    """``--stream``."""
+    help_text = "Run the model one block at a time, where it is larger than memory."
+    return click.option("--stream", is_flag=True, help=help_text)(function)
 
 
 def format_option(function: F) -> F:

@@ -24,15 +24,22 @@ class Progress:
 
     def __call__(self, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` bytes were read."""
+        rate = done / max(time.monotonic() - self._began, 1e-9)
+        left = (total - done) / max(rate, 1e-9)
+        self._show(
+            f"read {done / _GIGABYTE:.2f} of {total / _GIGABYTE:.2f} GB, {rate / _GIGABYTE:.2f} GB/s, {left:.0f} s left"
+        )
+
+    def ran(self, done: int, total: int) -> None:
+        """Show that the model took ``done`` of ``total`` steps."""
+        self._show(f"ran {done} of {total} steps of the model")
+        self._began = time.monotonic()
+
+    def _show(self, line: str) -> None:
         now = time.monotonic()
         if now - self._wrote < self._every:
             return
         self._wrote = now
-        rate = done / max(now - self._began, 1e-9)
-        left = (total - done) / max(rate, 1e-9)
-        line = (
-            f"read {done / _GIGABYTE:.2f} of {total / _GIGABYTE:.2f} GB, {rate / _GIGABYTE:.2f} GB/s, {left:.0f} s left"
-        )
         click.echo(f"\r\x1b[K{line}" if self._terminal else line, nl=not self._terminal, err=True)
 
     def close(self) -> None:

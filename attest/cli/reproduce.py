@@ -8,8 +8,18 @@ from pathlib import Path
 
 import click
 
+from attest.activation import Device, Options
 from attest.checkpoint.source import Location
-from attest.cli.options import LOCATION, architecture_option, base_option, emit, format_option, output_option
+from attest.cli.options import (
+    LOCATION,
+    architecture_option,
+    base_option,
+    device_option,
+    emit,
+    format_option,
+    output_option,
+    stream_option,
+)
 from attest.cli.progress import Progress
 from attest.reproduce import Reproduction, reproduce
 from attest.terminal import visible
@@ -26,12 +36,15 @@ _WIDTH = 60
 @base_option
 @click.option("--repo", type=click.Path(path_type=Path), help="Your own copy of the repository that was scanned.")
 @click.option("--no-activations", is_flag=True, help="Do not run the model again.")
+@device_option
+@stream_option
 @architecture_option
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads for the read; no number depends on it.")
 @output_option
 @format_option
 def command(
-    bundle: Path, checkpoint: Location, base: Location | None, repo: Path | None, no_activations: bool,
+    bundle: Path, checkpoint: Location, base: Location | None, repo: Path | None, no_activations: bool, device: Device,
+    stream: bool,
     architecture: Path | None, threads: int | None, output: Path | None, force: bool, style: str,
 ) -> None:  # fmt: skip
     """Measure again with the same code and compare with BUNDLE, value by value.
@@ -46,9 +59,11 @@ def command(
             base=base,
             repository=repo,
             run_model=not no_activations,
+            run_options=Options(device=device, stream=stream),
             architecture=architecture,
             threads=threads,
             progress=progress,
+            run_progress=progress.ran,
         )
     value = {**asdict(result), "reproduced": result.reproduced}
     emit(_describe(result), value, style=style, output=output, force=force)

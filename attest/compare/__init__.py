@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from attest.checkpoint import Checkpoint
+from attest.compare.activation_matching import activation_matching
 from attest.compare.anchored_alignment import anchored_agreement, anchored_alignment
 from attest.compare.attention_std import attention_std_correlation
 from attest.compare.component_identity import component_identity
@@ -30,10 +31,13 @@ from attest.compare.neuron_alignment import neuron_alignment
 from attest.compare.neuron_matching import neuron_matching
 from attest.compare.norm_gain_cosine import norm_gain_cosine
 from attest.compare.outcome import PairTest, WeightTest
+from attest.compare.prediction_agreement import prediction_agreement
 from attest.compare.projection_spectra import projection_spectra
 from attest.compare.ranks import hold_against, placed
 from attest.compare.recovered_alignment import recovered_alignment
 from attest.compare.replay import exact_replay
+from attest.compare.representation_similarity import representation_similarity
+from attest.compare.residual_activations import residual_activation_correspondence
 from attest.compare.row_containment import row_containment
 from attest.compare.tensor_identity import tensor_identity
 from attest.compare.token_rows import token_rows
@@ -61,11 +65,15 @@ TESTS: tuple[PairTest, ...] = (
     norm_gain_correspondence,
     qkv_bias_correspondence,
     head_norm_correspondence,
+    residual_activation_correspondence,
     neuron_matching,
     anchored_agreement,
+    activation_matching,
     expert_ancestry,
     attention_std_correlation,
     norm_gain_cosine,
+    representation_similarity,
+    prediction_agreement,
     direction_signs,
 )
 """All tests. A new one is a file beside these and a line here."""

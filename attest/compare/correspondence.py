@@ -19,6 +19,7 @@ __all__ = [
     "neuron_norm_correspondence",
     "norm_gain_correspondence",
     "norm_gain_names",
+    "on_residual_axis",
     "qkv_bias_correspondence",
     "residual_norm_correspondence",
 ]
@@ -52,12 +53,12 @@ def neuron_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
 def residual_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``residual-norm-correspondence/v1``: norms along every residual dimension, one order for all layers."""
     parts = [f"residual.{role}" for role in ("q", "k", "v", "o", "gate", "up", "down")]
-    return _on_residual_axis("residual-norm-correspondence/v1", _NORMS, a, b, parts, outside=())
+    return on_residual_axis("residual-norm-correspondence/v1", _NORMS, a, b, parts, outside=())
 
 
 def norm_gain_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``norm-gain-correspondence/v1``: gains of the norms on the residual stream, one order for all layers."""
-    return _on_residual_axis(NORM_GAIN_TEST, _GAINS, a, b, _GAIN_PARTS, outside=_GAINS_OUTSIDE)
+    return on_residual_axis(NORM_GAIN_TEST, _GAINS, a, b, _GAIN_PARTS, outside=_GAINS_OUTSIDE)
 
 
 def norm_gain_names(a: Fingerprints, b: Fingerprints) -> list[str]:
@@ -148,7 +149,7 @@ def _positions_known(a: Fingerprints, b: Fingerprints) -> bool:
     return {a.architecture.positions, b.architecture.positions} != {"unknown"}
 
 
-def _on_residual_axis(
+def on_residual_axis(
     test_id: str, fingerprint: str, a: Fingerprints, b: Fingerprints, parts: Sequence[str], *, outside: Sequence[str]
 ) -> Outcome:
     """One joint statistic: all vectors are reordered by the same permutation of the residual dimensions."""

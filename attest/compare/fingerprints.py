@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from attest.bundle import BUNDLE_NAME
 from attest.checkpoint.arrays import unpack_arrays
+from attest.compare.activation_arrays import activation_arrays
 from attest.comparison import Side
 from attest.document import load, parse
 from attest.errors import DocumentError, InputError
-from attest.evidence import TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow
+from attest.evidence import TENSORS_NAME, ActivationSummary, Architecture, Evidence, TensorList, TensorRow
 from attest.evidence_directory import MAX_DETAIL, STATEMENT_NAME, read_detail, read_evidence
 from attest.fingerprint import NUMBERS, RANGES, norms_of
 
@@ -48,12 +50,15 @@ class Fingerprints:
     tensors : tuple of TensorRow
     arrays : mapping of str to mapping
         Arrays by fingerprint id and name.
+    activations : ActivationSummary or None
+        How the network was run, where it was.
     """
 
     side: Side
     architecture: Architecture
     tensors: tuple[TensorRow, ...]
     arrays: Mapping[str, Mapping[str, NDArray[Any]]]
+    activations: ActivationSummary | None = None
 
     @classmethod
     def of(
@@ -62,8 +67,9 @@ class Fingerprints:
         tensors: TensorList,
         arrays: Mapping[str, Mapping[str, NDArray[Any]]],
         statement_sha256: str | None,
+        details: Mapping[str, bytes] = MappingProxyType({}),
     ) -> Fingerprints:
-        """Fingerprints that an evidence predicate and its details hold."""
+        """Fingerprints that an evidence predicate and its details hold; ``details`` are those of the activations."""
         side = Side(
             name=evidence.checkpoint.name,
             tree_digest=evidence.checkpoint.tree_digest,
@@ -73,7 +79,13 @@ class Fingerprints:
         )
         if _NORMS in arrays:
             arrays = {**arrays, _NORMS: norms_of(arrays[_NORMS])}
-        return cls(side=side, architecture=evidence.architecture, tensors=tensors.tensors, arrays=arrays)
+        return cls(
+            side=side,
+            architecture=evidence.architecture,
+            tensors=tensors.tensors,
+            arrays={**arrays, **(activation_arrays(evidence.activations, details) if evidence.activations else {})},
+            activations=evidence.activations,
+        )
 
 
 def holds_evidence(path: Path) -> bool:
@@ -110,7 +122,16 @@ def read_fingerprints(path: Path) -> Fingerprints:
         for summary in evidence.fingerprints
         if summary.detail and summary.detail.endswith(_ARRAYS) and summary.detail in held
     }
-    return Fingerprints.of(evidence, load(TensorList, rows, where=TENSORS_NAME), arrays, statement.digest)
+    tensors = load(TensorList, rows, where=TENSORS_NAME)
+    run = [name for name in _details_of(evidence.activations) if name in held]
+    details = {name: read_detail(directory, held[name]) for name in run}
+    return Fingerprints.of(evidence, tensors, arrays, statement.digest, details)
+
+
+def _details_of(activations: ActivationSummary | None) -> tuple[str, ...]:
+    if activations is None:
+        return ()
+    return (activations.detail, *(one.detail for one in activations.fingerprints if one.detail))
 
 
 def checked_arrays(fingerprint: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -9,13 +9,21 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from attest.comparison import Test
+from attest.comparison import Found, Test
 from attest.document import decimal
 from attest.evidence import Table
-from attest.report.svg import Point, Series, histogram, line_chart, stem_chart
+from attest.report.svg import Point, Series, histogram, line_chart, matrix_chart, stem_chart
 from attest.terminal import visible
 
-__all__ = ["Figure", "by_layer", "constants", "layer_figures", "layer_statistics_figure", "null_figure"]
+__all__ = [
+    "Figure",
+    "by_layer",
+    "constants",
+    "layer_figures",
+    "layer_statistics_figure",
+    "matrix_figure",
+    "null_figure",
+]
 
 MAX_CHARTS = 24
 """Charts drawn of one table; further columns stand in the data table alone."""
@@ -115,3 +123,22 @@ def null_figure(ident: str, test: Test) -> Figure | None:
         observed=Point(x=test.z, y=None, x_text=f"z = {decimal(test.z)}", y_text=""),
     )
     return None if svg is None else Figure(caption="Chance alone, and the observed z", svg=svg)
+
+
+def matrix_figure(ident: str, found: Found) -> Figure | None:
+    """A table of every layer of A with every layer of B, drawn; None for tables of another kind."""
+    names, rows = found.table.columns[1:], [row[0] for row in found.table.rows if row]
+    if found.table.columns[:1] != ("layer of a",) or not all(name.isdecimal() for name in (*names, *rows)):
+        return None
+    values = [[_finite(cell) for cell in row[1:]] for row in found.table.rows]
+    if any(value is None for row in values for value in row):
+        return None
+    svg = matrix_chart(
+        ident=ident,
+        title=f"{visible(found.id)}: every layer of A with every layer of B",
+        rows=[visible(row)[:4] for row in rows],
+        columns=[visible(name)[:4] for name in names],
+        values=[[value or 0.0 for value in row] for row in values],
+        name="layer",
+    )
+    return None if svg is None else Figure(caption="Every layer of A with every layer of B", svg=svg)

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-__all__ = ["Point", "Series", "histogram", "line_chart", "stem_chart"]
+__all__ = ["Point", "Series", "histogram", "line_chart", "matrix_chart", "stem_chart"]
 
 WIDTH = 250
 _LEFT, _RIGHT = 2, 228
@@ -28,6 +28,7 @@ _LABEL_GAP = 13
 _LABEL_ROOM = 50
 """How far from the middle a centered label still fits."""
 _STYLES = (("c1", "#0b57d0", ""), ("c2", "#a8320a", "5 3"))
+_CELL, _MOST_CELLS = 24.0, 64
 _INK, _MUTED, _RULE, _BAR = "#1f2328", "#57606a", "#c4c9d0", "#75808f"
 
 
@@ -348,3 +349,44 @@ def _observed(observed: Point, beyond: int, inside: float) -> list[Markup]:
             ),
         ]
     return parts
+
+
+def matrix_chart(
+    *, ident: str, title: str, rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]], name: str
+) -> Markup | None:
+    """Shares of pairs as squares, the fuller the nearer to 1; None where it is no matrix of at most 64 by 64.
+
+    Parameters
+    ----------
+    rows, columns : sequence of str
+        Their names, as they are printed.
+    values : sequence of sequence of float
+        Finite; drawn between 0 and 1.
+    name : str
+        What rows and columns are, such as ``layer``.
+    """
+    if not 0 < len(rows) <= _MOST_CELLS or not 0 < len(columns) <= _MOST_CELLS or len(values) != len(rows):
+        return None
+    if any(len(row) != len(columns) for row in values):
+        return None
+    cell = min(_CELL, (_RIGHT - _LEFT) / max(len(rows), len(columns)))
+    bottom = _TOP + cell * len(rows)
+    parts = [
+        Markup('<rect x="{}" y="{}" width="{s}" height="{s}" class="cell" fill="{}" fill-opacity="{}"/>').format(
+            _number(_LEFT + cell * j),
+            _number(_TOP + cell * i),
+            _STYLES[0][1],
+            _number(min(max(value, 0.0), 1.0)),
+            s=_number(max(cell - 0.5, 0.5)),
+        )
+        for i, row in enumerate(values)
+        for j, value in enumerate(row)
+    ]
+    words = [
+        _text(_LEFT, _TOP - 10, f"of B: {name} {columns[0]} to {columns[-1]}, left to right"),
+        _text(_LEFT, bottom + 15, f"of A: {name} {rows[0]} to {rows[-1]}, from the top"),
+        _text(_LEFT, bottom + 29, "empty is 0 or less, full is 1", color=("muted", _MUTED)),
+    ]
+    flat = [value for row in values for value in row]
+    description = f"{len(rows)} by {len(columns)} values, from {min(flat):.3g} to {max(flat):.3g}."
+    return _figure(ident, title, description, round(bottom) + 35, (*parts, *words))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from attest.comparison import Comparison, Control, Rank, Side, Test
+from attest.comparison import Comparison, Control, Found, Rank, Side, Test
 from attest.evidence import ActivationSummary, Evidence, FingerprintSummary
 from attest.finding import Finding
 from attest.policy import Conclusion, conclude
@@ -18,6 +19,7 @@ from attest.report.figure import (
     constants,
     layer_figures,
     layer_statistics_figure,
+    matrix_figure,
     null_figure,
 )
 from attest.report.source import Source
@@ -47,6 +49,14 @@ class TestView:
     ident: str
     figures: tuple[Figure, ...]
     rank: Rank | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundView:
+    """One table of what was found where, with its figure if it is a matrix."""
+
+    found: Found
+    figures: tuple[Figure, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +93,7 @@ class ComparisonView:
     sides: tuple[SideView, ...]
     calibrated: tuple[TestView, ...]
     descriptive: tuple[TestView, ...]
+    found: tuple[FoundView, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +131,7 @@ class ActivationView:
     ident: str
     members: tuple[tuple[EvidenceView, ActivationSummary], ...]
     figures: tuple[Figure, ...]
+    profiles: tuple[ProfileView, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,7 +200,15 @@ def _comparison(source: Source, comparison: Comparison, sources: Sequence[Source
         sides=(_side("A", comparison.a, sources), _side("B", comparison.b, sources)),
         calibrated=tuple(one for one in tests if one.test.calibration != "descriptive"),
         descriptive=tuple(one for one in tests if one.test.calibration == "descriptive"),
+        found=tuple(
+            _found(f"{source.label}-found-{number}", one) for number, one in enumerate(comparison.found, start=1)
+        ),
     )
+
+
+def _found(ident: str, found: Found) -> FoundView:
+    figure = matrix_figure(ident, found)
+    return FoundView(found=found, figures=(figure,) if figure else ())
 
 
 def _evidence(source: Source, evidence: Evidence) -> EvidenceView:
@@ -213,25 +233,32 @@ def _groups(comparisons: Sequence[ComparisonView], evidences: Sequence[EvidenceV
     return groups + [(view,) for view in evidences if view.source.label in left]
 
 
-def _profiles(group: Sequence[EvidenceView]) -> list[ProfileView]:
-    """Fingerprints of a group, those of one id together, in order of their first appearance."""
+Summaries: TypeAlias = Sequence[tuple[str, Sequence[FingerprintSummary]]]
+
+
+def _profiles(prefix: str, held_by: Summaries) -> list[ProfileView]:
+    """Fingerprints of a group with the labels of their evidence, those of one id together, in order of appearance."""
     found: dict[str, list[MemberView]] = {}
-    for view in group:
-        for summary in view.evidence.fingerprints:
+    for label, summaries in held_by:
+        for summary in summaries:
             layered = summary.table and by_layer(summary.table)
             flat = constants(summary.table) if summary.table and layered else ()
-            member = MemberView(label=view.source.label, summary=summary, constants=flat)
+            member = MemberView(label=label, summary=summary, constants=flat)
             found.setdefault(summary.id, []).append(member)
     profiles = []
     for number, (name, members) in enumerate(found.items(), start=1):
-        ident = f"{group[0].source.label}-fingerprint-{number}"
+        ident = f"{prefix}-fingerprint-{number}"
         held = [(member.label, member.summary.table) for member in members]
         tables = [(label, table) for label, table in held if table and by_layer(table)]
-        shared = len({table.columns for _, table in tables}) == 1 and len(tables) <= len(group)
+        shared = len({table.columns for _, table in tables}) == 1 and len(tables) <= len(held_by)
         batches = [tables] if shared else [[table] for table in tables]
         figures = [figure for index, batch in enumerate(batches) for figure in layer_figures(f"{ident}-{index}", batch)]
         profiles.append(ProfileView(ident=ident, id=name, members=tuple(members), figures=tuple(figures)))
     return profiles
+
+
+def _weight_profiles(group: Sequence[EvidenceView]) -> list[ProfileView]:
+    return _profiles(group[0].source.label, [(view.source.label, view.evidence.fingerprints) for view in group])
 
 
 def _activations(group: Sequence[EvidenceView]) -> list[ActivationView]:
@@ -243,7 +270,8 @@ def _activations(group: Sequence[EvidenceView]) -> list[ActivationView]:
         ident = f"{batch[0][0].source.label}-activations"
         tables = [(view.source.label, one.table) for view, one in batch if by_layer(one.table)]
         figures = layer_figures(ident, tables) if tables else ()
-        views.append(ActivationView(ident=ident, members=tuple(batch), figures=figures))
+        others = _profiles(ident, [(view.source.label, one.fingerprints) for view, one in batch])
+        views.append(ActivationView(ident=ident, members=tuple(batch), figures=figures, profiles=tuple(others)))
     return views
 
 
@@ -278,7 +306,7 @@ def page(sources: Sequence[Source], policy: Policy) -> Page:
         protocols=tuple(protocols),
         comparisons=tuple(comparisons),
         evidences=tuple(evidences),
-        profiles=tuple(profile for group in groups for profile in _profiles(group)),
+        profiles=tuple(profile for group in groups for profile in _weight_profiles(group)),
         activations=tuple(view for group in groups for view in _activations(group)),
         limits=_limits(sources),
     )

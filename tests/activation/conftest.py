@@ -89,6 +89,60 @@ def qwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_network(Qwen2ForCausalLM(config), tmp_path_factory.mktemp("qwen2"))
 
 
+CAUSAL = ("llama", "mistral", "qwen2", "qwen3", "gpt2")
+
+
+def save_causal(kind: str, folder: Path) -> Path:
+    """A causal model of 3 layers of 32 whose head is the embedding table in two kinds, and a tokenizer."""
+    import torch  # noqa: PLC0415
+    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
+
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 48,
+        "head_dim": 8,
+        "max_window_layers": 3,
+        "sliding_window": 6 if kind == "mistral" else None,
+        "tie_word_embeddings": kind in {"qwen2", "gpt2"},
+    }
+    if kind == "gpt2":
+        sizes = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
+    config = AutoConfig.for_model(kind, vocab_size=save_tokenizer(folder), **sizes)
+    torch.manual_seed(3)
+    return save_network(AutoModelForCausalLM.from_config(config), folder)
+
+
+@pytest.fixture(scope="session")
+def causal(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A causal model by its kind, made once."""
+    made: dict[str, Path] = {}
+
+    def of(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = save_causal(kind, tmp_path_factory.mktemp(kind))
+        return made[kind]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """T5, 2 and 2 layers of 32, and a tokenizer."""
+    import torch  # noqa: PLC0415
+    from transformers import T5Config, T5ForConditionalGeneration  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("t5")
+    config = T5Config(
+        vocab_size=save_tokenizer(folder), d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4,
+        decoder_start_token_id=0,
+    )  # fmt: skip
+    torch.manual_seed(4)
+    return save_network(T5ForConditionalGeneration(config), folder)
+
+
 @pytest.fixture
 def altered(tmp_path: Path) -> Callable[..., Path]:
     """A copy of a checkpoint whose configuration is changed: ``altered(folder, key=value)``; None removes a key."""

@@ -1,50 +1,18 @@
 """The child's work, done in this process, where it is quicker; ``test_runner.py`` starts the child itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from activation.staged import refusal, run
 
-from attest.activation.job import Job, Run
-from attest.activation.network import run_network
 from attest.activation.prompts import PromptSet, load_prompt_set
-from attest.activation.staging import floating_values, stage, stage_tokenizer
-from attest.checkpoint import open_checkpoint
 from attest.checkpoint.arrays import pack_arrays, unpack_arrays
-from attest.errors import CheckpointError
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("unchanged_torch")]
 
 Altered = Callable[..., Path]
-RANDOM = load_prompt_set("random-tokens")
-
-
-@pytest.fixture(autouse=True)
-def unchanged_torch() -> Iterator[None]:
-    """The network's process sets torch as it needs it; put it back for the tests that follow."""
-    import torch  # noqa: PLC0415 - heavy
-
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
-
-
-def run(checkpoint: Path, folder: Path, prompt_set: PromptSet = RANDOM) -> tuple[Run, np.ndarray]:
-    folder.mkdir()
-    opened = open_checkpoint(checkpoint)
-    stage(opened, folder)
-    if prompt_set.texts:
-        stage_tokenizer(opened, folder)
-    values = floating_values(opened)
-    return run_network(folder, Job(prompt_set=prompt_set, threads=1, seed=0, floating_values=values, memory=0))
-
-
-def refusal(checkpoint: Path, folder: Path, prompt_set: PromptSet = RANDOM) -> CheckpointError:
-    with pytest.raises(CheckpointError) as caught:
-        run(checkpoint, folder, prompt_set)
-    return caught.value
 
 
 def change_tensors(checkpoint: Path, change: Callable[[dict[str, np.ndarray]], object]) -> None:
@@ -55,11 +23,12 @@ def change_tensors(checkpoint: Path, change: Callable[[dict[str, np.ndarray]], o
 
 
 def test_heads_have_no_place_and_no_pooler_is_invented(bert: Path, tmp_path: Path):
-    result, mean_abs = run(bert, tmp_path / "stage")
+    result, observed = run(bert, tmp_path / "stage")
     assert all(name.startswith("cls.") for name in result.unused)
     assert "cls.predictions.transform.dense.weight" in result.unused
-    assert mean_abs.shape == (4, 32)
-    assert len(result.rms) == len(result.mean_abs) == 4
+    profile = observed["activation-profile/v1"].arrays
+    assert profile["mean_abs"].shape == (4, 32)
+    assert profile["layer_rms"].shape == profile["layer_mean_abs"].shape == (4,)
 
 
 def test_every_tokens_own_position_bounds_the_length(bert: Path, tmp_path: Path):
@@ -67,7 +36,7 @@ def test_every_tokens_own_position_bounds_the_length(bert: Path, tmp_path: Path)
     assert {len(sequence) for sequence in result.token_ids} == {24}
 
 
-@pytest.mark.parametrize("kind", ["evil", "vit", "t5", "", None, 7])
+@pytest.mark.parametrize("kind", ["evil", "vit", "clip", "", None, 7])
 def test_an_architecture_that_is_not_a_text_model_of_transformers_is_refused(
     qwen2: Path, altered: Altered, tmp_path: Path, kind: object
 ):
@@ -98,9 +67,9 @@ def test_a_deeper_network_than_the_weights_is_refused(qwen2: Path, altered: Alte
 
 
 def test_a_shallower_network_than_the_weights_lists_what_was_left_out(qwen2: Path, altered: Altered, tmp_path: Path):
-    result, _ = run(altered(qwen2, num_hidden_layers=1, layer_types=None), tmp_path / "stage")
+    result, observed = run(altered(qwen2, num_hidden_layers=1, layer_types=None), tmp_path / "stage")
     assert {name.split(".mlp")[0].split(".self_attn")[0] for name in result.unused} >= {"model.layers.1"}
-    assert len(result.rms) == 2
+    assert len(observed["activation-profile/v1"].arrays["layer_rms"]) == 2
 
 
 def test_a_plan_of_more_than_the_files_hold_is_refused_before_it_is_built(

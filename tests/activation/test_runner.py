@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from activation.conftest import save_network
 
 from attest.activation import runner
+from attest.activation.activations import PROFILE_ID
 from attest.activation.prompts import load_prompt_set
-from attest.activation.runner import run_checkpoint
+from attest.activation.runner import Options, run_checkpoint
+from attest.checkpoint.arrays import unpack_arrays
 from attest.errors import CheckpointError, InputError
 
 Altered = Callable[..., Path]
@@ -24,12 +27,10 @@ def test_code_in_the_checkpoint_never_runs_and_nothing_is_printed(
     for name in ("evil", "torch", "transformers", "json", "sitecustomize", "numpy"):
         (checkpoint / f"{name}.py").write_text(EVIL.format(marker=str(marker)))
     monkeypatch.chdir(checkpoint)
-    outcome = run_checkpoint(checkpoint, RANDOM, threads=1)
+    outcome = run_checkpoint(checkpoint, RANDOM)
     assert not marker.exists()
-    assert [finding.code for finding in outcome.findings] == ["remote-code-not-run", "tensors-not-run"]
-    assert "1 of 27 tensors (8192 of" in outcome.findings[1].text
-    assert "lm_head.weight" in outcome.findings[1].text
-    assert outcome.mean_abs.shape == (3, 32)
+    assert [finding.code for finding in outcome.findings] == ["remote-code-not-run"]
+    assert unpack_arrays(outcome.arrays[PROFILE_ID], where="arrays")["mean_abs"].shape == (3, 32)
     assert capfd.readouterr() == ("", "")
 
 
@@ -39,7 +40,7 @@ def test_a_refusal_of_the_child_arrives_whole(qwen2: Path, altered: Altered, tmp
     checkpoint = altered(qwen2, model_type="evil", auto_map={"AutoModel": "evil.Model"})
     (checkpoint / "evil.py").write_text(EVIL.format(marker=str(marker)))
     with pytest.raises(CheckpointError) as caught:
-        run_checkpoint(checkpoint, RANDOM, threads=1)
+        run_checkpoint(checkpoint, RANDOM)
     assert (caught.value.code, caught.value.where) == ("unknown-model-type", "config.json")
     assert not marker.exists()
 
@@ -50,9 +51,9 @@ def test_memory_is_bounded_and_a_failure_of_the_child_is_one_line(
 ):
     monkeypatch.setattr(runner, "_BASE_MEMORY", 200 * 1024**2)
     monkeypatch.setattr(runner, "_MEMORY_A_THREAD", 0)
-    with pytest.raises(CheckpointError, match=r"could not run the network \(.*(Error|memory).*\)") as caught:
-        run_checkpoint(qwen2, RANDOM, threads=1)
-    assert caught.value.code == "model-did-not-run"
+    with pytest.raises(CheckpointError, match=r"network \(.*(Error|memory).*\)") as caught:
+        run_checkpoint(qwen2, RANDOM)
+    assert caught.value.code in {"model-did-not-run", "out-of-memory"}
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
@@ -60,7 +61,7 @@ def test_memory_is_bounded_and_a_failure_of_the_child_is_one_line(
 def test_time_is_bounded(qwen2: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runner, "_TIME_LIMIT", 0.01)
     with pytest.raises(CheckpointError) as caught:
-        run_checkpoint(qwen2, RANDOM, threads=1)
+        run_checkpoint(qwen2, RANDOM)
     assert caught.value.code == "model-too-slow"
 
 
@@ -68,15 +69,15 @@ def test_weights_that_change_meanwhile_are_noticed(qwen2: Path, altered: Altered
     checkpoint = altered(qwen2)
     started = []
 
-    def start(_: Path, threads: int) -> None:
-        started.append(threads)
+    def start(_: Path, options: Options, __: object) -> None:
+        started.append(options.threads)
         shutil.copy(qwen2 / "model.safetensors", checkpoint / "other")
         (checkpoint / "other").replace(checkpoint / "model.safetensors")
 
     monkeypatch.setattr(runner, "_start", start)
-    monkeypatch.setattr(runner, "_collect", lambda _: (None, None))
+    monkeypatch.setattr(runner, "_collect", lambda _: (None, {}))
     with pytest.raises(CheckpointError) as caught:
-        run_checkpoint(checkpoint, RANDOM, threads=1)
+        run_checkpoint(checkpoint, RANDOM)
     assert started == [1]
     assert caught.value.code == "file-changed"
 
@@ -84,7 +85,7 @@ def test_weights_that_change_meanwhile_are_noticed(qwen2: Path, altered: Altered
 @pytest.mark.parametrize("threads", [0, -1, 1025])
 def test_a_senseless_number_of_threads_is_refused(qwen2: Path, threads: int):
     with pytest.raises(InputError) as caught:
-        run_checkpoint(qwen2, RANDOM, threads=threads)
+        run_checkpoint(qwen2, RANDOM, options=Options(threads=threads))
     assert caught.value.code == "bad-threads"
 
 
@@ -92,6 +93,54 @@ def test_a_senseless_number_of_threads_is_refused(qwen2: Path, threads: int):
 def test_a_missing_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(InputError, match=f"needs {name}, which") as caught:
-        run_checkpoint(tmp_path, RANDOM, threads=1)
+        run_checkpoint(tmp_path, RANDOM)
     assert caught.value.code == "torch-missing"
     assert caught.value.fix == "pip install 'attest-checkpoints[torch]'"
+
+
+@pytest.mark.torch
+def test_a_streamed_run_holds_less_in_memory_and_tells_how_far_it_is(tmp_path: Path):
+    import torch  # noqa: PLC0415 - heavy, and the next
+    from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
+
+    config = LlamaConfig(
+        vocab_size=256, hidden_size=512, num_hidden_layers=12, num_attention_heads=8, intermediate_size=2048
+    )
+    torch.manual_seed(6)
+    checkpoint = save_network(LlamaForCausalLM(config), tmp_path / "checkpoint")
+    weights = (checkpoint / "model.safetensors").stat().st_size
+    steps: list[tuple[int, int]] = []
+    whole = run_checkpoint(checkpoint, RANDOM)
+    streamed = run_checkpoint(
+        checkpoint, RANDOM, options=Options(stream=True), progress=lambda *step: steps.append(step)
+    )
+    assert streamed.arrays == whole.arrays
+    assert whole.run.peak_memory - streamed.run.peak_memory > weights // 2
+    assert steps[-1] == (12 * 8, 12 * 8)
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "code"),
+    [
+        (-9, b"", "out-of-memory"),
+        (
+            1,
+            b"...\nRuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory: you tried",
+            "out-of-memory",
+        ),
+        (1, b"MemoryError\n", "out-of-memory"),
+        (1, b"ValueError: no such thing\n", "model-did-not-run"),
+        (-11, b"", "model-did-not-run"),
+    ],
+)
+def test_too_little_memory_has_a_hint_of_its_own(status: int, errors: bytes, code: str):
+    with pytest.raises(CheckpointError) as caught:
+        runner._explain(status, errors)
+    assert caught.value.code == code
+    assert ("--stream" in caught.value.fix) == (code == "out-of-memory")
+
+
+def test_blocks_are_not_streamed_to_a_device(tmp_path: Path):
+    with pytest.raises(InputError) as caught:
+        run_checkpoint(tmp_path, RANDOM, options=Options(stream=True, device="cuda"))
+    assert caught.value.code == "stream-on-cpu"

@@ -149,7 +149,6 @@ def test_no_configuration_brings_paths_or_dropped_keys_through(config: dict):
         ([], "no-config"),
         (CONFIG | {"quantization_config": {"quant_method": "gptq"}}, "quantized-model"),
         (CONFIG | {"compression_config": {"format": "dense"}}, "quantized-model"),
-        (CONFIG | {"is_encoder_decoder": True}, "encoder-decoder"),
         (CONFIG | {"num_hidden_layers": 10**9}, "config-too-large"),
         (CONFIG | {"hidden_size": 10**400}, "config-too-large"),
         (CONFIG | {"vocab_size": 2**40}, "config-too-large"),

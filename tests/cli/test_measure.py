@@ -110,7 +110,7 @@ def test_an_adapter_merged_into_a_base(family: Path, tmp_path: Path):
 
 def test_a_merge_is_not_run_and_not_written_into_its_base(copy: Path, tmp_path: Path):
     adapter = write_adapter(tmp_path / "adapter", pair("model.layers.0.self_attn.q_proj", 96, 96))
-    run = attest("measure", adapter, "--base", copy, "--activations", "general-v1", "-o", tmp_path / "e")
+    run = attest("measure", adapter, "--base", copy, "--activations", "general-en", "-o", tmp_path / "e")
     refused(run, "merged-not-run")
     refused(attest("measure", adapter, "--base", copy, "-o", copy / "e"), "output-in-checkpoint")
 

@@ -175,6 +175,20 @@ def _activations(rng: random.Random) -> ActivationSummary:
         tolerance="1e-4",
         table=_table(rng, ("rms", "mean_abs"), 0.8, 6.5),
         detail="detail/activations.safetensors",
+        fingerprints=(
+            FingerprintSummary(
+                id="attention-entropy/v1",
+                detail="detail/attention-entropy.v1.safetensors",
+                not_measured=None,
+                table=Table(
+                    columns=("layer", "mean", "least", "greatest"),
+                    rows=tuple((str(layer), f"{2 + rng.random():.4f}", "1.5", "3.5") for layer in range(4)),
+                ),
+            ),
+            FingerprintSummary(
+                id="predictions/v1", detail=None, not_measured="the network predicts no next token", table=None
+            ),
+        ),
     )
 
 

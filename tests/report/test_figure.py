@@ -3,9 +3,17 @@ from dataclasses import replace
 import pytest
 from report import factory
 
-from attest.comparison import NullDistribution, Test
+from attest.comparison import Found, NullDistribution, Test
 from attest.evidence import Table
-from attest.report.figure import MAX_CHARTS, by_layer, constants, layer_figures, layer_statistics_figure, null_figure
+from attest.report.figure import (
+    MAX_CHARTS,
+    by_layer,
+    constants,
+    layer_figures,
+    layer_statistics_figure,
+    matrix_figure,
+    null_figure,
+)
 
 TABLE = Table(columns=("layer", "q", "flat"), rows=(("0", "1.50", "7"), ("1", "-", "7"), ("2", "0.25", "7")))
 
@@ -75,3 +83,32 @@ def test_z_by_layer_is_drawn_where_there_is_one_else_the_statistic(exact: Test):
     assert plain is not None
     assert plain.caption == "Statistic by layer"
     assert layer_statistics_figure("x", replace(exact, layers=())) is None
+
+
+def matrix(*rows: tuple[str, ...], columns: tuple[str, ...] = ("layer of a", "0", "1")) -> Found:
+    return Found(id="debiased-cka/v1", title="t", table=Table(columns=columns, rows=rows))
+
+
+def test_a_matrix_of_layers_is_drawn_between_0_and_1():
+    figure = matrix_figure("x", matrix(("0", "-0.5", "0.25"), ("1", "0.5", "7")))
+    assert figure is not None
+    assert figure.svg.count("<rect") == 4
+    for share in ("0", "0.25", "0.5", "1"):
+        assert f'fill-opacity="{share}"' in figure.svg
+    assert "2 by 2 values, from -0.5 to 7" in figure.svg
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        matrix(),
+        matrix(("0", "1"), ("1", "1", "1")),
+        matrix(("0", "1", "x")),
+        matrix(("first", "1", "1")),
+        matrix(("0", "1", "1"), columns=("layer", "0", "1")),
+        matrix(("0", "1", "1"), columns=("layer of a", "<b>", "1")),
+        matrix(*((str(row), "1", "1") for row in range(65))),
+    ],
+)
+def test_other_tables_are_not_drawn(found: Found):
+    assert matrix_figure("x", found) is None

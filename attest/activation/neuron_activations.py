@@ -1,0 +1,123 @@
+"""``neuron-activations/v1``: what every MLP neuron does at the places of the prompts, in 32 numbers a look.
+
+A neuron is looked at twice: by the input of its activation function, and by what that is multiplied with. Where an MLP
+has no gate, both looks are at the input of the activation function, one on sequences of even number, one on odd. A look
+is the vector of a neuron's activations over the places, less its mean, divided by its norm, on public random signs.
+
+Neither a basis of the residual stream nor the order or the scale of the neurons changes it beyond the order of rows. It
+does not show where weights come from by itself: networks trained apart hold some of the same neurons.
+
+References
+----------
+Zhu, Ahmed, Kuditipudi, Liang, "Independence Tests for Language Models", ICML 2025, section 3.2 (gate and up
+activations as two looks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.activation.observer import ActivationFingerprint, Arrays, Observed, Plan, Seen, public_signs
+from attest.activation.places import table_of_places
+from attest.evidence import Table
+
+__all__ = ["LOOKS", "LOOK_WIDTH", "NEURON_ACTIVATIONS", "kept_layers"]
+
+LOOK_WIDTH = 32
+LOOKS = (("gate", "up"), ("even", "odd"))
+"""Names of the two looks, of gated networks and of others."""
+
+_MOST_BYTES = 12 * 1024 * 1024
+_LEAST_PLACES = 16
+_STEPS = 32.0
+
+
+def kept_layers(widths: Mapping[int, int]) -> tuple[int, ...]:
+    """Layers whose neurons are kept: all, or every second, third … one, so that they take 12 MiB at most.
+
+    Parameters
+    ----------
+    widths : mapping of int to int
+        Neurons of each layer.
+    """
+    size = 2 * LOOK_WIDTH * sum(widths.values())
+    stride = max(1, -(-size // _MOST_BYTES))
+    return tuple(sorted(widths)[stride // 2 :: stride])
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Sums over places: of activations, of their squares, of signs, and of activations times signs."""
+
+    places: int = 0
+    values: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    squares: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    signs: NDArray[np.float64] = field(default_factory=lambda: np.zeros(LOOK_WIDTH))
+    products: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, LOOK_WIDTH)))
+
+    def add(self, values: NDArray[np.float64], signs: NDArray[np.float64]) -> None:
+        if not self.places:
+            width = values.shape[1]
+            self.values, self.squares, self.products = np.zeros(width), np.zeros(width), np.zeros((width, LOOK_WIDTH))
+        self.places += len(values)
+        self.values += values.sum(axis=0)
+        self.squares += np.square(values).sum(axis=0)
+        self.signs += signs.sum(axis=0)
+        self.products += values.T @ signs
+
+    def sketch(self) -> NDArray[np.int8]:
+        """In steps of 1/32, clipped at 127; 0 for a neuron whose activations do not vary."""
+        centered = self.products - np.outer(self.values / self.places, self.signs)
+        spread = self.squares - self.values**2 / self.places
+        varies = np.isfinite(spread) & (spread > 1e-12 * self.squares)
+        norms = np.sqrt(np.where(varies, spread, 1.0))[:, None]
+        scaled = np.where(varies[:, None], centered, 0.0) / norms * _STEPS
+        return np.clip(np.rint(scaled), -127, 127).astype(np.int8)
+
+
+class _Neurons:
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._positions = table_of_places(plan.places)
+        self._signs = public_signs(NEURON_ACTIVATIONS.id, (len(self._positions), LOOK_WIDTH))
+        self._kept = frozenset(kept_layers(plan.widths))
+        self._sums: dict[tuple[int, str], _Sums] = {}
+
+    def watch(self, seen: Seen) -> None:
+        tokens = list(self._plan.places[seen.sequence].tokens)
+        if seen.layer not in self._kept or not tokens:
+            return
+        look = seen.kind if self._plan.gated else LOOKS[1][seen.sequence % 2]
+        signs = self._signs[self._positions[:, 0] == seen.sequence]
+        self._sums.setdefault((seen.layer, look), _Sums()).add(seen.values[tokens].astype(np.float64), signs)
+
+    def result(self) -> Observed:
+        looks = LOOKS[0] if self._plan.gated else LOOKS[1]
+        if not self._kept or not self._sums:
+            return Observed(arrays={}, not_measured="no layer has an MLP whose neurons are known by their names")
+        if any(self._places(look) < _LEAST_PLACES for look in looks):
+            return Observed(arrays={}, not_measured=f"the prompts have fewer than {_LEAST_PLACES} places a look")
+        sketches = {f"layers.{layer}.{look}": one.sketch() for (layer, look), one in sorted(self._sums.items())}
+        return Observed(arrays={"positions": self._positions, **sketches})
+
+    def _places(self, look: str) -> int:
+        return min((self._sums.get((layer, look), _Sums()).places for layer in self._kept), default=0)
+
+
+def _table(arrays: Arrays) -> Table | None:
+    rows = tuple(
+        (name.split(".")[1], str(len(array)))
+        for name, array in arrays.items()
+        if name.endswith((f".{LOOKS[0][0]}", f".{LOOKS[1][0]}"))
+    )
+    ordered = tuple(sorted(rows, key=lambda row: int(row[0])))
+    return Table(columns=("layer", "neurons"), rows=ordered) if rows else None
+
+
+NEURON_ACTIVATIONS = ActivationFingerprint(
+    id="neuron-activations/v1", kinds=frozenset({"gate", "up"}), observe=_Neurons, table=_table
+)
