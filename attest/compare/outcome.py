@@ -98,7 +98,8 @@ def exchangeable(pairings: Sequence[Pairing], *, directions: bool) -> Exchangeab
             reasons = (*reasons, f"{_IN_ORDER}: what a unit shares with the {2 * REACH} next to it")
             free = tuple(one.among_neighbors() for one in free)
         else:
-            reasons, free = (*reasons, f"{_IN_ORDER}: agreement by index shows nothing"), ()
+            reasons = (*reasons, f"{_IN_ORDER}: agreement by index shows nothing")
+            free, masks = (), ()
     return Exchangeable(pairings=free, masks=masks, tells=tells, tied=len(tied) < len(pairings), reasons=reasons)
 
 

@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "f34e3ea94b2c8e94e027667be2abcbdd37a96df1dcaa7acef84b95e4af1ac6db"}
+GOLDEN = {1: "a726718e6bf26c2b318bb94f6e792b055a9e3515fa57110075128640067d1b8e"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
