@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from attest import errors
@@ -94,6 +95,7 @@ def raised_in(module: ast.Module, path: str, known: Mapping[str, set[str]]) -> I
         yield from (Raised(code=one, kind=kind, where=f"{path}:{call.lineno}") for one in found for kind in kinds)
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     """Every file of attest but ``errors.py``, which only defines the classes."""
     files = sorted((ROOT / "attest").rglob("*.py"))
@@ -104,6 +106,7 @@ def modules() -> dict[str, ast.Module]:
     }
 
 
+@cache
 def raised() -> list[Raised]:
     """Every code with its class. Helpers with a leading underscore count in their own file, others everywhere."""
     files = modules()
