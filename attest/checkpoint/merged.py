@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from attest.checkpoint.adapter import Change, LowRank, read_changes
+from attest.checkpoint.byte_range import read_range
 from attest.checkpoint.changed_rows import ChangedRows
 from attest.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from attest.checkpoint.source import Location
@@ -215,15 +216,11 @@ class _MergedStream(io.RawIOBase):
 
     def _read_base(self, offset: int, size: int, *, whole: bool) -> bytes:
         """Bytes of the base, digested where they are the next ones."""
-        self._stream.seek(offset)
-        data = self._stream.read(size)
-        while whole and len(data) < size:
-            more = self._stream.read(size - len(data))
-            if not more:
-                raise CheckpointError(
-                    "truncated-file", "ended while it was read", fix="download it again", where=self._changed[0].file
-                )
-            data += more
+        if whole:
+            data = bytes(read_range(self._stream, offset, size, file=self._changed[0].file))
+        else:
+            self._stream.seek(offset)
+            data = self._stream.read(size)
         if offset <= self._hashed < offset + len(data):
             self.sha256.update(data[self._hashed - offset :])
             self._hashed = offset + len(data)

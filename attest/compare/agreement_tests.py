@@ -12,29 +12,34 @@ from attest.comparison import Found, LayerStatistic, Test
 from attest.document import decimal
 from attest.evidence import Table
 
-__all__ = ["alignment_test", "lines_table", "matched_test", "matrix_table"]
+__all__ = ["alignment_test", "lines_table", "matched_test", "matrix_table", "share_test"]
 
 
 def matched_test(test_id: str, looks: str, deep: Sequence[LayerPair], agreement: LayerAgreement) -> Test:
     """Share of neurons whose partner is the same by both ``looks``, over the pairs of layers that agree most."""
-    by_first = agreement.by_first
-    statistics = tuple(
+    others = agreement.controls["other-layers"] or (0.0,)
+    note = (
+        f"mean share of neurons whose partner {looks} is the same, each layer of"
+        f" {'a' if agreement.by_first else 'b'} with the layer that agrees most, layer 0 apart; layers that are not partners"
+        f" agree on {decimal(sum(others) / len(others), 3)} at the mean and {decimal(max(others), 3)} at most"
+    )
+    return share_test(test_id, note, deep, agreement)
+
+
+def share_test(test_id: str, note: str, deep: Sequence[LayerPair], agreement: LayerAgreement) -> Test:
+    """Mean share of the ``deep`` pairs of layers that agree most, with the share of every such pair."""
+    layers = tuple(
         LayerStatistic(
-            layer=one.first if by_first else one.second, n=one.sampled, statistic=signed_digits(one.share), z=None
+            layer=one.first if agreement.by_first else one.second,
+            n=one.sampled,
+            statistic=signed_digits(one.share),
+            z=None,
         )
         for one in agreement.partners
         if one.sampled > 1
     )
-    others = agreement.controls["other-layers"] or (0.0,)
-    return descriptive(
-        test_id,
-        sum(one.share for one in deep) / len(deep),
-        sum(one.sampled for one in deep),
-        f"mean share of neurons whose partner {looks} is the same, each layer of"
-        f" {'a' if by_first else 'b'} with the layer that agrees most, layer 0 apart; layers that are not partners"
-        f" agree on {decimal(sum(others) / len(others), 3)} at the mean and {decimal(max(others), 3)} at most",
-        layers=statistics,
-    )
+    mean = sum(one.share for one in deep) / len(deep)
+    return descriptive(test_id, mean, sum(one.sampled for one in deep), note, layers=layers)
 
 
 def alignment_test(test_id: str, lines: Sequence[AlignedLayer], agreement: LayerAgreement) -> Test:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from attest.compare.agreement_tests import share_test
 from attest.compare.controls import share_controls
-from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import agreement_of_sides, sketched_layers
 from attest.compare.outcome import Outcome, exact_outcome, left_out
-from attest.compare.permutation import Pairing, signed_digits
-from attest.comparison import LayerStatistic
+from attest.compare.permutation import Pairing
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 
 __all__ = ["ALIGNMENT_TEST", "anchored_agreement", "anchored_alignment"]
@@ -79,22 +78,9 @@ def anchored_agreement(a: Fingerprints, b: Fingerprints) -> Outcome:
         return Outcome(
             controls=controls, not_compared=left_out(_AGREEMENT, "layer 0 is reported apart, and there is no other")
         )
-    layers = tuple(
-        LayerStatistic(
-            layer=one.first if agreement.by_first else one.second,
-            n=one.sampled,
-            statistic=signed_digits(one.share),
-            z=None,
-        )
-        for one in agreement.partners
-        if one.sampled > 1
-    )
-    test = descriptive(
-        _AGREEMENT,
-        sum(one.share for one in deep) / len(deep),
-        sum(one.sampled for one in deep),
+    note = (
         "mean share of neurons whose partner by gate and by the rest is the same, on axes of common words, each layer"
-        " with the sketched layer that agrees most, layer 0 apart; see the controls",
-        layers=layers,
+        " with the sketched layer that agrees most, layer 0 apart; see the controls"
     )
+    test = share_test(_AGREEMENT, note, deep, agreement)
     return Outcome(tests=(test,), controls=controls)

@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint
+from attest.compare.agreement_tests import share_test
 from attest.compare.controls import share_controls
-from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import LayerAgreement, agreement_of_sides
 from attest.compare.matching import Neurons
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.permutation import signed_digits
 from attest.compare.role_weights import RoleWeights, in_both
 from attest.compare.shared_tokens import LEAST_TOKENS, shared_tokens, whitened_embeddings
-from attest.comparison import Found, LayerStatistic
+from attest.comparison import Found
 from attest.document import decimal
 from attest.evidence import Table
 from attest.fingerprint.anchored_sketch import PARTS, sketched_layer_numbers
@@ -68,24 +67,11 @@ def _outcome(agreement: LayerAgreement, n_tokens: int) -> Outcome:
     if not deep:
         reason = "layer 0 is reported apart, and there is no other"
         return Outcome(controls=controls, found=found, not_compared=left_out(_ID, reason))
-    layers = tuple(
-        LayerStatistic(
-            layer=one.first if agreement.by_first else one.second,
-            n=one.sampled,
-            statistic=signed_digits(one.share),
-            z=None,
-        )
-        for one in agreement.partners
-        if one.sampled > 1
-    )
-    test = descriptive(
-        _ID,
-        sum(one.share for one in deep) / len(deep),
-        sum(one.sampled for one in deep),
+    note = (
         f"mean share of neurons whose partner by gate and by the rest is the same, told by their cosines with"
-        f" {n_tokens} common tokens, each layer with the layer that agrees most, layer 0 apart; see the controls",
-        layers=layers,
+        f" {n_tokens} common tokens, each layer with the layer that agrees most, layer 0 apart; see the controls"
     )
+    test = share_test(_ID, note, deep, agreement)
     return Outcome(tests=(test,), controls=controls, found=found)
 
 
