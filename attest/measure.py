@@ -299,7 +299,8 @@ def _detail_name(fingerprint: str) -> str:
 def _scan(repository: Path | None, details: dict[str, bytes]) -> LicenseSummary | None:
     if repository is None:
         return None
-    from attest.licenses import scan, summarize  # noqa: PLC0415 - imported only where it is asked for
+    from attest.licenses.scan import scan  # noqa: PLC0415 - imported only where it is asked for
+    from attest.licenses.summary import summarize  # noqa: PLC0415 - imported only where it is asked for
 
     summary, data = summarize(scan(repository))
     details[summary.detail] = data

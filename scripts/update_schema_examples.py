@@ -20,7 +20,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.digest import sha256
 from attest.document import dump, load
 from attest.evidence import CHUNKS_NAME, TENSORS_NAME, ChunkList, Environment, TensorList, Tool
-from attest.licenses import LICENSES_NAME, LicenseDetail
+from attest.licenses.summary import LICENSES_NAME, LicenseDetail
 from attest.measure import Measurement, measure
 from attest.panel import Panel, shipped_panel
 from attest.policy_file import DEFAULT_POLICY

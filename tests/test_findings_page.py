@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from attest.licenses import KINDS
+from attest.licenses.kind import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")

@@ -21,7 +21,8 @@ from attest.document import dump, load, parse
 from attest.errors import CheckpointError, InputError
 from attest.evidence import CHUNKS_NAME, EVIDENCE_TYPE, TENSORS_NAME, ChunkList, Evidence, TensorList
 from attest.fingerprint import FINGERPRINTS, MOMENTS_ID
-from attest.licenses import scan, summarize
+from attest.licenses.scan import scan
+from attest.licenses.summary import summarize
 from attest.measure import DOES_NOT_SHOW, MAX_LISTED_FILES, measure
 from attest.program import environment, this_tool
 from attest.statement import Statement

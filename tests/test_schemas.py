@@ -20,7 +20,8 @@ from attest.compare import permutation
 from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.errors import DocumentError
 from attest.evidence import EVIDENCE_TYPE, ChunkList, Evidence, TensorList
-from attest.licenses import LicenseDetail, repository, source, summary, walk
+from attest.licenses import repository, source, summary, walk
+from attest.licenses.summary import LicenseDetail
 from attest.panel import MIN_PAIRS, Panel
 from attest.policy_file import POLICY_TYPE, Policy
 from attest.protocol import PROTOCOL_TYPE, Protocol

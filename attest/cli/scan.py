@@ -11,13 +11,16 @@ import click
 from attest.cli.options import emit, format_option, output_option
 from attest.document import dump
 from attest.finding import Finding
-from attest.licenses import KINDS, WHOLE, Scan, read_files, scan
 from attest.licenses.git import history_files
+from attest.licenses.kind import KINDS
 from attest.licenses.obligations import obligations
 from attest.licenses.origin import Origins, Release, compare_code, origin_text, origin_value
 from attest.licenses.origin import releases as dating
 from attest.licenses.origin.corpus import program_of
+from attest.licenses.repository import Scan
+from attest.licenses.scan import read_files, scan
 from attest.licenses.source import Source
+from attest.licenses.whole import WHOLE
 from attest.terminal import visible
 
 __all__ = ["command"]

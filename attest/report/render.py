@@ -17,7 +17,8 @@ from markupsafe import Markup
 from attest.document import canonical, decimal, dump
 from attest.envelope import b64encode
 from attest.errors import InputError
-from attest.licenses import KINDS, WHOLE
+from attest.licenses.kind import KINDS
+from attest.licenses.whole import WHOLE
 from attest.policy_file import DEFAULT_POLICY, Policy, policy_digest
 from attest.report.source import read_sources
 from attest.report.view import Page, page

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from attest.errors import InputError
-from attest.licenses import archive, read_files, scan
+from attest.licenses import archive
 from attest.licenses.readable import Skipped
+from attest.licenses.scan import read_files, scan
 from attest.licenses.source import Source
 
 FILES = {"p/LICENSE": b"words", "p/a.py": b"# Copyright 2024 A\n"}

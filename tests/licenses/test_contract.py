@@ -12,7 +12,8 @@ from known_license import license_words
 
 from attest.digest import sha256
 from attest.document import canonical, dump
-from attest.licenses import DETECTORS, KINDS, scan
+from attest.licenses.kind import KINDS
+from attest.licenses.scan import DETECTORS, scan
 from attest.licenses.source import MAX_TEXT, Detector, Source
 
 NAMES = ("model.py", "LICENSE", "README.md", "config.json", "adapter_config.json", "package.json", "pyproject.toml")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.licenses import scan
 from attest.licenses.encoding import readable
+from attest.licenses.scan import scan
 
 CHINESE = "# \u7248\u6743\u6240\u6709 Copyright (c) 2024 \u534e\u4e3a\u6280\u672f\u6709\u9650\u516c\u53f8\n"
 

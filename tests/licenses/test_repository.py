@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attest.finding import Finding
-from attest.licenses import Scan, repository, scan
+from attest.licenses import repository
+from attest.licenses.repository import Scan
+from attest.licenses.scan import scan
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

@@ -4,10 +4,11 @@ from pathlib import Path
 from attest.document import canonical, dump, load, parse
 from attest.evidence_directory import MAX_DETAIL
 from attest.finding import Finding
-from attest.licenses import KINDS, LicenseDetail, Scan, scan, summarize
+from attest.licenses.kind import KINDS
 from attest.licenses.license_text import Difference, IdentifiedFile, IdentifiedText
-from attest.licenses.repository import MAX_IDENTIFIED, MAX_PER_CODE, ScannedFile
-from attest.licenses.summary import MAX_SUMMARY
+from attest.licenses.repository import MAX_IDENTIFIED, MAX_PER_CODE, Scan, ScannedFile
+from attest.licenses.scan import scan
+from attest.licenses.summary import MAX_SUMMARY, LicenseDetail, summarize
 from attest.statement import MAX_STATEMENT
 
 MOST = 4 * 1024 * 1024

@@ -2,8 +2,8 @@ from pathlib import Path
 
 from git_repository import commit, git
 
-from attest.licenses import scan
 from attest.licenses.git import history_files, notice_changes
+from attest.licenses.scan import scan
 
 A = "# Copyright 2024 Somebody\n"
 B = "# Copyright 2025 Another\n"

@@ -5,9 +5,9 @@ import pytest
 from git_repository import commit, git
 
 from attest.errors import InputError
-from attest.licenses import read_files, scan
 from attest.licenses.git import history_files, is_git_repository, notice_changes
 from attest.licenses.readable import Skipped
+from attest.licenses.scan import read_files, scan
 from attest.licenses.source import Source
 
 HEADER = "# Copyright 2024 Somebody\n"

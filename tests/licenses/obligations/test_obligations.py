@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from known_license import license_words
 
-from attest.licenses import scan
 from attest.licenses.detect.index import KINDS, index
 from attest.licenses.detect.words import words_of
 from attest.licenses.obligations import clauses, obligations
+from attest.licenses.scan import scan
 
 
 def held(root: Path, files: dict[str, str]) -> dict[tuple[str, str], tuple[str, str | None]]:

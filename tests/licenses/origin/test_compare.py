@@ -7,10 +7,10 @@ from git_repository import commit
 from programs import program
 
 from attest.cli import main
-from attest.licenses import read_files
 from attest.licenses.git import history_files
 from attest.licenses.origin import Origin, Origins, compare_code, releases
 from attest.licenses.origin.corpus import program_of
+from attest.licenses.scan import read_files
 from attest.licenses.source import Source
 
 OURS = "# Copyright 2024 Upstream Team\n"

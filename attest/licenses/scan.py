@@ -1,0 +1,87 @@
+"""Scanning a repository: every detector on every file, and what follows from all files together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from attest.finding import Finding
+from attest.licenses import (
+    acknowledgment,
+    checksum_list,
+    copyright_line,
+    generated_file,
+    json_declaration,
+    license_file,
+    model_card,
+    package_metadata,
+    provenance_comment,
+    pyproject,
+    spdx_tag,
+)
+from attest.licenses.archive import is_archive, read_archive
+from attest.licenses.git import is_git_repository, notice_changes, read_revision
+from attest.licenses.readable import Skipped
+from attest.licenses.repository import Scan, scan_repository
+from attest.licenses.source import Detector, Source, cut
+from attest.licenses.walk import read_repository
+
+__all__ = ["DETECTORS", "read_files", "scan"]
+
+DETECTORS: tuple[Detector, ...] = (
+    license_file.detect,
+    model_card.detect,
+    json_declaration.detect,
+    pyproject.detect,
+    package_metadata.detect,
+    copyright_line.detect,
+    provenance_comment.detect,
+    spdx_tag.detect,
+    generated_file.detect,
+    checksum_list.detect,
+    acknowledgment.detect,
+)
+
+
+def scan(root: Path, *, revision: str | None = None, history: bool = False) -> Scan:
+    """What the files of a repository say about licenses, copyrights and where code comes from.
+
+    Parameters
+    ----------
+    root : Path
+        A folder, a git repository, or a zip, wheel or tar archive.
+    revision : str, optional
+        Branch, tag or commit of a git repository to be read instead of its folder; ``HEAD`` where it has no folder.
+    history : bool, default False
+        Whether the git history is searched for copyright lines that were taken out.
+
+    Raises
+    ------
+    InputError
+        It does not exist, cannot be opened, is damaged, or holds too many files.
+
+    Notes
+    -----
+    Reads text files up to 1 MiB (license files up to 4 MiB) and follows no link. Of a git repository no configuration,
+    hook or attribute is read, and nothing of any repository is run. Bytes that are not UTF-8 stand as U+FFFD in the
+    quoted text, control characters too.
+
+    It does not show which license applies, whether a license is kept, or that nothing else is in the repository:
+    not found means only that these patterns found nothing in the files that were read.
+    """
+    past = tuple(_notices_removed(root, revision or "HEAD")) if history else ()
+    return scan_repository(read_files(root, revision), DETECTORS, past)
+
+
+def read_files(root: Path, revision: str | None = None) -> Iterator[Source | Skipped]:
+    """The text files of a folder, of a git repository at a revision, or of an archive, and what was not read."""
+    if revision is not None or (is_git_repository(root) and not (root / ".git").exists()):
+        return read_revision(root, "HEAD" if revision is None else revision)
+    return read_archive(root) if is_archive(root) else read_repository(root)
+
+
+def _notices_removed(root: Path, revision: str) -> Iterator[Finding]:
+    for change in notice_changes(root, revision):
+        for line in change.removed:
+            words = f"{change.time[:10]}, commit {change.commit[:12]}: no longer there: {line}"
+            yield Finding(code="notice-removed", path=change.path, line=None, text=cut(words))
