@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import Literal
 
 import pytest
@@ -46,9 +47,14 @@ def passed(name: str) -> tuple[Control, ...]:
     )
 
 
+@cache
+def strangers() -> Comparison:
+    return compared(measured("seed-1"), measured("seed-2"))
+
+
 def comparison(*tests: Test) -> Comparison:
     controls = tuple(control for test in tests for control in passed(test.id))
-    return dataclasses.replace(compared(measured("seed-1"), measured("seed-2")), tests=tests, controls=controls)
+    return dataclasses.replace(strangers(), tests=tests, controls=controls)
 
 
 def rung(*tests: Test) -> str:
