@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,57 +33,61 @@ def _fail(values: Any, n: int) -> None:
         values[position] = 1 // (values[position] - 1)
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Callable[[], str]:
+def start(folder: Path) -> str:
     """Runs the program in a process of its own, with a home of its own."""
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
     environment = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
-    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(Path(attest.native.__file__).parents[1])}
-
-    def start() -> str:
-        command = [sys.executable, "-W", "error", str(program)]
-        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
-
-    return start
+    environment |= {"HOME": str(folder), "PYTHONPATH": str(Path(attest.native.__file__).parents[1])}
+    command = [sys.executable, "-W", "error", str(folder / "program.py")]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def kept(tmp_path: Path) -> list[Path]:
-    return sorted(tmp_path.rglob("*.native"))
+def kept(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.native"))
 
 
-def test_the_second_process_does_without_the_compiler(run: Callable[[], str], tmp_path: Path):
-    assert run() == "[0, 2, 4, 6, 8] True"
-    (file,) = kept(tmp_path)
-    assert file.parent == tmp_path / "__pycache__"
-    assert run() == "[0, 2, 4, 6, 8] False"
+@pytest.fixture(scope="module")
+def after_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("native")
+    (folder / "program.py").write_text(PROGRAM)
+    assert start(folder) == "[0, 2, 4, 6, 8] True"
+    return folder
+
+
+@pytest.fixture
+def folder(after_a_run: Path, tmp_path: Path) -> Path:
+    """The program, and what its first run kept."""
+    return shutil.copytree(after_a_run, tmp_path / "run")
+
+
+def test_the_second_process_does_without_the_compiler(folder: Path):
+    (file,) = kept(folder)
+    assert file.parent == folder / "__pycache__"
+    assert start(folder) == "[0, 2, 4, 6, 8] False"
 
 
 @pytest.mark.parametrize("keep", [31, -1])
-def test_damaged_code_is_made_anew(run: Callable[[], str], tmp_path: Path, keep: int):
-    run()
-    (file,) = kept(tmp_path)
+def test_damaged_code_is_made_anew(folder: Path, keep: int):
+    (file,) = kept(folder)
     whole = file.read_bytes()
     file.write_bytes(whole[:keep])
-    assert run() == "[0, 2, 4, 6, 8] True"
-    assert run() == "[0, 2, 4, 6, 8] False"
+    assert start(folder) == "[0, 2, 4, 6, 8] True"
+    assert file.read_bytes() == whole
 
 
-def test_changed_source_is_compiled_anew(run: Callable[[], str], tmp_path: Path):
-    run()
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM.replace("*= 2", "*= 3"))
-    assert run() == "[0, 3, 6, 9, 12] True"
+def test_changed_source_is_compiled_anew(folder: Path):
+    (folder / "program.py").write_text(PROGRAM.replace("*= 2", "*= 3"))
+    assert start(folder) == "[0, 3, 6, 9, 12] True"
 
 
-def test_where_nothing_can_be_kept_it_runs_all_the_same(run: Callable[[], str], tmp_path: Path):
+def test_where_nothing_can_be_kept_it_runs_all_the_same(tmp_path: Path):
+    (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "__pycache__").touch()
-    assert run() == "[0, 2, 4, 6, 8] True"
+    assert start(tmp_path) == "[0, 2, 4, 6, 8] True"
     (file,) = kept(tmp_path)
     assert file.parent == tmp_path / ".cache" / "attest"
     shutil.rmtree(tmp_path / ".cache")
     (tmp_path / ".cache").touch()
-    assert run() == "[0, 2, 4, 6, 8] True"
+    assert start(tmp_path) == "[0, 2, 4, 6, 8] True"
     assert kept(tmp_path) == []
 
 
