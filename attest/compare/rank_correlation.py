@@ -24,6 +24,7 @@ from attest.compare.layer_agreement import LayerPair, sample_size
 from attest.compare.matching import Neurons, Sample
 from attest.compare.nearest import Rows, nearest
 from attest.comparison import Test
+from attest.cores import on_all_cores
 
 __all__ = ["matched_rank_correlation", "rank_correlation"]
 
@@ -52,7 +53,7 @@ def matched_rank_correlation(
     size = sample_size([searched[j] for _, j in pairs], _WORK)
     seed = f"{_ID} {min(digests)} {max(digests)}"
     samples = [Sample.draw(sought[i], size, f"{seed} {i} {j}") for i, j in pairs]
-    values = [_correlate(sample, searched[j]) for sample, (_, j) in zip(samples, pairs, strict=True)]
+    values = on_all_cores(lambda at: _correlate(samples[at], searched[pairs[at][1]]), range(len(pairs)))
     return descriptive(
         _ID,
         sum(values) / len(values),
