@@ -101,7 +101,7 @@ def layer_agreement(first: Layers, second: Layers, seed: str) -> LayerAgreement:
     -----
     Neurons of the network whose layers are narrower at the mean (of equals the first) are sought in the other. A pair
     of layers is looked at by a public random sample, whose size follows from the number of pairs and of neurons, so
-    that time is bounded. Memory is that of one layer a thread; no number depends on the threads.
+    that time is bounded. No number depends on the threads.
     """
     if _mean_width(second) < _mean_width(first):
         return layer_agreement(second, first, seed).exchanged()
@@ -118,7 +118,9 @@ def layer_agreement(first: Layers, second: Layers, seed: str) -> LayerAgreement:
         second_widths={layer: second[layer].size for layer in columns},
         matrix=matrix,
         partners=tuple(
-            on_all_cores(lambda at: _pair(*at, first[at[0]], second[at[1]], size, f"{seed} partners {at[0]} {at[1]}"), pairs)
+            on_all_cores(
+                lambda at: _pair(*at, first[at[0]], second[at[1]], size, f"{seed} partners {at[0]} {at[1]}"), pairs
+            )
         ),
         by_first=len(rows) <= len(columns),
         controls=_controls(first, second, pairs, seed)

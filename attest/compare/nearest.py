@@ -7,6 +7,7 @@ summation changes a number.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,9 @@ _BLOCK = 512
 _MOST_FEATURES = 1040
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
-    """Rows of small integers, ready to be searched.
+    """Rows of small integers, to be searched; how they are searched is kept, so there are no slots.
 
     Parameters
     ----------
@@ -36,6 +37,7 @@ class Rows:
         if self.values.shape[1] > _MOST_FEATURES:
             raise ValueError("inner products of so many features may not be exact")
 
+    @cached_property
     def columns(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The transposed values, and one over the norm of every row, rounded to binary32; 0 for a row of zeros."""
         columns = np.ascontiguousarray(self.values.T, dtype=np.float32)
@@ -96,7 +98,7 @@ def _search(x: NDArray[np.int8], y: Rows, found: NDArray[np.int64], *, absolute:
     if not found.size or not x.shape[1]:
         found[:] = -1
         return
-    columns, inverse = y.columns()
+    columns, inverse = y.columns
     products = np.empty(_BLOCK, np.float32)
     sizes = np.array([found.size, x.shape[1], inverse.size, absolute, given], np.int64)
     rows = np.ascontiguousarray(x, dtype=np.float32)
@@ -164,6 +166,4 @@ def _nearest(  # noqa: C901, PLR0912 - one loop
                 found[row] = -1
 
 
-_NEAREST = Kernel(
-    _nearest, "float32*", "float32*", "float32*", "int64*", "float32*", "int32*", "int32*", "int64*"
-)
+_NEAREST = Kernel(_nearest, "float32*", "float32*", "float32*", "int64*", "float32*", "int32*", "int32*", "int64*")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from attest.compare.descriptive import descriptive
 from attest.compare.layer_agreement import LayerPair, sample_size
 from attest.compare.matching import Neurons, Sample
-from attest.compare.nearest import Rows, nearest
+from attest.compare.nearest import nearest
 from attest.comparison import Test
 from attest.cores import on_all_cores
 
@@ -66,8 +66,8 @@ def matched_rank_correlation(
 
 def _correlate(sample: Sample, target: Neurons) -> float:
     first, second = sample.neurons.first[sample.rows], sample.neurons.second[sample.rows]
-    by_first = nearest(first, Rows(target.first), absolute=False)
-    by_second = nearest(second, Rows(target.second), absolute=target.gated)
+    by_first = nearest(first, target.looks[0], absolute=False)
+    by_second = nearest(second, target.looks[1], absolute=target.gated)
     both = (by_first >= 0) & (by_second >= 0)
     return rank_correlation(by_first[both], by_second[both])
 
