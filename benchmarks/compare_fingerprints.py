@@ -119,7 +119,9 @@ def descendant(parent: Arrays, seed: int) -> Arrays:
 
 def fingerprints(options: argparse.Namespace, rows: Sequence[TensorRow], name: str, arrays: Arrays) -> Fingerprints:
     """What a comparison needs."""
-    side = Side(name=name, tree_digest=sha256(name.encode()), statement_sha256=None, parameters=0, layers=options.layers)
+    side = Side(
+        name=name, tree_digest=sha256(name.encode()), statement_sha256=None, parameters=0, layers=options.layers
+    )
     architecture = Architecture(
         family="llama-like", layers=options.layers, d_model=options.width, d_ff=options.neurons, heads=32, kv_heads=32,
         d_head=options.width // 32, positions="rotary",

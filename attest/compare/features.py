@@ -13,6 +13,12 @@ __all__ = ["normal_scores", "unit_rows"]
 
 
 @cache
+def _single_scores(n: int) -> NDArray[np.float64]:
+    """Scores of n values, no two of which are equal, from the least on."""
+    return np.diff(_summed_scores(n))
+
+
+@cache
 def _summed_scores(n: int) -> NDArray[np.float64]:
     """Sums of the scores of the least 0, 1, … n of n values."""
     quantile = NormalDist().inv_cdf
@@ -48,8 +54,11 @@ def normal_scores(values: NDArray[Any]) -> NDArray[np.float64]:
         return scores
     order = np.argsort(values[finite])
     ordered = values[finite[order]]
-    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    if begins.size > 1:
+    differs = ordered[1:] != ordered[:-1]
+    if differs.all() and finite.size > 1:
+        scores[finite[order]] = _single_scores(finite.size)
+    elif differs.any():
+        begins = np.flatnonzero(np.concatenate([[True], differs]))
         sizes = np.diff(begins, append=finite.size)
         sums = _summed_scores(finite.size)
         scores[finite[order]] = np.repeat((sums[begins + sizes] - sums[begins]) / sizes, sizes)
