@@ -45,7 +45,7 @@ class _Units:
         """Z of the pairing with the same units in a public random order."""
         values = self.centered.values
         order = public_order(len(values), f"{seed} {self.layer}")
-        return self.centered.z(Centered(values=values[order], products=self.centered.products))
+        return self.centered.z(Centered(values=np.take(values, order, axis=0), products=self.centered.products))
 
     def faces(self, other: _Units) -> bool:
         """Whether unit i of one stands beside unit i of the other, with as many features."""
@@ -75,8 +75,8 @@ def exact_controls(
     """
     tested = [(one, mask) for one, mask in zip(pairings, masks, strict=True) if one.x.shape[0] > 1]
     sides: dict[Side, list[_Units]] = {
-        "a": [_Units(layer=one.layer, kept=mask, centered=Centered.of(one.x)) for one, mask in tested],
-        "b": [_Units(layer=one.layer, kept=mask, centered=Centered.of(one.y)) for one, mask in tested],
+        "a": [_Units(layer=one.layer, kept=mask, centered=one.centered[0]) for one, mask in tested],
+        "b": [_Units(layer=one.layer, kept=mask, centered=one.centered[1]) for one, mask in tested],
     }
     found = []
     for side, units in sides.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,17 +35,19 @@ _MIN_HEADS = 4
 NORM_GAIN_TEST = "norm-gain-correspondence/v1"
 
 Arrays = Mapping[str, NDArray[Any]]
+Scores = Callable[[str], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 def neuron_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``neuron-norm-correspondence/v1``: norms of gate rows, up rows and down columns, each layer by itself."""
     mine, theirs = a.arrays.get(_NORMS, {}), b.arrays.get(_NORMS, {})
     parts = ("neuron.gate", "neuron.up", "neuron.down")
+    scores = _scores(mine, theirs)
     return _by_layer(
         "neuron-norm-correspondence/v1",
         a,
         b,
-        lambda layer: _paired(layer, mine, theirs, [f"layers.{layer}.{part}" for part in parts]),
+        lambda layer: _paired(layer, mine, theirs, [f"layers.{layer}.{part}" for part in parts], scores),
         units="the neurons",
         note="z of the normal scores of neuron norms, index by index; a permutation of hidden neurons defeats it",
     )
@@ -159,7 +162,8 @@ def on_residual_axis(
     layers, reasons = shared_layers(a, b)
     names = {layer: [f"layers.{layer}.{part}" for part in parts] for layer in layers}
     everything = [*outside, *(name for layer in layers for name in names[layer])]
-    pairings = _paired(-1, mine, theirs, everything)
+    scores = _scores(mine, theirs)
+    pairings = _paired(-1, mine, theirs, everything, scores)
     if not pairings:
         sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
         return Outcome(not_compared=left_out(test_id, f"no vectors of one size in both (hidden sizes {sizes})"))
@@ -172,16 +176,21 @@ def on_residual_axis(
         note="z of the normal scores along the residual dimensions, index by index; a rotation or permutation of the"
         " residual stream defeats it",
         reasons=reasons,
-        layers=[pairing for layer in layers for pairing in _paired(layer, mine, theirs, names[layer])],
+        layers=[pairing for layer in layers for pairing in _paired(layer, mine, theirs, names[layer], scores)],
     )
 
 
-def _paired(layer: int, mine: Arrays, theirs: Arrays, names: Sequence[str]) -> list[Pairing]:
+def _scores(mine: Arrays, theirs: Arrays) -> Scores:
+    """Normal scores of both by name, computed when they are first asked for."""
+    return cache(lambda name: (normal_scores(mine[name]), normal_scores(theirs[name])))
+
+
+def _paired(layer: int, mine: Arrays, theirs: Arrays, names: Sequence[str], scores: Scores) -> list[Pairing]:
     """Normal scores of the vectors that both have, as one pairing; none where they have none."""
     both = _of_one_size(mine, theirs, names)
     if not both:
         return []
-    x, y = (np.stack([normal_scores(side[name]) for name in both], axis=1) for side in (mine, theirs))
+    x, y = (np.stack([scores(name)[side] for name in both], axis=1) for side in (0, 1))
     return [Pairing(layer=layer, x=x, y=y)]
 
 

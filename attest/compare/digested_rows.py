@@ -44,7 +44,7 @@ _LEAST_DISTINCT = 64
 _LEAST_PEAK = 1.5
 _CODES = 1 << 16
 _TOKENS = frozenset({"embed", "lm_head"})
-_BATCH = 1 << 22
+_BATCH = 1 << 19
 
 Digests = NDArray[np.uint64]
 
@@ -259,9 +259,10 @@ def constant_digests(columns: int) -> Digests:
     65536
     """
     digests = np.empty(_CODES, np.uint64)
-    step = max(1, _BATCH // columns)
-    for begin in range(0, _CODES, step):
-        codes = np.arange(begin, min(begin + step, _CODES), dtype=np.uint16)
-        digest_rows(np.repeat(codes[:, None], columns, axis=1), digests[begin : begin + codes.size])
+    rows = np.empty((max(1, _BATCH // columns), columns), np.uint16)
+    for begin in range(0, _CODES, len(rows)):
+        here = digests[begin : begin + len(rows)]
+        rows[: here.size] = np.arange(begin, begin + here.size, dtype=np.uint16)[:, None]
+        digest_rows(rows[: here.size], here)
     digests.sort()
     return digests

@@ -13,9 +13,17 @@ __all__ = ["normal_scores", "unit_rows"]
 
 
 @cache
-def _score_table(n: int) -> NDArray[np.float64]:
+def _single_scores(n: int) -> NDArray[np.float64]:
+    """Scores of n values, no two of which are equal, from the least on."""
+    return np.diff(_summed_scores(n))
+
+
+@cache
+def _summed_scores(n: int) -> NDArray[np.float64]:
+    """Sums of the scores of the least 0, 1, … n of n values."""
     quantile = NormalDist().inv_cdf
-    return np.array([quantile((rank - 0.375) / (n + 0.25)) for rank in range(1, n + 1)])
+    scores = np.array([quantile((rank - 0.375) / (n + 0.25)) for rank in range(1, n + 1)])
+    return np.concatenate([[0.0], np.cumsum(scores)])
 
 
 def normal_scores(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -44,11 +52,16 @@ def normal_scores(values: NDArray[Any]) -> NDArray[np.float64]:
     finite = np.flatnonzero(np.isfinite(values))
     if not finite.size:
         return scores
-    distinct, group, sizes = np.unique(values[finite], return_inverse=True, return_counts=True)
-    ends = np.cumsum(sizes)
-    sums = np.concatenate([[0.0], np.cumsum(_score_table(finite.size))])
-    if distinct.size > 1:
-        scores[finite] = ((sums[ends] - sums[ends - sizes]) / sizes)[group]
+    order = np.argsort(values[finite])
+    ordered = values[finite[order]]
+    differs = ordered[1:] != ordered[:-1]
+    if differs.all() and finite.size > 1:
+        scores[finite[order]] = _single_scores(finite.size)
+    elif differs.any():
+        begins = np.flatnonzero(np.concatenate([[True], differs]))
+        sizes = np.diff(begins, append=finite.size)
+        sums = _summed_scores(finite.size)
+        scores[finite[order]] = np.repeat((sums[begins + sizes] - sums[begins]) / sizes, sizes)
     return scores
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching import Neurons, Sample, find_partners, public_order, share_found
 from attest.comparison import ControlKind
+from attest.cores import on_all_cores
 
 __all__ = [
     "WORK",
@@ -100,14 +101,15 @@ def layer_agreement(first: Layers, second: Layers, seed: str) -> LayerAgreement:
     -----
     Neurons of the network whose layers are narrower at the mean (of equals the first) are sought in the other. A pair
     of layers is looked at by a public random sample, whose size follows from the number of pairs and of neurons, so
-    that time is bounded. Memory is that of one layer.
+    that time is bounded. No number depends on the threads.
     """
     if _mean_width(second) < _mean_width(first):
         return layer_agreement(second, first, seed).exchanged()
     rows, columns = sorted(first), sorted(second)
     size = sample_size([second[j] for j in columns for _ in rows], WORK)
     samples = [Sample.draw(first[i], size, f"{seed} all {i}") for i in rows]
-    matrix = np.array([[share_found(one) for one in find_partners(samples, second[j])] for j in columns]).T
+    shares = on_all_cores(lambda j: [share_found(one) for one in find_partners(samples, second[j])], columns)
+    matrix = np.array(shares).T
     chosen = _choose(matrix)
     pairs = [(rows[i], columns[j]) for i, j in chosen]
     size = sample_size([second[j] for _, j in pairs], WORK)
@@ -115,7 +117,11 @@ def layer_agreement(first: Layers, second: Layers, seed: str) -> LayerAgreement:
         first_widths={layer: first[layer].size for layer in rows},
         second_widths={layer: second[layer].size for layer in columns},
         matrix=matrix,
-        partners=tuple(_pair(i, j, first[i], second[j], size, f"{seed} partners {i} {j}") for i, j in pairs),
+        partners=tuple(
+            on_all_cores(
+                lambda at: _pair(*at, first[at[0]], second[at[1]], size, f"{seed} partners {at[0]} {at[1]}"), pairs
+            )
+        ),
         by_first=len(rows) <= len(columns),
         controls=_controls(first, second, pairs, seed)
         | {"other-layers": _mismatched(matrix, rows, columns, set(chosen))},
@@ -157,7 +163,8 @@ def _controls(
     apart = [(first[i], second[j].joined_anew(public_order(second[j].size, f"{seed} apart {j}"))) for i, j in pairs]
 
     def shares(name: str, found: Sequence[tuple[Neurons, Neurons]]) -> list[float]:
-        return [_pair(0, 0, *one, size, f"{seed} {name} {at}").share for at, one in enumerate(found)]
+        pairs = on_all_cores(lambda at: _pair(0, 0, *found[at], size, f"{seed} {name} {at}"), range(len(found)))
+        return [one.share for one in pairs]
 
     return {"itself": shares("itself", same), "shuffled": shares("joined anew", apart)}
 

@@ -10,18 +10,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.compare.nearest import Rows, nearest
+from attest.compare.nearest import Rows, are_nearest, nearest
 
 __all__ = ["Neurons", "Sample", "find_partners", "public_order", "share_found"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Neurons:
-    """The neurons of one MLP in two looks.
+    """The neurons of one MLP in two looks; how they are searched is kept, so there are no slots.
 
     Parameters
     ----------
@@ -43,6 +44,11 @@ class Neurons:
             return None
         return cls(first=sketch[:, :width], second=sketch[:, width:], gated=sketch.shape[1] == 3 * width)
 
+    @cached_property
+    def looks(self) -> tuple[Rows, Rows]:
+        """Both looks, to be searched."""
+        return Rows(self.first), Rows(self.second)
+
     @property
     def size(self) -> int:
         """How many there are."""
@@ -63,7 +69,7 @@ class Sample:
     @classmethod
     def draw(cls, neurons: Neurons, size: int, seed: str) -> Sample:
         """At most ``size`` neurons that a public text chooses."""
-        return cls(neurons=neurons, rows=public_order(neurons.size, seed)[:size])
+        return cls(neurons=neurons, rows=public_order(neurons.size, seed, count=size))
 
 
 def find_partners(samples: Sequence[Sample], target: Neurons) -> list[NDArray[np.int64]]:
@@ -80,30 +86,27 @@ def find_partners(samples: Sequence[Sample], target: Neurons) -> list[NDArray[np
     Neuron i goes to j where j is nearest to i by the first look and by the second, and i is nearest to j by both.
     Ways there and back are sought among all neurons, so a sample estimates the share of all without bias.
     """
-    there = _by_both_looks(np.concatenate([one.neurons.first[one.rows] for one in samples]),
-                           np.concatenate([one.neurons.second[one.rows] for one in samples]), target)  # fmt: skip
-    found, begin = [], 0
-    for one in samples:
-        ends = there[begin : begin + one.rows.size]
-        begin += one.rows.size
-        led = np.flatnonzero(ends >= 0)
-        back = _by_both_looks(target.first[ends[led]], target.second[ends[led]], one.neurons)
-        partners = np.full(ends.size, -1, np.int64)
-        returned = led[back == one.rows[led]]
-        partners[returned] = ends[returned]
-        found.append(partners)
-    return found
+    by_first, by_second = target.looks
+    there = nearest(np.concatenate([one.neurons.first[one.rows] for one in samples]), by_first, absolute=False)
+    led = np.flatnonzero(there >= 0)
+    second = np.concatenate([one.neurons.second[one.rows] for one in samples])
+    agreed = are_nearest(second[led], by_second, there[led], absolute=target.gated)
+    there[led[~agreed]] = -1
+    parts = np.split(there, np.cumsum([one.rows.size for one in samples])[:-1])
+    return [_led_back(one, ends, target) for one, ends in zip(samples, parts, strict=True)]
 
 
-def _by_both_looks(first: NDArray[np.int8], second: NDArray[np.int8], target: Neurons) -> NDArray[np.int64]:
-    """The neuron that is nearest by both looks; -1 where there is none."""
-    by_first = nearest(first, Rows(target.first), absolute=False)
-    open_ = np.flatnonzero(by_first >= 0)
-    by_second = nearest(second[open_], Rows(target.second), absolute=target.gated)
-    found = np.full(by_first.size, -1, np.int64)
-    agreed = open_[by_second == by_first[open_]]
-    found[agreed] = by_first[agreed]
-    return found
+def _led_back(sample: Sample, ends: NDArray[np.int64], target: Neurons) -> NDArray[np.int64]:
+    """Those of the ends of a sample's ways from which both looks lead back; -1 for the others."""
+    partners = np.full(ends.size, -1, np.int64)
+    led, here = np.flatnonzero(ends >= 0), sample.neurons
+    if led.size:
+        by_first, by_second = here.looks
+        back = are_nearest(target.first[ends[led]], by_first, sample.rows[led], absolute=False)
+        led = led[back]
+        back = are_nearest(target.second[ends[led]], by_second, sample.rows[led], absolute=here.gated)
+        partners[led[back]] = ends[led[back]]
+    return partners
 
 
 def share_found(partners: NDArray[np.int64]) -> float:
@@ -111,8 +114,21 @@ def share_found(partners: NDArray[np.int64]) -> float:
     return float(np.count_nonzero(partners >= 0)) / partners.size if partners.size else 0.0
 
 
-def public_order(n: int, seed: str) -> NDArray[np.int64]:
-    """A public random order of n things: 64-bit words of Philox-4x64 keyed by SHA-256 of the seed, sorted."""
+def public_order(n: int, seed: str, *, count: int | None = None) -> NDArray[np.int64]:
+    """A public random order of n things: 64-bit words of Philox-4x64 keyed by SHA-256 of the seed, sorted.
+
+    ``count`` asks for the first of the order only, which is faster.
+    """
     key = np.frombuffer(hashlib.sha256(seed.encode()).digest()[:16], np.uint64)
-    order: NDArray[np.int64] = np.argsort(np.random.Philox(key=key).random_raw(n), kind="stable")
-    return order
+    words = np.random.Philox(key=key).random_raw(n)
+    if count is None or not 0 < count < n:
+        return _stable_order(words)[:count]
+    first = np.flatnonzero(words <= np.partition(words, count - 1)[count - 1])
+    return first[_stable_order(words[first])][:count]
+
+
+def _stable_order(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """A stable sort's order, faster where no two words are the same, as 64 random bits hardly ever are."""
+    order: NDArray[np.int64] = np.argsort(words)
+    ordered = words[order]
+    return np.argsort(words, kind="stable") if (ordered[1:] == ordered[:-1]).any() else order

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,11 +64,17 @@ def _order_of_layer(features: NDArray[np.float64]) -> tuple[float, ...] | None:
     expected, size = float(np.trace(spread)), math.sqrt(float(np.sum(spread * spread)))
     if not size > 0:
         return None
-    waves = np.cos(np.pi * np.outer(np.arange(1, _WAVES + 1), np.arange(n) + 0.5) / n) * math.sqrt(2 / n)
-    energy = np.cumsum(np.sum((waves @ centered) ** 2, axis=1))
+    energy = np.cumsum(np.sum((_slow_waves(n) @ centered) ** 2, axis=1))
     slow = [(float(energy[count - 1]) - count * expected) / (math.sqrt(2 * count) * size) for count in (1, _WAVES)]
     products = float(np.sum(centered * np.roll(centered, 1, axis=0)))
     return (*slow, (products + expected) / (math.sqrt(n) * size))
+
+
+@lru_cache(maxsize=4)
+def _slow_waves(n: int) -> NDArray[np.float64]:
+    """The slowest cosines along an index of n, each of length 1, shape (4, n)."""
+    waves: NDArray[np.float64] = np.cos(np.pi * np.outer(np.arange(1, _WAVES + 1), np.arange(n) + 0.5) / n)
+    return waves * math.sqrt(2 / n)
 
 
 def center_among_neighbors(features: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -135,9 +135,12 @@ def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
         test_id, free.pairings, free.masks, tree_digests={"a": a.side.tree_digest, "b": b.side.tree_digest}
     )
     digests = sorted((a.side.tree_digest, b.side.tree_digest))
-    kept = a.side.tree_digest == digests[0]
-    pairings = [one if kept else Pairing(layer=one.layer, x=one.y, y=one.x) for one in free.pairings]
-    result = permutation_test(pairings, seed=f"{test_id} {digests[0]} {digests[1]}", method=method)
+    result = permutation_test(
+        free.pairings,
+        seed=f"{test_id} {digests[0]} {digests[1]}",
+        method=method,
+        exchanged=a.side.tree_digest != digests[0],
+    )
     if result is None:
         return Outcome(not_compared=left_out(test_id, *(reasons or ("nothing varies between the units",))))
     test = Test(

@@ -16,8 +16,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from attest.compare.order import center_among_neighbors
 from attest.comparison import LayerStatistic, NullDistribution
-from attest.cores import usable_cores
+from attest.cores import on_all_cores
 from attest.document import decimal
 from attest.native import Kernel
 
@@ -53,13 +53,13 @@ _SMALLEST_NORMAL_P = 1e-6
 _BY_SHIFTS = ", the halves of a random order shifted"
 _EDGES = tuple(edge / 4 for edge in range(-20, 21))
 _BATCH = 64
-_MAX_THREADS = 8
-"""Pairings that are resampled at once; their sums are added in order, so no number depends on it."""
+_AT_ONCE = 8
+"""Features that are transformed together: few, so that they stay in the processor's cache."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Pairing:
-    """Units of one layer in both networks, paired by index.
+    """Units of one layer in both networks, paired by index; what is computed of them is kept, so there are no slots.
 
     Parameters
     ----------
@@ -72,6 +72,17 @@ class Pairing:
     layer: int
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+
+    @cached_property
+    def centered(self) -> tuple[Centered, Centered]:
+        """Both sides around their means; there are two units or more."""
+        return Centered.of(self.x), Centered.of(self.y)
+
+    @cached_property
+    def statistic(self) -> tuple[float, float]:
+        """The statistic, and its standard deviation under the null."""
+        mine, theirs = self.centered
+        return mine.statistic(theirs)
 
     def only(self, units: NDArray[np.bool_]) -> Pairing:
         """The pairing of some of the units, given by a mask."""
@@ -103,7 +114,7 @@ def tells_apart(features: NDArray[np.float64]) -> NDArray[np.bool_]:
     rows = np.ascontiguousarray(features) + 0.0
     codes = rows.view(np.uint64)
     odd = np.random.Philox(key=0).random_raw(codes.shape[1]) | np.uint64(1)
-    apart = ~_repeated((codes * odd).sum(axis=1))
+    apart = ~_repeated(codes @ odd)
     suspects = np.flatnonzero(~apart)
     whole = rows[suspects].view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
     apart[suspects] = ~_repeated(whole)
@@ -111,6 +122,9 @@ def tells_apart(features: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _repeated(values: NDArray[Any]) -> NDArray[np.bool_]:
+    ordered = np.sort(values)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return np.zeros(values.size, bool)
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     repeated: NDArray[np.bool_] = counts[which] > 1
     return repeated
@@ -144,12 +158,12 @@ class PermutationTest:
 
 def layer_statistics(pairings: Sequence[Pairing]) -> tuple[LayerStatistic, ...]:
     """Statistic and z of each pairing by itself; those that do not vary are left out."""
-    standardized = [(one, *_standardize(one)) for one in pairings if one.x.shape[0] > 1]
+    standardized = [(one, *one.statistic) for one in pairings if one.x.shape[0] > 1]
     return tuple(
         LayerStatistic(
             layer=one.layer, n=one.x.shape[0], statistic=signed_digits(statistic), z=signed_digits(statistic / spread)
         )
-        for one, _, statistic, spread in standardized
+        for one, statistic, spread in standardized
         if spread > 0
     )
 
@@ -170,7 +184,7 @@ class Centered:
     def statistic(self, other: Centered) -> tuple[float, float]:
         """Statistic of the pairing by index, and its standard deviation under the null."""
         variance = float(np.sum(self.products * other.products)) / (self.values.shape[0] - 1)
-        return float(np.sum(self.values * other.values)), math.sqrt(max(variance, 0.0))
+        return float(np.einsum("ij,ij->", self.values, other.values)), math.sqrt(max(variance, 0.0))
 
     def z(self, other: Centered) -> float | None:
         """Statistic in standard deviations; None where one of the two does not vary."""
@@ -179,7 +193,7 @@ class Centered:
 
 
 def permutation_test(
-    pairings: Sequence[Pairing], *, seed: str, method: str, max_resamples: int = MAX_RESAMPLES
+    pairings: Sequence[Pairing], *, seed: str, method: str, max_resamples: int = MAX_RESAMPLES, exchanged: bool = False
 ) -> PermutationTest | None:
     """Test whether units correspond by index.
 
@@ -193,6 +207,8 @@ def permutation_test(
         What is permuted, in words.
     max_resamples : int
         At least 999.
+    exchanged : bool
+        Whether the units of x are drawn anew, and not those of y.
 
     Returns
     -------
@@ -210,39 +226,32 @@ def permutation_test(
     ----------
     Hemerik and Goeman, "Exact testing with random permutations", TEST 27, 2018, section 3 (subgroups).
     """
-    usable = [(one, *_standardize(one)) for one in pairings if one.x.shape[0] > 1]
-    usable = [item for item in usable if item[3] > 0]
+    usable = [one for one in pairings if one.x.shape[0] > 1 and one.statistic[1] > 0]
     if not usable:
         return None
     resamples = max(MIN_RESAMPLES, max_resamples)
-    by_shifts = resamples * sum(one.x.size for one, *_ in usable) > WORK
-    resample = _shift if by_shifts else _resample
+    by_shifts = resamples * sum(one.x.size for one in usable) > WORK
     scale = math.sqrt(len(usable))
-    observed = sum(statistic / spread for _, _, statistic, spread in usable) / scale
+    observed = sum(statistic / spread for statistic, spread in (one.statistic for one in usable)) / scale
     null = np.zeros(resamples)
-    with ThreadPoolExecutor(min(_MAX_THREADS, usable_cores())) as pool:
-        jobs = [pool.submit(resample, x, y, resamples, f"{seed} {one.layer}") for one, (x, y), *_ in usable]
-        for job, (*_, spread) in zip(jobs, usable, strict=True):
-            null += job.result() / (spread * scale)
+
+    def draw(one: Pairing) -> NDArray[np.float64]:
+        x, y = (side.values for side in (one.centered[::-1] if exchanged else one.centered))
+        return (_shift if by_shifts else _resample)(x, y, resamples, f"{seed} {one.layer}")
+
+    for one, sums in zip(usable, on_all_cores(draw, usable), strict=True):
+        null += sums / (one.statistic[1] * scale)
     extreme = int(np.count_nonzero(np.abs(null) >= abs(observed) - 1e-9))
     return PermutationTest(
         z=signed_digits(observed),
         pvalue=signed_digits((extreme + 1) / (resamples + 1)),
         smallest_pvalue=signed_digits(
-            max(1 / (resamples + 1), _fewest_pairings([x.shape[0] for _, (x, _), *_ in usable], by_shifts=by_shifts))
+            max(1 / (resamples + 1), _fewest_pairings([one.x.shape[0] for one in usable], by_shifts=by_shifts))
         ),
-        n=sum(one.x.shape[0] for one, *_ in usable),
-        layers=layer_statistics([one for one, *_ in usable]),
+        n=sum(one.x.shape[0] for one in usable),
+        layers=layer_statistics(usable),
         null_distribution=_describe(null, f"{method}{_BY_SHIFTS if by_shifts else ''}", seed),
     )
-
-
-def _standardize(
-    one: Pairing,
-) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], float, float]:
-    """Centered features, the statistic, and its standard deviation under the null."""
-    x, y = Centered.of(one.x), Centered.of(one.y)
-    return (x.values, y.values), *x.statistic(y)
 
 
 def _fewest_pairings(sizes: Sequence[int], *, by_shifts: bool) -> float:
@@ -277,7 +286,7 @@ def _shift(x: NDArray[np.float64], y: NDArray[np.float64], resamples: int, seed:
     _SHUFFLE_AND_SUM(x, y, order.size, x.shape[1], draws, order, np.empty(x.shape[1]), np.empty(1), 1)
     total = np.zeros(resamples)
     for half in _halves(order):
-        sums = _sums_of_shifts(x[half], y[half])
+        sums = _sums_of_shifts(np.take(x, half, axis=0), np.take(y, half, axis=0))
         shifts = ((source.random_raw(resamples) >> np.uint64(32)) * np.uint64(half.size)) >> np.uint64(32)
         total += sums[shifts.astype(np.int64)]
     return total
@@ -290,10 +299,10 @@ def _halves(order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
 def _sums_of_shifts(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum over i of the inner products of row i of x and row i + s of y, cyclically, for every s."""
     spectrum = np.zeros(x.shape[0] // 2 + 1, np.complex128)
-    for begin in range(0, x.shape[1], _BATCH):
-        features = slice(begin, begin + _BATCH)
-        one, other = (np.fft.rfft(side[:, features], axis=0) for side in (x, y))
-        spectrum += np.sum(one.conj() * other, axis=1)
+    for begin in range(0, x.shape[1], _AT_ONCE):
+        features = slice(begin, begin + _AT_ONCE)
+        one, other = (np.fft.rfft(np.ascontiguousarray(side[:, features].T)) for side in (x, y))
+        spectrum += np.einsum("ij,ij->j", one.conj(), other)
     return np.fft.irfft(spectrum, x.shape[0])
 
 

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from attest.compare.descriptive import descriptive
 from attest.compare.layer_agreement import LayerPair, sample_size
 from attest.compare.matching import Neurons, Sample
-from attest.compare.nearest import Rows, nearest
+from attest.compare.nearest import nearest
 from attest.comparison import Test
+from attest.cores import on_all_cores
 
 __all__ = ["matched_rank_correlation", "rank_correlation"]
 
@@ -52,7 +53,7 @@ def matched_rank_correlation(
     size = sample_size([searched[j] for _, j in pairs], _WORK)
     seed = f"{_ID} {min(digests)} {max(digests)}"
     samples = [Sample.draw(sought[i], size, f"{seed} {i} {j}") for i, j in pairs]
-    values = [_correlate(sample, searched[j]) for sample, (_, j) in zip(samples, pairs, strict=True)]
+    values = on_all_cores(lambda at: _correlate(samples[at], searched[pairs[at][1]]), range(len(pairs)))
     return descriptive(
         _ID,
         sum(values) / len(values),
@@ -65,8 +66,8 @@ def matched_rank_correlation(
 
 def _correlate(sample: Sample, target: Neurons) -> float:
     first, second = sample.neurons.first[sample.rows], sample.neurons.second[sample.rows]
-    by_first = nearest(first, Rows(target.first), absolute=False)
-    by_second = nearest(second, Rows(target.second), absolute=target.gated)
+    by_first = nearest(first, target.looks[0], absolute=False)
+    by_second = nearest(second, target.looks[1], absolute=target.gated)
     both = (by_first >= 0) & (by_second >= 0)
     return rank_correlation(by_first[both], by_second[both])
 

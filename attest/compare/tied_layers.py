@@ -42,13 +42,13 @@ def tied_layers(pairings: Sequence[Pairing]) -> list[list[int]]:
 
 def _raised(pairings: Sequence[Pairing]) -> float:
     """Variance of the layers' summed z under one order for all of them, in that under an order for each."""
-    mine, theirs = (_correlations(side) for side in ([one.x for one in pairings], [one.y for one in pairings]))
+    mine, theirs = (_correlations([one.centered[side].values for one in pairings]) for side in (0, 1))
     return float(np.sum(mine * theirs)) / len(pairings)
 
 
 def _correlations(layers: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Correlation of every layer with every other, unit by unit, shape (n_layers, n_layers)."""
-    rows = np.stack([_unit(layer - layer.mean(axis=0)) for layer in layers])
+    """Correlation of every centered layer with every other, unit by unit, shape (n_layers, n_layers)."""
+    rows = np.stack([_unit(layer) for layer in layers])
     correlations: NDArray[np.float64] = (rows @ rows.T).astype(np.float64)
     return correlations
 

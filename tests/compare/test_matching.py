@@ -77,3 +77,8 @@ def test_a_sketch_of_another_form_has_no_neurons(shape: tuple[int, int]):
 def test_the_order_is_public_and_a_permutation():
     assert sorted(public_order(50, "a")) == list(range(50))
     assert public_order(50, "a").tolist() != public_order(50, "b").tolist()
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 49, 50, 99])
+def test_the_first_of_an_order_are_those_of_the_whole(count: int):
+    assert public_order(50, "a", count=count).tolist() == public_order(50, "a").tolist()[:count]

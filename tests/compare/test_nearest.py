@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from attest.compare.nearest import Rows, nearest
+from attest.compare.nearest import Rows, are_nearest, nearest
 
 small = st.tuples(st.integers(1, 6), st.integers(0, 40), st.integers(0, 9)).flatmap(
     lambda shape: st.tuples(
@@ -41,9 +42,28 @@ def test_every_row_finds_the_nearest_and_the_first_of_equals(pair: tuple[np.ndar
         assert nearest(x, Rows(y), absolute=absolute).tolist() == by_hand(x, y, absolute=absolute)
 
 
+@given(small, st.randoms())
+def test_asking_for_a_place_says_what_searching_finds(pair: tuple[np.ndarray, np.ndarray], random: Random):
+    x, y = pair
+    places = np.array([random.randrange(len(y)) for _ in x] if len(y) else [], np.int64)
+    for absolute in (False, True):
+        if len(y):
+            held = are_nearest(x, Rows(y), places, absolute=absolute)
+            assert held.tolist() == (nearest(x, Rows(y), absolute=absolute) == places).tolist()
+
+
 def test_rows_beyond_one_block_are_found_too():
-    rows = np.random.default_rng(3).integers(-127, 128, (5000, 16)).astype(np.int8)
-    assert nearest(rows, Rows(rows), absolute=False).tolist() == list(range(5000))
+    rows = np.random.default_rng(3).integers(-127, 128, (2000, 16)).astype(np.int8)
+    assert nearest(rows, Rows(rows), absolute=False).tolist() == list(range(2000))
+    assert are_nearest(rows, Rows(rows), np.arange(2000), absolute=False).all()
+    assert not are_nearest(rows, Rows(rows), np.roll(np.arange(2000), 1), absolute=False).any()
+
+
+def test_of_equals_beyond_one_block_only_the_first_is_nearest():
+    rows = np.random.default_rng(4).integers(-127, 128, (1300, 13)).astype(np.int8)
+    rows[1200] = rows[7]
+    one = rows[[7, 7]]
+    assert are_nearest(one, Rows(rows), np.array([7, 1200]), absolute=False).tolist() == [True, False]
 
 
 def test_a_row_of_zeros_is_near_to_nothing_and_nothing_to_it():

@@ -12,7 +12,9 @@ import pytest
 from compare.pairs import compared, measured, measured_at
 
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.neuron_alignment import neuron_alignment
 from attest.compare.neuron_matching import neuron_matching
+from attest.compare.outcome import PairTest
 from attest.comparison import Test
 from attest.demo.launder import launder
 from attest.demo.weights import family
@@ -53,6 +55,16 @@ def test_networks_trained_apart_agree_on_next_to_nothing(a: str, b: str):
     tests = outcome_of(measured(a), measured(b))
     assert tests["matched-agreement"].statistic < 0.02
     assert tests["layer-alignment"].statistic == 0
+
+
+@pytest.mark.parametrize("test", [neuron_matching, neuron_alignment])
+def test_no_number_depends_on_the_cores(test: PairTest, monkeypatch: pytest.MonkeyPatch):
+    pair = measured("seed-1"), measured("seed-1-continued")
+    outcomes = []
+    for cores in (1, 3):
+        monkeypatch.setattr("attest.cores.usable_cores", lambda cores=cores: cores)
+        outcomes.append(test(*pair))
+    assert outcomes[0] == outcomes[1]
 
 
 def test_a_hidden_permutation_hides_nothing():
