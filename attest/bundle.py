@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
-
 from attest.checkpoint.tree import open_file
-from attest.document import canonical, load, parse, record
+from attest.document import Limits, canonical, load, parse, record
 from attest.envelope import Envelope, b64decode, b64encode
 from attest.errors import CheckpointError, DocumentError, InputError
 from attest.statement import MAX_STATEMENT, Statement
@@ -34,7 +32,7 @@ MAX_TIMESTAMPS = 32
 """Most timestamps, log entries and certificates that are read of each (GHSA-cq38-jh5f-37mq: endless data)."""
 
 _BASE64_FIELDS = frozenset({"keyId", "signedEntryTimestamp", "rootHash", "canonicalizedBody"})
-_Hint = Annotated[str, Field(pattern="^([0-9a-f]{64}|[A-Za-z0-9+/]{43}=)$")]
+_Hint = Annotated[str, Limits(pattern="^([0-9a-f]{64}|[A-Za-z0-9+/]{43}=)$")]
 _MediaType = Literal[
     "application/vnd.dev.sigstore.bundle.v0.3+json",
     "application/vnd.dev.sigstore.bundle+json;version=0.3",
@@ -45,46 +43,62 @@ _MediaType = Literal[
 
 @record
 class _PublicKey:
+    """Names the signer's key."""
+
     hint: _Hint
 
 
 @record
 class _Certificate:
+    """DER of an X.509 certificate, in base64."""
+
     raw_bytes: str
 
 
 @record
 class _Chain:
-    certificates: Annotated[tuple[_Certificate, ...], Field(min_length=1, max_length=MAX_TIMESTAMPS)]
+    """Certificates, the signer's first."""
+
+    certificates: Annotated[tuple[_Certificate, ...], Limits(min_length=1, max_length=MAX_TIMESTAMPS)]
 
 
 @record
 class _Timestamp:
+    """A token of RFC 3161, in base64."""
+
     signed_timestamp: str
 
 
 @record
 class _Timestamps:
-    rfc3161_timestamps: Annotated[tuple[_Timestamp, ...], Field(max_length=MAX_TIMESTAMPS)] = ()
+    """Trusted times of the signature."""
+
+    rfc3161_timestamps: Annotated[tuple[_Timestamp, ...], Limits(max_length=MAX_TIMESTAMPS)] = ()
 
 
 @record
 class _VerificationMaterial:
-    tlog_entries: Annotated[tuple[dict[str, Any], ...], Field(max_length=MAX_TIMESTAMPS)]
+    """What the signature is checked with."""
+
+    tlog_entries: Annotated[tuple[dict[str, Any], ...], Limits(max_length=MAX_TIMESTAMPS)]
     public_key: _PublicKey | None = None
     certificate: _Certificate | None = None
-    x509_certificate_chain: _Chain | None = Field(default=None, alias="x509CertificateChain")
+    x509_certificate_chain: _Chain | None = None
     timestamp_verification_data: _Timestamps | None = None
 
 
 @record
 class _Signature:
+    """A signature as DSSE has it."""
+
     sig: str
     keyid: Literal[""] = ""
 
 
 @record
 class _DsseEnvelope:
+    """A payload with its signature."""
+
     payload: str
     payload_type: Literal["application/vnd.in-toto+json"]
     signatures: tuple[_Signature]
@@ -92,18 +106,24 @@ class _DsseEnvelope:
 
 @record
 class _MessageDigest:
+    """Digest of the file that was signed."""
+
     algorithm: str
     digest: str
 
 
 @record
 class _MessageSignature:
+    """A signature over a file."""
+
     signature: str
     message_digest: _MessageDigest | None = None
 
 
 @record
 class _Wire:
+    """A bundle as it is written."""
+
     media_type: _MediaType
     verification_material: _VerificationMaterial
     dsse_envelope: _DsseEnvelope | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -64,6 +64,7 @@ Timestamp = Annotated[str, Limits(pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\
 
 MAX_DEPTH = 64
 _SCALARS = (str, int, float, type(None))
+_PLAIN_KINDS = frozenset({*_SCALARS, bool})
 _MAX_FAULTS = 1000
 _MAX_QUOTE = 200
 _PLAIN = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
@@ -278,14 +279,16 @@ def dump(value: Any) -> Any:
     """JSON value of a record, or of what a record holds."""
     if isinstance(value, _SCALARS):
         return value
-    if is_dataclass(value):
-        return {key: dump(getattr(value, name)) for name, key in _keys(type(value))}  # type: ignore[arg-type]  # as above
-    if isinstance(value, Mapping):
-        return {key: dump(item) for key, item in value.items()}
-    return [dump(item) for item in value]
+    if keys := _keys(type(value)):
+        items: Iterable[tuple[str, Any]] = ((key, getattr(value, name)) for name, key in keys)
+    elif isinstance(value, Mapping):
+        items = value.items()
+    else:
+        return [item if type(item) in _PLAIN_KINDS else dump(item) for item in value]
+    return {key: item if type(item) in _PLAIN_KINDS else dump(item) for key, item in items}
 
 
 @cache
 def _keys(kind: Any) -> tuple[tuple[str, str], ...]:
-    """Names of a record's fields, and their keys on the wire."""
-    return tuple((one.name, _camel(one.name)) for one in fields(kind))
+    """Names of a record's fields, and their keys on the wire; nothing of what is no record."""
+    return tuple((one.name, _camel(one.name)) for one in fields(kind)) if is_dataclass(kind) else ()

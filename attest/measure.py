@@ -7,16 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from attest.activation import DEFAULT_OPTIONS, Options, Prompts, measure_activations
 from attest.architecture import Model, place_tensors, read_family_file
 from attest.checkpoint import Checkpoint, Tensor, open_checkpoint
 from attest.checkpoint.agreement import describe_agreement
 from attest.checkpoint.arrays import pack_arrays
-from attest.checkpoint.merged import merge_adapter
 from attest.checkpoint.source import Location
 from attest.digest import tree_digest
 from attest.document import canonical, dump, timestamp
@@ -60,6 +58,9 @@ from attest.provenance import Provenance, check_claims, find_provenance
 from attest.statement import DigestSet, Statement, Subject
 from attest.sweep import Accumulator, ExactSums, Scales, Sweep, sweep
 from attest.terminal import visible
+
+if TYPE_CHECKING:
+    from attest.activation import Options, Prompts
 
 __all__ = ["DOES_NOT_SHOW", "MAX_LISTED_FILES", "Measurement", "measure", "summarize_architecture"]
 
@@ -115,7 +116,7 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
     name: str | None = None,
     repository: Path | None = None,
     prompts: Prompts | None = None,
-    run_options: Options = DEFAULT_OPTIONS,
+    run_options: Options | None = None,
     architecture: Path | None = None,
     threads: int | None = None,
     resume: Path | None = None,
@@ -139,7 +140,8 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
         A folder to scan for licenses and notices.
     prompts : Prompts, optional
         Runs the model on them (needs the extra ``torch``).
-    run_options : Options
+    run_options : Options, optional
+        How it is run; ``attest.activation.DEFAULT_OPTIONS`` by default.
     architecture : Path, optional
         A file of families that name tensors, beside those of attest.
     threads : int, optional
@@ -163,7 +165,7 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
     _check_name(name)
     _check_stored(base, prompts)
     families = read_family_file(architecture) if architecture else None
-    checkpoint = open_checkpoint(location) if base is None else merge_adapter(location, base)
+    checkpoint = open_checkpoint(location) if base is None else _merge(location, base)
     model = place_tensors(checkpoint, given=families)
     details: dict[str, bytes] = {}
     licenses = _scan(repository, details)
@@ -203,6 +205,12 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
         profiles={name: profile.arrays for name, profile in profiles.items()},
         tensors=tensors,
     )
+
+
+def _merge(adapter: Location, base: Location) -> Checkpoint:
+    from attest.checkpoint.merged import merge_adapter  # noqa: PLC0415 - imported only where it is asked for
+
+    return merge_adapter(adapter, base)
 
 
 def _check_stored(base: Location | None, prompts: Prompts | None) -> None:
@@ -308,11 +316,13 @@ def _scan(repository: Path | None, details: dict[str, bytes]) -> LicenseSummary 
 
 
 def _run(
-    location: Location, prompts: Prompts | None, options: Options, progress: Steps, details: dict[str, bytes]
+    location: Location, prompts: Prompts | None, options: Options | None, progress: Steps, details: dict[str, bytes]
 ) -> tuple[ActivationSummary | None, tuple[Finding, ...]]:
     if prompts is None:
         return None, ()
-    activations = measure_activations(location, prompts, options=options, progress=progress)
+    from attest.activation import DEFAULT_OPTIONS, measure_activations  # noqa: PLC0415 - imported only to run a model
+
+    activations = measure_activations(location, prompts, options=options or DEFAULT_OPTIONS, progress=progress)
     details |= activations.details
     return activations.summary, activations.findings
 

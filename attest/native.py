@@ -7,22 +7,14 @@ addresses and sizes, and the function around it checks them.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.kept import kept
-
 __all__ = ["Kernel"]
-
-_ENGINES: list[Any] = []
-"""What owns the loaded code, which stays until the process ends."""
 
 _LOADING = Lock()
 
@@ -62,12 +54,13 @@ class Kernel:
             raise RuntimeError(f"{self._function.__name__} failed")
 
     def _load(self) -> Callable[..., int]:
+        from attest.machine_code import load  # noqa: PLC0415 - LLVM starts while other threads hash
+
         with _LOADING:
             if self._code is None:
-                name, machine_code = _compiled(self._function, self._types)
                 c_types = (ctypes.c_void_p if one.endswith("*") else ctypes.c_int64 for one in self._types)
                 prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *c_types)
-                self._code = prototype(_link(name, machine_code))
+                self._code = prototype(load(self._function, self._types))
             return self._code
 
 
@@ -77,43 +70,3 @@ def _as_c(argument: NDArray[Any] | int, expected: np.dtype[Any] | None) -> int:
     if argument.dtype != expected or not argument.flags.c_contiguous:
         raise TypeError(f"{argument.dtype} array, expected a contiguous one of {expected}")
     return int(argument.__array_interface__["data"][0])
-
-
-def _link(name: str, machine_code: bytes) -> int:
-    """Address of a function in machine code, once it is part of this process."""
-    target = llvm.Target.from_default_triple().create_target_machine(jit=True)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
-    engine.finalize_object()
-    _ENGINES.append(engine)
-    return int(engine.get_function_address(name))
-
-
-def _compiled(function: Callable[..., None], types: Sequence[str]) -> tuple[str, bytes]:
-    """Name and machine code of a function for this processor."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    source = Path(function.__code__.co_filename)
-    made_from = (
-        source.read_text(encoding="utf-8"), function.__name__, *types, version("numba"), version("llvmlite"),
-        llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(),
-    )  # fmt: skip
-    made = kept(f"{function.__name__.strip('_')}.native", source, made_from, lambda: _compile(function, types))
-    name, _, machine_code = made.partition(b"\0")
-    return name.decode(), machine_code
-
-
-def _compile(function: Callable[..., None], types: Sequence[str]) -> bytes:
-    """Name of the function in the machine code, a zero byte, and the machine code."""
-    import numba  # noqa: PLC0415 - takes a second, and is not needed again on this machine
-
-    known: Any = numba.types
-    arguments = tuple(
-        known.CPointer(getattr(known, one[:-1])) if one.endswith("*") else getattr(known, one) for one in types
-    )
-    bare = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload]
-    bare.compile(arguments)
-    (made,) = bare.overloads.values()
-    machine_code: bytes = made.library._get_compiled_object()  # noqa: SLF001 - numba has no other way
-    name: str = made.fndesc.llvm_func_name
-    return name.encode() + b"\0" + machine_code

@@ -6,7 +6,9 @@ stdout carries data, stderr the rest.
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -88,5 +90,6 @@ def main(ctx: click.Context) -> None:
     Exit codes: 0 good, 1 negative result, 2 usage, 3 could not decide, 4 intact but signer not trusted,
     130 interrupted. Set ATTEST_DEBUG=1 to see where an error was raised.
     """
+    atexit.register(gc.freeze)  # a look for garbage at the end costs a tenth of a second, and the memory goes anyway
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty():
         ctx.color = False

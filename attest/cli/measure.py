@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from attest.activation import PROMPT_SETS, Device, Options, read_prompts
 from attest.checkpoint.source import Location, at_revision, is_remote
 from attest.cli.options import (
     LOCATION,
@@ -31,6 +31,9 @@ from attest.evidence_directory import refuse_place, write_evidence
 from attest.journal import Journal
 from attest.measure import measure
 from attest.terminal import visible
+
+if TYPE_CHECKING:
+    from attest.activation import Device, Options, Prompts
 
 __all__ = ["command"]
 
@@ -79,7 +82,7 @@ def command(
     checkpoint = at_revision(checkpoint, revision)
     _refuse_overlap(output, resume, [checkpoint] if base is None else [checkpoint, base], repo)
     refuse_place(output, force=force)
-    prompts = read_prompts(activations) if activations is not None else None
+    prompts, run_options = _read_run(activations, device, stream=stream)
     with closing(Progress()) as progress:
         measurement = measure(
             checkpoint,
@@ -87,12 +90,12 @@ def command(
             name=name,
             repository=repo,
             prompts=prompts,
-            run_options=Options(device=device, stream=stream),
+            run_options=run_options,
             architecture=architecture,
             threads=threads,
             resume=resume,
             deep=deep,
-            command=_recorded_command(checkpoint, base, name, repo, activations, architecture, deep=deep),
+            command=_recorded_command(checkpoint, base, name, repo, activations, prompts, architecture, deep=deep),
             progress=progress,
             run_progress=progress.ran,
         )
@@ -102,6 +105,14 @@ def command(
         Journal.clear(resume)
     value = {"directory": str(output), "statementSha256": statement.digest, "evidence": dump(measurement.evidence)}
     emit(_describe(measurement.evidence, output), value, style=style, output=None, force=False)
+
+
+def _read_run(activations: str | None, device: Device, *, stream: bool) -> tuple[Prompts | None, Options | None]:
+    if activations is None:
+        return None, None
+    from attest.activation import Options, read_prompts  # noqa: PLC0415 - imported only to run a model
+
+    return read_prompts(activations), Options(device=device, stream=stream)
 
 
 def _refuse_overlap(output: Path, resume: Path | None, measured: Sequence[Location], repo: Path | None) -> None:
@@ -131,6 +142,7 @@ def _recorded_command(
     name: str | None,
     repo: Path | None,
     activations: str | None,
+    prompts: Prompts | None,
     architecture: Path | None,
     *,
     deep: bool,
@@ -143,8 +155,8 @@ def _recorded_command(
         words += ["--name", name]
     if repo is not None:
         words += ["--repo", _last_part(repo)]
-    if activations is not None:
-        words += ["--activations", activations if activations in PROMPT_SETS else _last_part(Path(activations))]
+    if activations is not None and prompts is not None:
+        words += ["--activations", prompts.inputs.id if prompts.shipped else _last_part(Path(activations))]
     if architecture is not None:
         words += ["--architecture", _last_part(architecture)]
     if deep:

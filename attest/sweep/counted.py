@@ -16,7 +16,8 @@ __all__ = ["sums_of_codes"]
 
 _MULTISET = b"attest multiset v1\n"
 
-_QUANTILES = ((1, 1000), (1, 100), (1, 4), (1, 2), (3, 4), (99, 100), (999, 1000))
+_SHARES = np.array([(1, 1000), (1, 100), (1, 4), (1, 2), (3, 4), (99, 100), (999, 1000)], np.int64)
+"""Of the values that a quantile is not less than, ascending; a numerator and a denominator each."""
 
 _DIGITS = 40
 """Digits of 32 bits of a sum of powers: the fourth of BF16 take 1,117 bits, and what is added last ends 3 digits on."""
@@ -39,24 +40,21 @@ def sums_of_codes(counts: NDArray[np.int64], dtype: str) -> ExactSums:
     """
     table = codes_of(dtype)
     powers, occurring = _sum(table, counts)
-    values, tally = occurring[:, 0].view(np.float64), occurring[:, 1].view(np.int64)
-    finite = np.isfinite(values)
-    n_special, nans = int(tally[~finite].sum()), int(tally[np.isnan(values)].sum())
-    values, tally = values[finite], tally[finite]
-    cumulative = np.cumsum(tally)
-    n = int(cumulative[-1]) if cumulative.size else 0
-    ranks = [max(1, -(-n * part // whole)) for part, whole in _QUANTILES]
+    found, values = np.zeros(5, np.int64), np.zeros(len(_SHARES) + 2)
+    _DESCRIBE(occurring, len(occurring), _SHARES, len(_SHARES), found, values.view(np.uint64))
+    n, zeros, nans, infinities, distinct = found.tolist()
+    minimum, *quantiles, maximum = values.tolist()
     return ExactSums(
         n=n,
         powers=powers,
         scale=table.scale,
-        zeros=int(tally[values == 0].sum()),
+        zeros=zeros,
         nans=nans,
-        infinities=n_special - nans,
-        minimum=float(values[0]) if n else None,
-        maximum=float(values[-1]) if n else None,
-        quantiles=tuple(values[np.searchsorted(cumulative, ranks)].tolist()) if n else None,
-        distinct=len(values),
+        infinities=infinities,
+        minimum=minimum if n else None,
+        maximum=maximum if n else None,
+        quantiles=tuple(quantiles) if n else None,
+        distinct=distinct,
         multiset=sha256(_MULTISET + occurring.tobytes()),
     )
 
@@ -72,9 +70,42 @@ def _sum(table: Codes, counts: NDArray[np.int64]) -> tuple[tuple[int, ...], NDAr
         counts, counts.size, table.codes, table.significands, table.shifts, table.bits, np.zeros((256, 4, 4), np.int64),
         _DIGITS, sums, occurring, n_distinct,
     )  # fmt: skip
-    digits = sums.astype("<u4")
-    powers = tuple(int.from_bytes(one.tobytes(), "little", signed=True) for one in digits)
+    digits = sums.astype("<u4").tobytes()
+    size = 4 * _DIGITS
+    powers = tuple(int.from_bytes(digits[row : row + size], "little", signed=True) for row in range(0, 4 * size, size))
     return powers, occurring[: int(n_distinct[0])]
+
+
+def _describe(occurring: Any, n_rows: int, shares: Any, n_shares: int, found: Any, values: Any) -> None:
+    """Finite values, zeros, NaNs, infinities, distinct finite values; bits of the least, the quantiles, the greatest.
+
+    The first and the last rows hold what is not finite.
+    """
+    begin = n_rows
+    for row in range(n_rows):
+        magnitude = occurring[2 * row] & np.uint64(0x7FFFFFFFFFFFFFFF)
+        count = np.int64(occurring[2 * row + 1])
+        if magnitude > np.uint64(0x7FF0000000000000):
+            found[2] += count
+        elif magnitude == np.uint64(0x7FF0000000000000):
+            found[3] += count
+        else:
+            begin = min(begin, row)
+            found[0] += count
+            found[4] += 1
+            if magnitude == 0:
+                found[1] += count
+            values[n_shares + 1] = occurring[2 * row]
+    if begin == n_rows:
+        return
+    values[0] = occurring[2 * begin]
+    row, seen = begin, np.int64(occurring[2 * begin + 1])
+    for share in range(n_shares):
+        rank = max(np.int64(1), -((-found[0] * shares[2 * share]) // shares[2 * share + 1]))
+        while seen < rank:
+            row += 1
+            seen += np.int64(occurring[2 * row + 1])
+        values[share + 1] = occurring[2 * row]
 
 
 def _sum_codes(  # noqa: PLR0913, PLR0917 - one pass over the counts fills all of them
@@ -129,3 +160,4 @@ def _sum_codes(  # noqa: PLR0913, PLR0917 - one pass over the counts fills all o
 _SUM_CODES = Kernel(
     _sum_codes, "int64*", "int64", *("int64*",) * 3, "uint64*", "int64*", "int64", "int64*", "uint64*", "int64*"
 )
+_DESCRIBE = Kernel(_describe, "uint64*", "int64", "int64*", "int64", "int64*", "uint64*")

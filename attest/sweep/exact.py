@@ -58,7 +58,7 @@ class ExactSums:
 
     def mean(self) -> Fraction:
         """Arithmetic mean; 0 without values."""
-        return Fraction(self.powers[0], self.n) / 2**self.scale if self.n else Fraction(0)
+        return Fraction(self.powers[0], self.n << self.scale) if self.n else Fraction(0)
 
     def _central(self, order: int) -> int:
         """Central moment of order 2, 3 or 4 with denominator n, times n**order, in units of 2**(-order * scale)."""
@@ -81,16 +81,16 @@ class ExactSums:
 
     def skewness(self) -> float | None:
         """Third standardized moment m3 / m2**1.5; None where not counted or all values are equal."""
-        if len(self.powers) < 4 or self.n < 2 or not self._central(2):
+        if len(self.powers) < 4 or self.n < 2 or not (second := self._central(2)):
             return None
         third = self._central(3)
-        return math.copysign(sqrt_fraction(Fraction(third**2, self._central(2) ** 3)), third)
+        return math.copysign(sqrt_fraction(Fraction(third**2, second**3)), third)
 
     def excess_kurtosis(self) -> float | None:
         """Fourth standardized moment m4 / m2**2 minus 3; None where not counted or all values are equal."""
-        if len(self.powers) < 4 or self.n < 2 or not self._central(2):
+        if len(self.powers) < 4 or self.n < 2 or not (second := self._central(2)):
             return None
-        square = self._central(2) ** 2
+        square = second**2
         return (self._central(4) - 3 * square) / square
 
 
@@ -100,7 +100,7 @@ def sqrt_fraction(value: Fraction) -> float:
         return 0.0
     shift = max(0, 64 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
     root = math.isqrt((value.numerator << (2 * shift)) // value.denominator)
-    return float(Fraction(root, 1 << shift))
+    return root / (1 << shift)
 
 
 def sums_of_exponents(

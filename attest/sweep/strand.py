@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Condition, Lock
+from queue import SimpleQueue
+from threading import Condition, Lock, Thread
 from typing import Self
 
 __all__ = ["Crew", "Strand"]
@@ -30,33 +30,42 @@ class Crew:
     """
 
     def __init__(self, *, threads: int, max_blocks: int) -> None:
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._threads = [Thread(target=self._work) for _ in range(threads)] if threads > 1 else []
+        self._left = False
         self._changed = Condition()
         self._blocks = 0
         self._max_blocks = max_blocks
         self._failure: BaseException | None = None
 
     def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._pool:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._left = True
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def run(self, job: Job) -> None:
         """Run a job on a free thread; its failure is raised by the next ``admit`` or ``finish``."""
-        if self._pool:
-            self._pool.submit(self._guard, job)
+        if self._threads:
+            self._jobs.put(job)
         else:
             job()
 
-    def _guard(self, job: Job) -> None:
-        try:
-            job()
-        except BaseException as failure:  # noqa: BLE001 - raised again in the caller's thread
-            with self._changed:
-                self._failure = self._failure or failure
-                self._changed.notify_all()
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                if not self._left:
+                    job()
+            except BaseException as failure:  # noqa: BLE001 - raised again in the caller's thread
+                with self._changed:
+                    self._failure = self._failure or failure
+                    self._changed.notify_all()
 
     def admit(self) -> None:
         """Wait until another block may be read."""
