@@ -40,6 +40,7 @@ _REASONS = {
     "unreadable": "could not be opened",
     "unsafe-name": "with a name that leads out of the archive",
     "version-control-folder": "version control folders",
+    "weights": "weights, of which only the header was read",
 }
 _CLOSING = """\
 This is what the files say. It is no legal advice: it does not tell which license applies, nor whether anyone keeps

@@ -77,7 +77,7 @@ def scan_repository(
     for item in items:
         if isinstance(item, Skipped):
             skipped[item.reason] += 1
-            found = list(_not_read(item))
+            found = [*item.findings, *_not_read(item)]
         else:
             scanned += 1
             digests[item.path] = sha256(item.raw)

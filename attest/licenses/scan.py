@@ -9,6 +9,7 @@ from attest.finding import Finding
 from attest.licenses import (
     acknowledgment,
     checksum_list,
+    citation,
     copyright_line,
     generated_file,
     json_declaration,
@@ -17,6 +18,7 @@ from attest.licenses import (
     package_metadata,
     provenance_comment,
     pyproject,
+    reuse_toml,
     spdx_tag,
 )
 from attest.licenses.archive import is_archive, read_archive
@@ -33,6 +35,8 @@ DETECTORS: tuple[Detector, ...] = (
     model_card.detect,
     json_declaration.detect,
     pyproject.detect,
+    citation.detect,
+    reuse_toml.detect,
     package_metadata.detect,
     copyright_line.detect,
     provenance_comment.detect,
@@ -62,7 +66,7 @@ def scan(root: Path, *, revision: str | None = None, history: bool = False) -> S
 
     Notes
     -----
-    Reads text files up to 1 MiB (license files up to 4 MiB) and follows no link. Of a git repository no configuration,
+    Reads text files up to 1 MiB (license files up to 4 MiB) and the headers of weights, and follows no link. Of a git repository no configuration,
     hook or attribute is read, and nothing of any repository is run. Bytes that are not UTF-8 stand as U+FFFD in the
     quoted text, control characters too.
 

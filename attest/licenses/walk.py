@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from attest.errors import InputError
-from attest.licenses.readable import HEAD, Skipped, is_binary, limit_of, source_of
+from attest.licenses.readable import HEAD, Skipped, is_binary, is_pointer, limit_of, source_of, weights_of
 from attest.licenses.source import Source
+from attest.licenses.weight_file import is_weight_file
 
 __all__ = ["MAX_ENTRIES", "read_repository"]
 
@@ -89,7 +90,7 @@ def read_repository(root: Path) -> Iterator[Source | Skipped]:
     ------
     Source or Skipped
         A regular file of at most 1 MiB (4 MiB where it has the name of a license file) without a NUL byte in its
-        first 8 KiB; or what was not read, and why. Version control folders count as one.
+        first 8 KiB; or what was not read, and why; of a weight file the header is read, whatever its size. Version control folders count as one.
 
     Raises
     ------
@@ -114,18 +115,25 @@ def _read(folder: int, name: str, path: str) -> Source | Skipped:
     except OSError:
         return Skipped(path=path, reason="unreadable")
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return Skipped(path=path, reason="special-file")
-        if status.st_size > limit_of(path):
-            return Skipped(path=path, reason="too-large")
-        data = os.read(descriptor, min(status.st_size, HEAD))
-        if is_binary(data):
-            return Skipped(path=path, reason="binary")
-        while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
-            data += more
+        return _read_open(descriptor, path)
     except OSError:
         return Skipped(path=path, reason="unreadable")
     finally:
         os.close(descriptor)
+
+
+def _read_open(descriptor: int, path: str) -> Source | Skipped:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return Skipped(path=path, reason="special-file")
+    if is_weight_file(path) and not is_pointer(os.pread(descriptor, HEAD, 0)):
+        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
+            return weights_of(path, stream, status.st_size)
+    if status.st_size > limit_of(path):
+        return Skipped(path=path, reason="too-large")
+    data = os.read(descriptor, min(status.st_size, HEAD))
+    if is_binary(data):
+        return Skipped(path=path, reason="binary")
+    while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+        data += more
     return source_of(path, data)

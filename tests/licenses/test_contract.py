@@ -17,7 +17,7 @@ from attest.licenses.scan import DETECTORS, scan
 from attest.licenses.source import MAX_TEXT, Detector, Source
 
 NAMES = ("model.py", "LICENSE", "README.md", "config.json", "adapter_config.json", "package.json", "pyproject.toml")
-NAMES += ("METADATA", "NOTICE", "USE_POLICY.md")
+NAMES += ("METADATA", "NOTICE", "USE_POLICY.md", "CITATION.cff", "REUSE.toml")
 WORDS = (
     b"copyright ", b"Copyright (c) ", b"(c) 20", b"\xc2\xa9", b"&copy;", b"2024 ", b"the ", b"Holder", b"copied from ",
     b"this code is based on ", b"SPDX-License-Identifier: ", b"SPDX-FileCopyrightText:", b"MIT*/", b"---\n", b"- a\n",
