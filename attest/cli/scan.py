@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from attest.cli.options import emit, format_option, output_option
+from attest.checkpoint.source import Location
+from attest.cli.options import LOCATION, emit, format_option, output_option
 from attest.document import dump
 from attest.finding import Finding
 from attest.licenses.git import history_files
@@ -53,13 +54,15 @@ brackets."""
 @click.argument(
     "repository",
     metavar="REPO",
-    type=click.Path(path_type=Path),
-    help="A folder, a git repository, or a zip, wheel or tar archive.",
+    type=LOCATION,
+    help="A folder, a git repository, a zip, wheel or tar archive, hf://org/name, or pkg:pypi/name@version (installed).",
 )
-@click.option("--revision", metavar="REV", help="Branch, tag or commit of a git repository, instead of its folder.")
+@click.option(
+    "--revision", metavar="REV", help="Branch, tag or commit of a git repository, instead of its folder, or on the Hub."
+)
 @click.option("--history", is_flag=True, help="Search the git history for copyright lines that were taken out.")
 @click.option(
-    "--against", type=click.Path(path_type=Path), help="Look for code of this repository, wheel or archive in it."
+    "--against", type=LOCATION, metavar="REPO", help="Look for code of this repository, wheel or archive in it."
 )
 @click.option("--against-history", is_flag=True, help="Look in every version that the git history of --against holds.")
 @click.option(
@@ -71,11 +74,11 @@ brackets."""
 @format_option
 @output_option
 def command(
-    repository: Path,
+    repository: Location,
     *,
     revision: str | None,
     history: bool,
-    against: Path | None,
+    against: Location | None,
     against_history: bool,
     releases: tuple[Path, ...],
     style: str,
@@ -102,19 +105,23 @@ def command(
         "identified": [dump(file) for file in result.identified],
         "obligations": [dump(obligation) for obligation in obligations(result)],
     }
-    emit(_text(repository.resolve().name, result), value, style=style, output=output, force=force)
+    emit(_text(_name(repository), result), value, style=style, output=output, force=force)
 
 
 def _origins(
-    repository: Path, revision: str | None, against: Path, whole_history: bool, packages: tuple[Path, ...]
+    repository: Location, revision: str | None, against: Location, whole_history: bool, packages: tuple[Path, ...]
 ) -> tuple[Origins, tuple[Release, ...]]:
     """Code of ``against`` in a repository, and release by release where releases are given."""
-    reference = history_files(against) if whole_history else read_files(against)
+    reference = history_files(Path(against)) if whole_history else read_files(against)
     result = compare_code(read_files(repository, revision), reference)
     best = {origin.path: origin.origin for origin in result.origins}
     sources = (file for file in read_files(repository, revision) if isinstance(file, Source) and file.path in best)
     programs = [(program, best[program.path]) for source in sources if packages and (program := program_of(source))]
     return result, dating(programs, [(path, read_files(path)) for path in packages])
+
+
+def _name(repository: Location) -> str:
+    return repository.resolve().name if isinstance(repository, Path) else repository
 
 
 def _text(name: str, result: Scan) -> str:

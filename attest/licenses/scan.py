@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from attest.checkpoint.source import Location, at_revision, is_remote
+from attest.errors import InputError
 from attest.finding import Finding
 from attest.licenses import (
     acknowledgment,
@@ -23,7 +25,9 @@ from attest.licenses import (
 )
 from attest.licenses.archive import is_archive, read_archive
 from attest.licenses.git import is_git_repository, notice_changes, read_revision
+from attest.licenses.installed import is_package, read_package
 from attest.licenses.readable import Skipped
+from attest.licenses.remote import read_remote
 from attest.licenses.repository import Scan, scan_repository
 from attest.licenses.source import Detector, Source, cut
 from attest.licenses.walk import read_repository
@@ -47,13 +51,14 @@ DETECTORS: tuple[Detector, ...] = (
 )
 
 
-def scan(root: Path, *, revision: str | None = None, history: bool = False) -> Scan:
+def scan(root: Location, *, revision: str | None = None, history: bool = False) -> Scan:
     """What the files of a repository say about licenses, copyrights and where code comes from.
 
     Parameters
     ----------
-    root : Path
-        A folder, a git repository, or a zip, wheel or tar archive.
+    root : Path or str
+        A folder, a git repository, or a zip, wheel or tar archive; ``hf://org/name@revision`` or another URI of a
+        checkpoint; ``pkg:pypi/name@version`` for an installed package.
     revision : str, optional
         Branch, tag or commit of a git repository to be read instead of its folder; ``HEAD`` where it has no folder.
     history : bool, default False
@@ -63,6 +68,8 @@ def scan(root: Path, *, revision: str | None = None, history: bool = False) -> S
     ------
     InputError
         It does not exist, cannot be opened, is damaged, or holds too many files.
+    CheckpointError, NetworkError
+        A server does not answer as it must.
 
     Notes
     -----
@@ -73,15 +80,26 @@ def scan(root: Path, *, revision: str | None = None, history: bool = False) -> S
     It does not show which license applies, whether a license is kept, or that nothing else is in the repository:
     not found means only that these patterns found nothing in the files that were read.
     """
-    past = tuple(_notices_removed(root, revision or "HEAD")) if history else ()
+    past = tuple(_notices_removed(_folder(root, "a history"), revision or "HEAD")) if history else ()
     return scan_repository(read_files(root, revision), DETECTORS, past)
 
 
-def read_files(root: Path, revision: str | None = None) -> Iterator[Source | Skipped]:
-    """The text files of a folder, of a git repository at a revision, or of an archive, and what was not read."""
-    if revision is not None or (is_git_repository(root) and not (root / ".git").exists()):
-        return read_revision(root, "HEAD" if revision is None else revision)
-    return read_archive(root) if is_archive(root) else read_repository(root)
+def read_files(root: Location, revision: str | None = None) -> Iterator[Source | Skipped]:
+    """The text files of a folder, git repository, archive, server or installed package, and what was not read."""
+    if is_remote(root):
+        return read_remote(str(at_revision(root, revision)))
+    if is_package(str(root)):
+        return read_package(str(root))
+    path = Path(root)
+    if revision is not None or (is_git_repository(path) and not (path / ".git").exists()):
+        return read_revision(path, "HEAD" if revision is None else revision)
+    return read_archive(path) if is_archive(path) else read_repository(path)
+
+
+def _folder(root: Location, what: str) -> Path:
+    if is_remote(root):
+        raise InputError("no-repository", f"is no git repository with {what}", fix="clone it first", where=str(root))
+    return Path(root)
 
 
 def _notices_removed(root: Path, revision: str) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from attest.errors import InputError
@@ -16,7 +16,7 @@ from attest.licenses.readable import HEAD, Skipped, is_binary, is_pointer, limit
 from attest.licenses.source import Source
 from attest.licenses.weight_file import is_weight_file
 
-__all__ = ["MAX_ENTRIES", "read_repository"]
+__all__ = ["MAX_ENTRIES", "read_chosen", "read_repository"]
 
 MAX_ENTRIES = 2_000_000
 _MAX_PATH = 512
@@ -105,6 +105,16 @@ def read_repository(root: Path) -> Iterator[Source | Skipped]:
         ) from error
     try:
         yield from _Walk(root).folder(descriptor, "")
+    finally:
+        os.close(descriptor)
+
+
+def read_chosen(root: Path, paths: Iterable[str]) -> Iterator[Source | Skipped]:
+    """Some files below a folder of the user's own, by their paths, as ``read_repository`` reads them."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path in paths:
+            yield _read(descriptor, path, path)
     finally:
         os.close(descriptor)
 
