@@ -64,6 +64,14 @@ brackets."""
 @click.option(
     "--against", type=LOCATION, metavar="REPO", help="Look for code of this repository, wheel or archive in it."
 )
+@click.option(
+    "--reference",
+    "references",
+    type=LOCATION,
+    metavar="REPO",
+    multiple=True,
+    help='Where code may lie that comments call "copied from"; as often as needed. REPO itself is looked in, too.',
+)
 @click.option("--against-history", is_flag=True, help="Look in every version that the git history of --against holds.")
 @click.option(
     "--releases",
@@ -79,6 +87,7 @@ def command(
     revision: str | None,
     history: bool,
     against: Location | None,
+    references: tuple[Location, ...],
     against_history: bool,
     releases: tuple[Path, ...],
     style: str,
@@ -96,7 +105,7 @@ def command(
         page, found = origin_text(origins, dated), origin_value(origins, dated)
         emit(page, found, style=style, output=output, force=force)
         return
-    result = scan(repository, revision=revision, history=history)
+    result = scan(repository, revision=revision, history=history, references=references)
     value = {
         "schemaVersion": 1,
         "filesScanned": result.files_scanned,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from attest.checkpoint.source import Location, at_revision, is_remote
@@ -24,6 +26,7 @@ from attest.licenses import (
     spdx_tag,
 )
 from attest.licenses.archive import is_archive, read_archive
+from attest.licenses.copied import CopyClaim, claims_of, compare_copies
 from attest.licenses.git import is_git_repository, notice_changes, read_revision
 from attest.licenses.installed import is_package, read_package
 from attest.licenses.readable import Skipped
@@ -32,7 +35,10 @@ from attest.licenses.repository import Scan, scan_repository
 from attest.licenses.source import Detector, Source, cut
 from attest.licenses.walk import read_repository
 
-__all__ = ["DETECTORS", "read_files", "scan"]
+__all__ = ["DETECTORS", "MAX_CLAIMS", "read_files", "scan"]
+
+MAX_CLAIMS = 20_000
+"""Comments that are held against the code that they name."""
 
 DETECTORS: tuple[Detector, ...] = (
     license_file.detect,
@@ -51,7 +57,9 @@ DETECTORS: tuple[Detector, ...] = (
 )
 
 
-def scan(root: Location, *, revision: str | None = None, history: bool = False) -> Scan:
+def scan(
+    root: Location, *, revision: str | None = None, history: bool = False, references: Sequence[Location] = ()
+) -> Scan:
     """What the files of a repository say about licenses, copyrights and where code comes from.
 
     Parameters
@@ -63,6 +71,8 @@ def scan(root: Location, *, revision: str | None = None, history: bool = False) 
         Branch, tag or commit of a git repository to be read instead of its folder; ``HEAD`` where it has no folder.
     history : bool, default False
         Whether the git history is searched for copyright lines that were taken out.
+    references : sequence of Path or str
+        Where code may lie that comments say was copied, of the same kinds as ``root``; ``root`` itself is the last.
 
     Raises
     ------
@@ -80,8 +90,19 @@ def scan(root: Location, *, revision: str | None = None, history: bool = False) 
     It does not show which license applies, whether a license is kept, or that nothing else is in the repository:
     not found means only that these patterns found nothing in the files that were read.
     """
-    past = tuple(_notices_removed(_folder(root, "a history"), revision or "HEAD")) if history else ()
-    return scan_repository(read_files(root, revision), DETECTORS, past)
+    removed = _notices_removed(_folder(root, "a history"), revision or "HEAD") if history else ()
+    claims: list[CopyClaim] = []
+    readers = [*(partial(read_files, reference) for reference in references), partial(read_files, root, revision)]
+    later = chain(removed, compare_copies(claims, readers))  # it begins when the claims are there
+    return scan_repository(_noting_claims(read_files(root, revision), claims), DETECTORS, later)
+
+
+def _noting_claims(items: Iterator[Source | Skipped], claims: list[CopyClaim]) -> Iterator[Source | Skipped]:
+    """The same items; what their comments say of having been copied is noted while they pass."""
+    for item in items:
+        if isinstance(item, Source) and len(claims) < MAX_CLAIMS:
+            claims.extend(claims_of(item))
+        yield item
 
 
 def read_files(root: Location, revision: str | None = None) -> Iterator[Source | Skipped]:

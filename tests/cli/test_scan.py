@@ -54,6 +54,9 @@ def test_the_page_for_people(repository: Path):
         'Comments such as "Copied from" [provenance-comment]: 1\n'
         "  model/code.py:2  # Copied from c.d\n"
         "\n"
+        "Comments held against the places they name [copied-from-compared]: 1\n"
+        "  (whole repository)  of 1 comments that name a place in code 1 name a file that is not at hand\n"
+        "\n"
     )
 
 

@@ -112,6 +112,11 @@ BY_MANY = {"notice-removed", "declared-licenses-differ", "license-file-not-read"
 """Kinds that take more than one plain file; test_repository.py provokes them."""
 
 WHOLES = {
+    "copied-from-compared": {"a/b.py": "", "c.py": "# Copied from a.b\nx = 1\n"},
+    "copied-from-mismatch": {
+        "a/b.py": "def f():\n    return 1\n",
+        "c.py": "# Copied from a.b.f\ndef f():\n    return 2\n",
+    },
     "base-model-license-differs": {"README.md": "---\nlicense: mit\nbase_model: meta-llama/Llama-3.1-8B\n---\n"},
     "declared-and-found-differ": {"README.md": "---\nlicense: mit\n---\n", "LICENSE": license_words("ISC")},
     "foreign-copyright": {"a.py": "# Copyright 2024 A", "b.py": "# Copyright 2024 B"},
@@ -137,6 +142,7 @@ def test_every_kind_is_provoked():
 @pytest.mark.parametrize("code", sorted(WHOLES))
 def test_every_kind_of_the_whole_is_made_by_a_scan(code: str, tmp_path: Path):
     for name, text in WHOLES[code].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert code in {finding.code for finding in scan(tmp_path).findings}
 
