@@ -28,6 +28,7 @@ KINDS = (
     Kind(code="notice-missing", title="Holders without a notice file"),
     Kind(code="notice-incomplete", title="Holders whom no notice names"),
     Kind(code="license-text-changed", title="License texts that differ from known ones"),
+    Kind(code="license-near-twin", title="License texts near several licenses"),
     Kind(code="license-text-and-more", title="License texts with further words"),
     Kind(code="license-text-unknown", title="License files without a known text"),
     Kind(code="license-text", title="License texts"),

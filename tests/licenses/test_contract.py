@@ -121,6 +121,9 @@ WHOLES = {
     "declared-and-found-differ": {"README.md": "---\nlicense: mit\n---\n", "LICENSE": license_words("ISC")},
     "foreign-copyright": {"a.py": "# Copyright 2024 A", "b.py": "# Copyright 2024 B"},
     "license-family-only": {"README.md": "---\nlicense: bsd\n---\n"},
+    "license-near-twin": {
+        "LICENSE": license_words("BSD-3-Clause").replace("conditions are met", "conditions are not met")
+    },
     "license-notice": {"a.py": '# Licensed under the Apache License, Version 2.0 (the "License");'},
     "license-text": {"LICENSE": license_words("MIT")},
     "license-text-and-more": {"LICENSE": license_words("MIT") + "\nNot on Sundays.\n"},
