@@ -20,6 +20,7 @@ from attest.licenses.origin import releases as dating
 from attest.licenses.origin.corpus import program_of
 from attest.licenses.repository import Scan
 from attest.licenses.scan import read_files, scan
+from attest.licenses.scopes import scopes
 from attest.licenses.source import Source
 from attest.licenses.whole import WHOLE
 from attest.terminal import visible
@@ -112,6 +113,7 @@ def command(
         "filesSkipped": dict(result.files_skipped),
         "findings": [dump(finding) for finding in result.findings],
         "identified": [dump(file) for file in result.identified],
+        "scopes": [dump(scope) for scope in scopes(result)],
         "obligations": [dump(obligation) for obligation in obligations(result)],
     }
     emit(_text(_name(repository), result), value, style=style, output=output, force=force)
@@ -139,7 +141,25 @@ def _text(name: str, result: Scan) -> str:
         _group(f"{kind.title} [{kind.code}]", [finding for finding in result.findings if finding.code == kind.code])
         for kind in KINDS
     ]
-    return "\n\n".join([_coverage(name, result), *filter(None, groups), *_obligations(result), _CLOSING])
+    return "\n\n".join(
+        [_coverage(name, result), *filter(None, groups), *_scopes(result), *_obligations(result), _CLOSING]
+    )
+
+
+def _scopes(result: Scan) -> list[str]:
+    """What was found for weights, code, data and documentation, one line each."""
+    rows = []
+    for one in scopes(result):
+        unread = (
+            f" ({one.unread} {'value names' if one.unread == 1 else 'values name'} no known license)"
+            if one.unread
+            else ""
+        )
+        words = f"{one.scope}: {visible(one.expression) or 'nothing known'}{unread}"
+        rows.append(textwrap.fill(words, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False))
+    return (
+        ["\n".join(["Licenses found, by what they are found for (all of them, joined by AND)", *rows])] if rows else []
+    )
 
 
 def _obligations(result: Scan) -> list[str]:
