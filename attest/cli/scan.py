@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from attest.cli.options import emit, format_option, output_option
+from attest.checkpoint.source import Location
+from attest.cli.options import LOCATION, emit, format_option, output_option
 from attest.document import dump
 from attest.finding import Finding
 from attest.licenses.git import history_files
@@ -19,6 +20,7 @@ from attest.licenses.origin import releases as dating
 from attest.licenses.origin.corpus import program_of
 from attest.licenses.repository import Scan
 from attest.licenses.scan import read_files, scan
+from attest.licenses.scopes import scopes
 from attest.licenses.source import Source
 from attest.licenses.whole import WHOLE
 from attest.terminal import visible
@@ -40,6 +42,7 @@ _REASONS = {
     "unreadable": "could not be opened",
     "unsafe-name": "with a name that leads out of the archive",
     "version-control-folder": "version control folders",
+    "weights": "weights, of which only the header was read",
 }
 _CLOSING = """\
 This is what the files say. It is no legal advice: it does not tell which license applies, nor whether anyone keeps
@@ -52,13 +55,23 @@ brackets."""
 @click.argument(
     "repository",
     metavar="REPO",
-    type=click.Path(path_type=Path),
-    help="A folder, a git repository, or a zip, wheel or tar archive.",
+    type=LOCATION,
+    help="A folder, a git repository, a zip, wheel or tar archive, hf://org/name, or pkg:pypi/name@version (installed).",
 )
-@click.option("--revision", metavar="REV", help="Branch, tag or commit of a git repository, instead of its folder.")
+@click.option(
+    "--revision", metavar="REV", help="Branch, tag or commit of a git repository, instead of its folder, or on the Hub."
+)
 @click.option("--history", is_flag=True, help="Search the git history for copyright lines that were taken out.")
 @click.option(
-    "--against", type=click.Path(path_type=Path), help="Look for code of this repository, wheel or archive in it."
+    "--against", type=LOCATION, metavar="REPO", help="Look for code of this repository, wheel or archive in it."
+)
+@click.option(
+    "--reference",
+    "references",
+    type=LOCATION,
+    metavar="REPO",
+    multiple=True,
+    help='Where code may lie that comments call "copied from"; as often as needed. REPO itself is looked in, too.',
 )
 @click.option("--against-history", is_flag=True, help="Look in every version that the git history of --against holds.")
 @click.option(
@@ -70,11 +83,12 @@ brackets."""
 @format_option
 @output_option
 def command(
-    repository: Path,
+    repository: Location,
     *,
     revision: str | None,
     history: bool,
-    against: Path | None,
+    against: Location | None,
+    references: tuple[Location, ...],
     against_history: bool,
     releases: tuple[Path, ...],
     style: str,
@@ -92,28 +106,33 @@ def command(
         page, found = origin_text(origins, dated), origin_value(origins, dated)
         emit(page, found, style=style, output=output, force=force)
         return
-    result = scan(repository, revision=revision, history=history)
+    result = scan(repository, revision=revision, history=history, references=references)
     value = {
         "schemaVersion": 1,
         "filesScanned": result.files_scanned,
         "filesSkipped": dict(result.files_skipped),
         "findings": [dump(finding) for finding in result.findings],
         "identified": [dump(file) for file in result.identified],
+        "scopes": [dump(scope) for scope in scopes(result)],
         "obligations": [dump(obligation) for obligation in obligations(result)],
     }
-    emit(_text(repository.resolve().name, result), value, style=style, output=output, force=force)
+    emit(_text(_name(repository), result), value, style=style, output=output, force=force)
 
 
 def _origins(
-    repository: Path, revision: str | None, against: Path, whole_history: bool, packages: tuple[Path, ...]
+    repository: Location, revision: str | None, against: Location, whole_history: bool, packages: tuple[Path, ...]
 ) -> tuple[Origins, tuple[Release, ...]]:
     """Code of ``against`` in a repository, and release by release where releases are given."""
-    reference = history_files(against) if whole_history else read_files(against)
+    reference = history_files(Path(against)) if whole_history else read_files(against)
     result = compare_code(read_files(repository, revision), reference)
     best = {origin.path: origin.origin for origin in result.origins}
     sources = (file for file in read_files(repository, revision) if isinstance(file, Source) and file.path in best)
     programs = [(program, best[program.path]) for source in sources if packages and (program := program_of(source))]
     return result, dating(programs, [(path, read_files(path)) for path in packages])
+
+
+def _name(repository: Location) -> str:
+    return repository.resolve().name if isinstance(repository, Path) else repository
 
 
 def _text(name: str, result: Scan) -> str:
@@ -122,7 +141,25 @@ def _text(name: str, result: Scan) -> str:
         _group(f"{kind.title} [{kind.code}]", [finding for finding in result.findings if finding.code == kind.code])
         for kind in KINDS
     ]
-    return "\n\n".join([_coverage(name, result), *filter(None, groups), *_obligations(result), _CLOSING])
+    return "\n\n".join(
+        [_coverage(name, result), *filter(None, groups), *_scopes(result), *_obligations(result), _CLOSING]
+    )
+
+
+def _scopes(result: Scan) -> list[str]:
+    """What was found for weights, code, data and documentation, one line each."""
+    rows = []
+    for one in scopes(result):
+        unread = (
+            f" ({one.unread} {'value names' if one.unread == 1 else 'values name'} no known license)"
+            if one.unread
+            else ""
+        )
+        words = f"{one.scope}: {visible(one.expression) or 'nothing known'}{unread}"
+        rows.append(textwrap.fill(words, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False))
+    return (
+        ["\n".join(["Licenses found, by what they are found for (all of them, joined by AND)", *rows])] if rows else []
+    )
 
 
 def _obligations(result: Scan) -> list[str]:

@@ -13,7 +13,12 @@ from attest.licenses.source import Source
 __all__ = ["detect"]
 
 _FIELDS = {
-    "config.json": {"license": "declared-license", "_name_or_path": "config-name-or-path"},
+    "config.json": {
+        "license": "declared-license",
+        "license_name": "declared-license-name",
+        "license_link": "declared-license-link",
+        "_name_or_path": "config-name-or-path",
+    },
     "adapter_config.json": {"base_model_name_or_path": "declared-base-model"},
     "package.json": {"license": "declared-license", "licenses": "declared-license"},
 }

@@ -15,6 +15,30 @@ _NOTICE = frozenset({"notice", "notices", "thirdpartynotice", "thirdpartynotices
 _THIRD_PARTY = ("third party", "thirdparty")
 _POLICY = ("use policy", "usage policy", "acceptable use", "prohibited use")
 _FOLDERS = frozenset({"license", "licence", "licenses", "licences", "model licenses", "legal"})
+_TERMS = (
+    "terms of use",
+    "terms of service",
+    "terms and conditions",
+    "\u8bb8\u53ef",
+    "\u8a31\u53ef",
+    "\u4f7f\u7528\u534f\u8bae",
+)
+"""The last are Chinese: license, in both scripts, and agreement of use."""
+
+_STATEMENT = (
+    "\u7248\u6743\u58f0\u660e",
+    "\u7248\u6b0a\u8072\u660e",
+    "\u5f00\u6e90\u58f0\u660e",
+    "\u5f00\u6e90\u8f6f\u4ef6\u58f0\u660e",
+)
+"""Chinese: statement of copyright, in both scripts, and of open source (software)."""
+
+_ALONE = {"copyright": "notice-file", "copyrights": "notice-file", "patents": "notice-file", "legal": "license-file"}
+"""Names that count only where no other word stands beside them."""
+
+_COMPANION = re.compile(r".*\.[a-z]\w{0,15}\.license")
+"""``model.bin.license`` holds the REUSE tags of ``model.bin``."""
+
 _TEXT_SUFFIXES = frozenset({"", "txt", "md", "rst", "html"})
 _OTHER_SUFFIX = re.compile(
     "py[cix]?|ipynb|[cm]?js|tsx?|jsx|vue|java|kt|scala|[ch]|cc|[ch]pp|cuh?|go|rs|rb|php|pl|sh|bat|ps1|swift|cs|m|r|lua"
@@ -38,20 +62,28 @@ def code_of_name(path: str) -> str | None:
     """
     *folders, name = path.casefold().split("/")
     suffix = name.rpartition(".")[2] if "." in name else ""
-    if _OTHER_SUFFIX.fullmatch(suffix):
+    if _OTHER_SUFFIX.fullmatch(suffix) or _COMPANION.fullmatch(name):
         return None
     words = " ".join(_SEPARATORS.split(name))
-    apart = frozenset(words.split())
-    if any(phrase in words for phrase in _THIRD_PARTY) and apart & (_LICENSE | _NOTICE):
-        return "notice-file"
-    if apart & _LICENSE:
-        return "license-file"
-    if any(phrase in words for phrase in _POLICY):
-        return "use-policy-file"
-    if apart & _NOTICE:
-        return "notice-file"
+    stem = words.removesuffix(suffix).strip() if suffix in _TEXT_SUFFIXES else words
+    code = _ALONE.get(stem) or _code_of_words(words)
     in_folder = bool(folders) and _SEPARATORS.sub(" ", folders[-1]) in _FOLDERS
-    return "license-file" if in_folder and suffix in _TEXT_SUFFIXES else None
+    return "license-file" if code is None and in_folder and suffix in _TEXT_SUFFIXES else code
+
+
+def _code_of_words(words: str) -> str | None:
+    apart = frozenset(words.split())
+    if _holds(words, _THIRD_PARTY) and apart & (_LICENSE | _NOTICE):
+        return "notice-file"
+    if apart & _LICENSE or _holds(words, _TERMS):
+        return "license-file"
+    if _holds(words, _POLICY):
+        return "use-policy-file"
+    return "notice-file" if apart & _NOTICE or _holds(words, _STATEMENT) else None
+
+
+def _holds(words: str, phrases: tuple[str, ...]) -> bool:
+    return any(phrase in words for phrase in phrases)
 
 
 def detect(source: Source) -> Iterator[Finding]:

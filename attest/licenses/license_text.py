@@ -145,6 +145,9 @@ def findings_of(file: IdentifiedFile) -> Iterator[Finding]:
     texts = [text for text in file.texts if text.kind == "text"]
     for text in texts:
         yield _finding_of_text(file, text)
+        if text.twins:
+            words = f"nearest is {text.expression}, and hardly apart from it are {', '.join(text.twins)}"
+            yield Finding(code="license-near-twin", path=file.path, line=text.line, text=cut(words))
     if texts and file.verdict == "contained":
         words = f"{file.rest_words} of {file.words} words belong to no known text: {file.rest}"
         yield Finding(code="license-text-and-more", path=file.path, line=file.rest_line, text=cut(words))
@@ -161,8 +164,6 @@ def _finding_of_text(file: IdentifiedFile, text: IdentifiedText) -> Finding:
             f"nearest is {text.expression}, {text.found_words} of whose {text.license_words} words stand here; "
             f"{text.change_count} differences: {changes}"
         )
-        if text.twins:
-            words += f"; hardly apart from it are {', '.join(text.twins)}"
         return Finding(code="license-text-changed", path=file.path, line=text.line, text=cut(words))
     words = f"{text.expression}: all {text.license_words} words, lines {text.line} to {text.last_line}"
     return Finding(code="license-text", path=file.path, line=text.line, text=cut(words))

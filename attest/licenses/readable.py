@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from io import BytesIO
+from typing import BinaryIO, Literal, TypeAlias
 
+from attest.finding import Finding
 from attest.licenses.encoding import is_utf16
 from attest.licenses.license_file import code_of_name
 from attest.licenses.source import Source
+from attest.licenses.weight_file import declared_in_weights, is_weight_file
 
-__all__ = ["HEAD", "Reason", "Skipped", "is_binary", "limit_of", "source_of"]
+__all__ = ["HEAD", "Reason", "Skipped", "is_binary", "is_pointer", "limit_of", "source_of", "weights_of"]
 
 HEAD = 8192
 """Bytes in which a NUL makes a file binary."""
@@ -30,15 +33,20 @@ Reason: TypeAlias = Literal[
     "unreadable",
     "unsafe-name",
     "version-control-folder",
+    "weights",
 ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skipped:
-    """A file, link or folder that was not read. ``path`` is None where it cannot be printed."""
+    """A file, link or folder that was not read as a text.
+
+    ``path`` is None where it cannot be printed. ``findings`` are what the header of a weight file says.
+    """
 
     path: str | None
     reason: Reason
+    findings: tuple[Finding, ...] = ()
 
 
 def limit_of(path: str) -> int:
@@ -51,10 +59,22 @@ def is_binary(head: bytes) -> bool:
     return b"\0" in head[:HEAD] and not is_utf16(head)
 
 
+def is_pointer(head: bytes) -> bool:
+    """Whether a file stands for one that git-lfs keeps elsewhere."""
+    return head.startswith(_POINTER)
+
+
+def weights_of(path: str, stream: BinaryIO, size: int) -> Skipped:
+    """An open weight file, of which the header alone is read."""
+    return Skipped(path=path, reason="weights", findings=declared_in_weights(path, stream, size))
+
+
 def source_of(path: str, data: bytes) -> Source | Skipped:
     """A file that was read whole, or why it counts as not read."""
+    if is_pointer(data):
+        return Skipped(path=path, reason="lfs-pointer")
+    if is_weight_file(path):
+        return weights_of(path, BytesIO(data), len(data))
     if is_binary(data):
         return Skipped(path=path, reason="binary")
-    if data.startswith(_POINTER):
-        return Skipped(path=path, reason="lfs-pointer")
     return Source.of(path, data)

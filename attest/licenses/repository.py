@@ -64,9 +64,9 @@ class Scan:
 
 
 def scan_repository(
-    items: Iterable[Source | Skipped], detectors: Sequence[Detector], past: Sequence[Finding] = ()
+    items: Iterable[Source | Skipped], detectors: Sequence[Detector], more: Iterable[Finding] = ()
 ) -> Scan:
-    """Run detectors over a repository; see ``attest.licenses.scan``. ``past`` are findings of its history."""
+    """Run detectors over a repository; see ``attest.licenses.scan``. ``more`` is iterated when all files were read."""
     scanned = 0
     skipped: Counter[str] = Counter()
     counts: Counter[str] = Counter()
@@ -77,7 +77,7 @@ def scan_repository(
     for item in items:
         if isinstance(item, Skipped):
             skipped[item.reason] += 1
-            found = list(_not_read(item))
+            found = [*item.findings, *_not_read(item)]
         else:
             scanned += 1
             digests[item.path] = sha256(item.raw)
@@ -91,8 +91,10 @@ def scan_repository(
                 files.append(ScannedFile(path=item.path, sha256=digests[item.path]))
         counts.update(finding.code for finding in found)
         findings.extend(finding for finding in found if counts[finding.code] <= MAX_PER_CODE)
-    counts.update(finding.code for finding in past)
-    findings += past[:MAX_PER_CODE]
+    for finding in more:
+        counts[finding.code] += 1
+        if counts[finding.code] <= MAX_PER_CODE:
+            findings.append(finding)
     gathered = Gathered(findings=findings, identified=identified, digests=digests)
     concluded = [finding for conclude in CONCLUSIONS for finding in conclude(gathered)]
     findings += (*concluded, *_cut_codes(counts))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
+from attest.checkpoint.source import Location, at_revision, is_remote
+from attest.errors import InputError
 from attest.finding import Finding
 from attest.licenses import (
     acknowledgment,
     checksum_list,
+    citation,
     copyright_line,
     generated_file,
     json_declaration,
@@ -17,22 +22,31 @@ from attest.licenses import (
     package_metadata,
     provenance_comment,
     pyproject,
+    reuse_toml,
     spdx_tag,
 )
 from attest.licenses.archive import is_archive, read_archive
+from attest.licenses.copied import CopyClaim, claims_of, compare_copies
 from attest.licenses.git import is_git_repository, notice_changes, read_revision
+from attest.licenses.installed import is_package, read_package
 from attest.licenses.readable import Skipped
+from attest.licenses.remote import read_remote
 from attest.licenses.repository import Scan, scan_repository
 from attest.licenses.source import Detector, Source, cut
 from attest.licenses.walk import read_repository
 
-__all__ = ["DETECTORS", "read_files", "scan"]
+__all__ = ["DETECTORS", "MAX_CLAIMS", "read_files", "scan"]
+
+MAX_CLAIMS = 20_000
+"""Comments that are held against the code that they name."""
 
 DETECTORS: tuple[Detector, ...] = (
     license_file.detect,
     model_card.detect,
     json_declaration.detect,
     pyproject.detect,
+    citation.detect,
+    reuse_toml.detect,
     package_metadata.detect,
     copyright_line.detect,
     provenance_comment.detect,
@@ -43,41 +57,70 @@ DETECTORS: tuple[Detector, ...] = (
 )
 
 
-def scan(root: Path, *, revision: str | None = None, history: bool = False) -> Scan:
+def scan(
+    root: Location, *, revision: str | None = None, history: bool = False, references: Sequence[Location] = ()
+) -> Scan:
     """What the files of a repository say about licenses, copyrights and where code comes from.
 
     Parameters
     ----------
-    root : Path
-        A folder, a git repository, or a zip, wheel or tar archive.
+    root : Path or str
+        A folder, a git repository, or a zip, wheel or tar archive; ``hf://org/name@revision`` or another URI of a
+        checkpoint; ``pkg:pypi/name@version`` for an installed package.
     revision : str, optional
         Branch, tag or commit of a git repository to be read instead of its folder; ``HEAD`` where it has no folder.
     history : bool, default False
         Whether the git history is searched for copyright lines that were taken out.
+    references : sequence of Path or str
+        Where code may lie that comments say was copied, of the same kinds as ``root``; ``root`` itself is the last.
 
     Raises
     ------
     InputError
         It does not exist, cannot be opened, is damaged, or holds too many files.
+    CheckpointError, NetworkError
+        A server does not answer as it must.
 
     Notes
     -----
-    Reads text files up to 1 MiB (license files up to 4 MiB) and follows no link. Of a git repository no configuration,
+    Reads text files up to 1 MiB (license files up to 4 MiB) and the headers of weights, and follows no link. Of a git repository no configuration,
     hook or attribute is read, and nothing of any repository is run. Bytes that are not UTF-8 stand as U+FFFD in the
     quoted text, control characters too.
 
     It does not show which license applies, whether a license is kept, or that nothing else is in the repository:
     not found means only that these patterns found nothing in the files that were read.
     """
-    past = tuple(_notices_removed(root, revision or "HEAD")) if history else ()
-    return scan_repository(read_files(root, revision), DETECTORS, past)
+    removed = _notices_removed(_folder(root, "a history"), revision or "HEAD") if history else ()
+    claims: list[CopyClaim] = []
+    readers = [*(partial(read_files, reference) for reference in references), partial(read_files, root, revision)]
+    later = chain(removed, compare_copies(claims, readers))  # it begins when the claims are there
+    return scan_repository(_noting_claims(read_files(root, revision), claims), DETECTORS, later)
 
 
-def read_files(root: Path, revision: str | None = None) -> Iterator[Source | Skipped]:
-    """The text files of a folder, of a git repository at a revision, or of an archive, and what was not read."""
-    if revision is not None or (is_git_repository(root) and not (root / ".git").exists()):
-        return read_revision(root, "HEAD" if revision is None else revision)
-    return read_archive(root) if is_archive(root) else read_repository(root)
+def _noting_claims(items: Iterator[Source | Skipped], claims: list[CopyClaim]) -> Iterator[Source | Skipped]:
+    """The same items; what their comments say of having been copied is noted while they pass."""
+    for item in items:
+        if isinstance(item, Source) and len(claims) < MAX_CLAIMS:
+            claims.extend(claims_of(item))
+        yield item
+
+
+def read_files(root: Location, revision: str | None = None) -> Iterator[Source | Skipped]:
+    """The text files of a folder, git repository, archive, server or installed package, and what was not read."""
+    if is_remote(root):
+        return read_remote(str(at_revision(root, revision)))
+    if is_package(str(root)):
+        return read_package(str(root))
+    path = Path(root)
+    if revision is not None or (is_git_repository(path) and not (path / ".git").exists()):
+        return read_revision(path, "HEAD" if revision is None else revision)
+    return read_archive(path) if is_archive(path) else read_repository(path)
+
+
+def _folder(root: Location, what: str) -> Path:
+    if is_remote(root):
+        raise InputError("no-repository", f"is no git repository with {what}", fix="clone it first", where=str(root))
+    return Path(root)
 
 
 def _notices_removed(root: Path, revision: str) -> Iterator[Finding]:

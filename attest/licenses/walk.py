@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from attest.errors import InputError
-from attest.licenses.readable import HEAD, Skipped, is_binary, limit_of, source_of
+from attest.licenses.readable import HEAD, Skipped, is_binary, is_pointer, limit_of, source_of, weights_of
 from attest.licenses.source import Source
+from attest.licenses.weight_file import is_weight_file
 
-__all__ = ["MAX_ENTRIES", "read_repository"]
+__all__ = ["MAX_ENTRIES", "read_chosen", "read_repository"]
 
 MAX_ENTRIES = 2_000_000
 _MAX_PATH = 512
@@ -89,7 +90,7 @@ def read_repository(root: Path) -> Iterator[Source | Skipped]:
     ------
     Source or Skipped
         A regular file of at most 1 MiB (4 MiB where it has the name of a license file) without a NUL byte in its
-        first 8 KiB; or what was not read, and why. Version control folders count as one.
+        first 8 KiB; or what was not read, and why; of a weight file the header is read, whatever its size. Version control folders count as one.
 
     Raises
     ------
@@ -108,24 +109,41 @@ def read_repository(root: Path) -> Iterator[Source | Skipped]:
         os.close(descriptor)
 
 
+def read_chosen(root: Path, paths: Iterable[str]) -> Iterator[Source | Skipped]:
+    """Some files below a folder of the user's own, by their paths, as ``read_repository`` reads them."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path in paths:
+            yield _read(descriptor, path, path)
+    finally:
+        os.close(descriptor)
+
+
 def _read(folder: int, name: str, path: str) -> Source | Skipped:
     try:
         descriptor = os.open(name, _FILE, dir_fd=folder)
     except OSError:
         return Skipped(path=path, reason="unreadable")
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return Skipped(path=path, reason="special-file")
-        if status.st_size > limit_of(path):
-            return Skipped(path=path, reason="too-large")
-        data = os.read(descriptor, min(status.st_size, HEAD))
-        if is_binary(data):
-            return Skipped(path=path, reason="binary")
-        while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
-            data += more
+        return _read_open(descriptor, path)
     except OSError:
         return Skipped(path=path, reason="unreadable")
     finally:
         os.close(descriptor)
+
+
+def _read_open(descriptor: int, path: str) -> Source | Skipped:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return Skipped(path=path, reason="special-file")
+    if is_weight_file(path) and not is_pointer(os.pread(descriptor, HEAD, 0)):
+        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
+            return weights_of(path, stream, status.st_size)
+    if status.st_size > limit_of(path):
+        return Skipped(path=path, reason="too-large")
+    data = os.read(descriptor, min(status.st_size, HEAD))
+    if is_binary(data):
+        return Skipped(path=path, reason="binary")
+    while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+        data += more
     return source_of(path, data)

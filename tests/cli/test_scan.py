@@ -54,12 +54,27 @@ def test_the_page_for_people(repository: Path):
         'Comments such as "Copied from" [provenance-comment]: 1\n'
         "  model/code.py:2  # Copied from c.d\n"
         "\n"
+        "Comments held against the places they name [copied-from-compared]: 1\n"
+        "  (whole repository)  of 1 comments that name a place in code 1 name a file that is not at hand\n"
+        "\n"
+        "Licenses found, by what they are found for (all of them, joined by AND)\n"
+        "  weights: Apache-2.0\n"
+        "  code: MIT\n"
+        "\n"
     )
 
 
 def test_the_object_for_programs(repository: Path):
     value = json.loads(run(repository, "--format", "json").output)
-    assert list(value) == ["schemaVersion", "filesScanned", "filesSkipped", "findings", "identified", "obligations"]
+    assert list(value) == [
+        "schemaVersion",
+        "filesScanned",
+        "filesSkipped",
+        "findings",
+        "identified",
+        "scopes",
+        "obligations",
+    ]
     assert (value["schemaVersion"], value["filesScanned"], value["filesSkipped"]) == (1, 5, {"binary": 1})
     assert {
         "code": "copyright",

@@ -1,3 +1,4 @@
+import gzip
 import io
 import tarfile
 import zipfile
@@ -121,3 +122,50 @@ def test_of_two_members_with_one_name_the_last_counts(tmp_path: Path):
         with pytest.warns(UserWarning, match="Duplicate"):
             made.writestr("a.py", "second")
     assert [item.data for item in read_files(path) if isinstance(item, Source)] == [b"second"]
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_every_usual_compression_of_a_tar(tmp_path: Path, mode: str):
+    path = tmp_path / "archive"
+    with tarfile.open(path, mode) as made:
+        for data in (b"first", b"second"):
+            member = tarfile.TarInfo("a.py")
+            member.size = len(data)
+            made.addfile(member, io.BytesIO(data))
+    assert read(path) == {"a.py": "second"}
+
+
+def test_a_header_that_unpacks_to_a_gigabyte_is_not_unpacked(tmp_path: Path):
+    """The standard library reads a header of any length into memory."""
+    path = tmp_path / "a.tar.gz"
+    member = tarfile.TarInfo("pax")
+    member.type, member.size = tarfile.XHDTYPE, 2**30
+    path.write_bytes(gzip.compress(member.tobuf(tarfile.USTAR_FORMAT)))
+    assert not archive.is_archive(path)
+    with tarfile.open(path, "w:gz") as made:
+        made.addfile(tarfile.TarInfo("fine"))
+        made.fileobj.write(member.tobuf(tarfile.USTAR_FORMAT))
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert caught.value.code == "damaged-archive"
+
+
+def test_a_bomb_of_many_members_ends_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each is small; together they unpack to a thousand times the archive."""
+    monkeypatch.setattr(archive, "MAX_BYTES", 20 * 1024 * 1024)
+    bomb = {f"{number}.txt": bytes(b"a" * 1024 * 1024) for number in range(30)}
+    with pytest.raises(InputError) as caught:
+        read(zipped(tmp_path / "a.zip", bomb))
+    assert caught.value.code == "archive-too-large"
+
+
+def test_an_archive_in_an_archive_stays_closed(tmp_path: Path):
+    inner = zipped(tmp_path / "inner.zip", {"a.py": b"x"}).read_bytes()
+    assert read(zipped(tmp_path / "outer.zip", {"inner.zip": inner})) == {"inner.zip": "binary"}
+
+
+def test_a_wheel_is_scanned_by_its_metadata(tmp_path: Path):
+    wheel = zipped(
+        tmp_path / "a-1-py3-none-any.whl", {"a-1.dist-info/METADATA": b"Name: a\nLicense-Expression: MIT\n\n"}
+    )
+    assert "MIT" in {finding.text for finding in scan(wheel).findings if finding.code == "declared-license"}

@@ -14,6 +14,8 @@ def declared(name: str, data: bytes) -> list[tuple[str, int | None, str]]:
     ("name", "value", "expected"),
     [
         ("config.json", {"license": "mit"}, [("declared-license", 2, "mit")]),
+        ("config.json", {"license_name": "a"}, [("declared-license-name", 2, "a")]),
+        ("config.json", {"license_link": "a"}, [("declared-license-link", 2, "a")]),
         ("sub/config.json", {"_name_or_path": "/root/base"}, [("config-name-or-path", 2, "/root/base")]),
         ("adapter_config.json", {"base_model_name_or_path": "o/b"}, [("declared-base-model", 2, "o/b")]),
         ("package.json", {"license": {"type": "ISC", "url": "u"}}, [("declared-license", 2, "ISC")]),

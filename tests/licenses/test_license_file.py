@@ -21,6 +21,11 @@ LICENSES = [
     "package.dist-info/licenses/AUTHORS.md",
     "model_licenses/LLAMA",
     "legal/terms.txt",
+    "TERMS_OF_USE.md",
+    "LEGAL.md",
+    "llama.LICENSE",
+    "apache-2.0.LICENSE",
+    "\u6a21\u578b\u8bb8\u53ef\u534f\u8bae.txt",
 ]
 NOTICES = [
     "NOTICE",
@@ -30,10 +35,15 @@ NOTICES = [
     "ThirdPartyNotices.txt",
     "LICENSES.third-party",
     "THIRD_PARTY_LICENSES.md",
+    "COPYRIGHT",
+    "copyright.txt",
+    "PATENTS",
+    "\u5f00\u6e90\u8f6f\u4ef6\u58f0\u660e",
 ]
 POLICIES = ["USE_POLICY.md", "Acceptable-Use-Policy.md", "prohibited_use.txt"]
 OTHERS = ["license.py", "licenses/scan.py", "licenses.json", "relicensed.txt", "noticeable.md", "README.md", "copy.txt"]
-OTHERS += ["LICENSE/weights.bin", "notice.js"]
+OTHERS += ["LICENSE/weights.bin", "notice.js", "model.safetensors.license", "cat.png.license", ".gitignore.license"]
+OTHERS += ["copyright_line.md", "legal_bert.txt", "\u901a\u4fe1\u534f\u8bae.md"]
 
 
 @pytest.mark.parametrize(

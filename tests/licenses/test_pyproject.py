@@ -15,7 +15,7 @@ def declared(text: str) -> list[tuple[str, int | None, str]]:
     [
         ('[project]\nname = "a"\nlicense = "MIT"\n', [("declared-license", 3, "MIT")]),
         ('[project]\nlicense = {text = "MIT License"}\n', [("declared-license", 2, "MIT License")]),
-        ('[project]\nlicense = {file = "LICENSE"}\n', []),
+        ('[project]\nlicense = {file = "LICENSE"}\n', [("declared-license-link", 2, "LICENSE")]),
         ('[tool.poetry]\nlicense = "MIT"\n', [("declared-license", 2, "MIT")]),
         ('[tool]\npoetry.license = "MIT"\n', [("declared-license", None, "MIT")]),
         ('[project]\nlicense = """MIT\nPermission is\n"""\n', [("declared-license-text", 2, "MIT\ufffdPermission is")]),

@@ -58,5 +58,6 @@ def _next(stream: IO[bytes] | None, repository: GitRepository) -> bytes:
     if stream is None or len(head) != 3 or head[1] != b"blob":
         raise damaged(repository.directory, "an object is missing or is not what it should be")
     data = stream.read(int(head[2]))
-    stream.read(1)
+    if len(data) != int(head[2]) or stream.read(1) != b"\n":
+        raise damaged(repository.directory, "an object ends too early")
     return data

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
+import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from attest.errors import InputError
+from attest.licenses.git.program import output_of
 
 __all__ = ["GitRepository", "damaged", "is_git_repository", "open_repository"]
 
@@ -29,6 +30,7 @@ _SHORT_ID = re.compile(r"[0-9a-f]{7,64}")
 _REFERENCE = re.compile(r"(?:refs/)?[A-Za-z0-9][\w./@+-]{0,200}")
 _MAX_REFERENCE_FILE = 64 * 1024 * 1024
 _TIME_LIMIT = 600
+_MAX_OUTPUT = 512 * 1024 * 1024
 
 
 def is_git_repository(path: Path) -> bool:
@@ -56,29 +58,25 @@ class GitRepository:
         Raises
         ------
         InputError
-            Git is not installed, takes over ten minutes, or finds an object damaged or missing.
+            Git is not installed, takes over ten minutes, says over 512 MiB, or finds an object damaged or missing.
         """
+        command = ["git", "--no-pager", f"--git-dir={self.own}", *arguments]
         try:
-            done = subprocess.run(  # noqa: S603 - arguments are ours, ids are hexadecimal, and no shell sees them
-                ["git", "--no-pager", f"--git-dir={self.own}", *arguments],  # noqa: S607 - the user's own git
-                input=stdin,
-                env=self.environment(),
-                capture_output=True,
-                check=False,
-                timeout=_TIME_LIMIT,
+            done = output_of(
+                command, stdin=stdin, environment=self.environment(), seconds=_TIME_LIMIT, max_bytes=_MAX_OUTPUT
             )
         except FileNotFoundError as error:
             raise InputError("no-git", "the program git is not installed", fix="install git") from error
-        except subprocess.TimeoutExpired as error:
+        if done.is_too_slow or done.is_too_large:
             raise InputError(
-                "git-too-slow",
-                f"git took more than {_TIME_LIMIT} s",
-                fix="scan a clone of less history",
+                "too-much-git",
+                f"git took more than {_TIME_LIMIT} s, or listed more than {_MAX_OUTPUT} bytes",
+                fix="scan a clone of less history, or a folder of it",
                 where=str(self.directory),
-            ) from error
-        if done.returncode:
-            raise damaged(self.directory, done.stderr.decode("utf-8", "replace").strip()[:200])
-        return done.stdout
+            )
+        if done.code:
+            raise damaged(self.directory, done.complaint)
+        return done.data
 
     def environment(self) -> dict[str, str]:
         """Variables for git: nothing of the user's or of the repository's own settings, and no network."""
@@ -164,23 +162,21 @@ def damaged(directory: Path, message: str) -> InputError:
 def _refuse_other_stores(directory: Path) -> None:
     """Refuse an object store that lies, or leads, elsewhere on this machine."""
     objects = directory / "objects"
-    leads = [path for path in (objects, *_links(objects)) if path.is_symlink()]
-    if leads or (objects / "info" / "alternates").exists() or (directory / "commondir").exists():
+    others = objects.is_symlink() or (objects / "info" / "alternates").exists() or (directory / "commondir").exists()
+    if others or any(not stat.S_ISREG(mode) for mode in _modes(objects)):
         raise InputError(
             "objects-elsewhere",
-            "takes its objects from another place on this machine",
+            "takes its objects from another place on this machine, or from what is no file",
             fix="make a full clone with git clone --no-local, and scan that",
             where=str(directory),
         )
 
 
-def _links(objects: Path) -> Sequence[Path]:
-    return [
-        path
-        for folder in (objects, objects / "pack", objects / "info")
-        if folder.is_dir()
-        for path in sorted(folder.iterdir())
-    ]
+def _modes(objects: Path) -> Iterator[int]:
+    """Kind of each entry below the object store that is no folder; git would wait for a pipe for ever."""
+    for folder, folders, names in os.walk(objects):
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        yield from (os.lstat(os.path.join(folder, name)).st_mode for name in (*names, *links))  # noqa: PTH118 - half a million of them
 
 
 @contextmanager

@@ -59,6 +59,8 @@ def entries(repository: GitRepository, commit: str) -> Iterator[Entry | Skipped]
             yield Skipped(path=None, reason="unprintable-name")
         elif len(raw) > _MAX_PATH:
             yield Skipped(path=None, reason="path-too-long")
+        elif any(part in ("", ".", "..", ".git") for part in name.split("/")):
+            yield Skipped(path=None, reason="unsafe-name")
         elif mode not in _FILE_MODES:
             yield Skipped(path=name, reason=_REASONS.get(mode, "special-file"))
         elif not size.isdigit():

@@ -15,7 +15,7 @@ __all__ = ["checksums"]
 
 
 def checksums(gathered: Gathered) -> Iterator[Finding]:
-    """One finding for each list: how many of its files have the digest that it gives, and which have not."""
+    """One finding for each list of which a file was read: how many have the digest that it gives, and which have not."""
     lists: dict[str, list[Finding]] = defaultdict(list)
     for finding in gathered.of("vendor-checksum"):
         lists[finding.path].append(finding)
@@ -31,6 +31,8 @@ def checksums(gathered: Gathered) -> Iterator[Finding]:
                 equal += 1
             else:
                 unlike.append(name)
+        if not equal and not unlike:
+            continue
         words = f"of {len(lines)} listed files {equal} have the listed SHA-256, {unread} were not read, {len(unlike)} have another"
         code = "vendor-checksums-differ" if unlike else "vendor-checksums-agree"
         yield Finding(code=code, path=path, line=None, text=cut(f"{words}{': ' + ', '.join(unlike) if unlike else ''}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from attest.finding import Finding
@@ -70,9 +70,15 @@ def _holders(gathered: Gathered) -> dict[str, list[Finding]]:
 
 
 def _main(holders: dict[str, list[Finding]]) -> str | None:
-    """The holder who is named in most files."""
+    """The holder who is named in most files, the first by name of several."""
     files = Counter({key: len({finding.path for finding in lines}) for key, lines in holders.items()})
     return min(files, key=lambda key: (-files[key], key), default=None)
+
+
+def _in_files(lines: Sequence[Finding]) -> str:
+    """A holder, and how many files name them."""
+    files = len({finding.path for finding in lines})
+    return f"{statement_of(lines[0].text).holder} in {files} {'file' if files == 1 else 'files'}"
 
 
 def foreign_copyrights(gathered: Gathered) -> Iterator[Finding]:
@@ -82,9 +88,7 @@ def foreign_copyrights(gathered: Gathered) -> Iterator[Finding]:
     for key in sorted(holders)[:_MAX_HOLDERS]:
         if main is not None and key != main:
             first = holders[key][0]
-            files = len({finding.path for finding in holders[key]})
-            most = statement_of(holders[main][0].text).holder
-            words = f"{statement_of(first.text).holder} in {files} {'file' if files == 1 else 'files'}; most files name {most}"
+            words = f"{_in_files(holders[key])}; {_in_files(holders[main])}"
             yield Finding(code="foreign-copyright", path=first.path, line=first.line, text=cut(words))
 
 

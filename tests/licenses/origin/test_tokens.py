@@ -68,4 +68,4 @@ def test_no_text_raises(text: str, path: str):
 @pytest.mark.parametrize("line", ['"', "'''", '"""', "/*", "`", "\\", "a", "((", "#", '"\\'])
 def test_one_endless_line_takes_linear_time(line: str):
     for path in ("a.py", "a.c"):
-        assert fingerprint(path, line * 200_000).tokens >= 0
+        assert fingerprint(path, line * 50_000).tokens >= 0

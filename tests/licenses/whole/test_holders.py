@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from attest.licenses.scan import scan
 from attest.licenses.whole.holders import statement_of
 
 
@@ -20,3 +23,37 @@ from attest.licenses.whole.holders import statement_of
 def test_years_and_holder(line: str, years: str, holder: str):
     statement = statement_of(line)
     assert (statement.years, statement.holder) == (years, holder)
+
+
+def found(root: Path, files: dict[str, str]) -> list[tuple[str, str, str]]:
+    for name, text in files.items():
+        (root / name).write_text(text)
+    codes = ("foreign-copyright", "notice-missing", "notice-incomplete")
+    return [(one.code, one.path, one.text) for one in scan(root).findings if one.code in codes]
+
+
+OWN = {"a.py": "# Copyright 2024 A Ltd.\n", "b.py": "# Copyright 2025 A Limited\n"}
+FOREIGN = {"c.py": "# Copyright 2024 A Ltd.\n# Copyright 2023 The B team.\n"}
+
+
+def test_a_holder_beside_the_most_frequent_one_and_no_notice(tmp_path: Path):
+    assert found(tmp_path, OWN | FOREIGN) == [
+        ("notice-missing", ".", "no notice file; no license file names these holders of copyright lines: The B team"),
+        ("foreign-copyright", "c.py", "The B team in 1 file; A Ltd in 3 files"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["NOTICE", "LICENSE-B"])
+def test_a_notice_that_names_every_holder(tmp_path: Path, name: str):
+    files = OWN | FOREIGN | {name: "This holds code of B.\nCopyright 2023 The B team\n"}
+    assert [code for code, _, _ in found(tmp_path, files)] == ["foreign-copyright"]
+
+
+def test_a_notice_that_names_another_holder(tmp_path: Path):
+    assert found(tmp_path, OWN | FOREIGN | {"NOTICE": "Copyright 2020 C\n"})[1:] == [
+        ("notice-incomplete", "c.py", "The B team, named in files, is not named in the notice and license files")
+    ]
+
+
+def test_one_holder_owes_nobody_a_notice(tmp_path: Path):
+    assert found(tmp_path, OWN) == []

@@ -1,0 +1,146 @@
+"""Claims of having been copied, beside the code that they name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal, TypeAlias
+
+from attest.finding import Finding
+from attest.licenses.copied.claim import CopyClaim
+from attest.licenses.copied.python_block import Block, PythonText, words_of
+from attest.licenses.readable import Skipped
+from attest.licenses.source import Source, cut
+from attest.licenses.whole import WHOLE
+
+__all__ = ["compare_copies"]
+
+Outcome: TypeAlias = Literal["equal", "differs", "named nothing", "not compared", "not at hand"]
+Reader: TypeAlias = Callable[[], Iterable[Source | Skipped]]
+
+_WORDS: dict[Outcome, str] = {
+    "equal": "stand over code that is equal there",
+    "differs": "over code that differs",
+    "named nothing": "name what is not there",
+    "not compared": "claim no equal function or class",
+    "not at hand": "name a file that is not at hand",
+}
+_CONTEXT = 5
+_MAX_TEXT = 400_000
+
+
+class _Module:
+    """A file that some claim names; it is taken apart when the first claim is compared with it."""
+
+    def __init__(self, source: Source) -> None:
+        self.path = source.path
+        self._data = source.data
+        self._python: PythonText | None = None
+
+    def named(self, names: tuple[str, ...]) -> tuple[Block, ...]:
+        """Functions and classes of this name."""
+        if self._python is None:
+            self._python = PythonText(self._data.decode("utf-8", "replace"))
+        return self._python.named(names)
+
+
+def compare_copies(claims: Sequence[CopyClaim], references: Sequence[Reader]) -> Iterator[Finding]:
+    """Each claim that what it names does not bear out, and one finding that counts all.
+
+    Parameters
+    ----------
+    claims : sequence of CopyClaim
+    references : sequence of callable
+        Give the files of repositories or packages that may hold what is named; the first that holds it counts.
+
+    Yields
+    ------
+    Finding
+        ``copied-from-mismatch`` and ``copied-from-compared``.
+
+    Notes
+    -----
+    Words and marks are compared after the replacements that the comment states, without comments, docstrings, layout,
+    kinds of quotes and the name of the function or class itself.
+    """
+    counts: Counter[Outcome] = Counter()
+    modules = [_modules(read(), claims) for read in references] if claims else []
+    for claim in claims:
+        outcome, words = _outcome(claim, modules)
+        counts[outcome] += 1
+        if outcome in ("differs", "named nothing"):
+            text = f"says it is from {claim.target}; {words}"
+            yield Finding(code="copied-from-mismatch", path=claim.path, line=claim.line, text=cut(text))
+    if claims:
+        told = [f"{counts[outcome]} {words}" for outcome, words in _WORDS.items() if counts[outcome]]
+        text = f"of {len(claims)} comments that name a place in code {', '.join(told)}"
+        yield Finding(code="copied-from-compared", path=WHOLE, line=None, text=text)
+
+
+def _modules(files: Iterable[Source | Skipped], claims: Sequence[CopyClaim]) -> dict[str, _Module | None]:
+    """Files that claims name, by every end of their paths that a claim may mean; None where several have that end."""
+    wanted = {path for claim in claims for path, _ in claim.places}
+    found: dict[str, _Module | None] = {}
+    for file in files:
+        if not isinstance(file, Source) or not file.path.endswith(".py"):
+            continue
+        parts = file.path.removesuffix("/__init__.py").removesuffix(".py").split("/")
+        ends = ["/".join(parts[start:]) + ".py" for start in range(len(parts))]
+        module = None
+        for end in wanted.intersection(ends):
+            module = module or _Module(file)
+            found[end] = module if end not in found or end == ends[0] else None
+    return found
+
+
+def _outcome(claim: CopyClaim, references: Sequence[dict[str, _Module | None]]) -> tuple[Outcome, str]:
+    """What comes of a claim, and what a reader of a finding should know of it."""
+    found = next(
+        ((module, names) for modules in references for path, names in claim.places if (module := modules.get(path))),
+        None,
+    )
+    if found is None or _is_elsewhere(*found):
+        return "not at hand", ""
+    module, names = found
+    own = claim.block
+    blocks = module.named(names or (own.name,)) if own else ()
+    if own and names and not blocks:
+        return "named nothing", f"{module.path} holds no function or class {'.'.join(names)}"
+    texts = [_changed(block.text, claim.changes) for block in blocks] if claim.is_comparable else []
+    if own is None or not texts or None in texts:
+        return "not compared", ""
+    differences = [_difference(own, text) for text in texts if text is not None]
+    if None in differences:
+        return "equal", ""
+    return "differs", f"line {blocks[0].number} of {module.path} begins what has {differences[0]}"
+
+
+def _is_elsewhere(module: _Module, names: tuple[str, ...]) -> bool:
+    """Whether a package has a thing by that name from one of its other files, if at all."""
+    return bool(names) and module.path.endswith("__init__.py") and not module.named(names)
+
+
+def _changed(text: str, changes: Sequence[tuple[str, str]]) -> str | None:
+    """A text after replacements; None where they make it too long."""
+    for old, new in changes:
+        if len(text) + text.count(old) * (len(new) - len(old)) > _MAX_TEXT:
+            return None
+        text = text.replace(old, new)
+    return text
+
+
+def _difference(here: Block, there: str) -> str | None:
+    """The first words that differ, or None."""
+    if here.text == there:
+        return None
+    own, other = words_of(here.text), words_of(there)
+    pairs = zip(own, other, strict=False)
+    place = next((place for place, (one, two) in enumerate(pairs) if one[0] != two[0]), min(len(own), len(other)))
+    if place == len(own) == len(other):
+        return None
+    line = own[min(place, len(own) - 1)][1] + here.number
+    return f"«{_around(other, place)}» where line {line} here has «{_around(own, place)}»"
+
+
+def _around(words: Sequence[tuple[str, int]], place: int) -> str:
+    return " ".join(word for word, _ in words[max(place - 2, 0) : place + _CONTEXT])
