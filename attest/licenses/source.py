@@ -34,10 +34,11 @@ def cut(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Excerpt:
-    """A line, or the part of a long line around a word. ``line`` counts from 1."""
+    """A line, or the part of a long line around a word. ``line`` counts from 1, ``end`` is where it ends in the data."""
 
     line: int
     text: str
+    end: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +107,16 @@ class Source:
             end = stop if stop >= 0 else min(hit + _AFTER, len(self.data))
             line += self.data.count(b"\n", counted, begin)
             counted = begin
-            yield Excerpt(line=line, text=self.data[begin:end].decode("utf-8", "replace"))
+            yield Excerpt(line=line, text=self.data[begin:end].decode("utf-8", "replace"), end=end)
+
+    def line_after(self, excerpt: Excerpt) -> Excerpt | None:
+        """The line behind an excerpt that ends with its line, at most 700 bytes of it, or None."""
+        begin = excerpt.end + 1
+        if self.data[excerpt.end : begin] != b"\n":
+            return None
+        stop = self.data.find(b"\n", begin, begin + _AFTER)
+        end = stop if stop >= 0 else min(begin + _AFTER, len(self.data))
+        return Excerpt(line=excerpt.line + 1, text=self.data[begin:end].decode("utf-8", "replace"), end=end)
 
     def _begin(self, hit: int, end: int) -> int:
         """Where the excerpt around a hit begins, after the one that ended at ``end``."""
