@@ -99,7 +99,7 @@ class Source:
         end = 0
         line = 1
         counted = 0
-        for hit in heapq.merge(*(self._hits(word) for word in words)):
+        for hit in heapq.merge(*(self.places(word) for word in words)):
             if hit < end:
                 continue
             begin = self._begin(hit, end)
@@ -132,7 +132,8 @@ class Source:
             return None
         return self.data.count(b"\n", 0, first) + 1
 
-    def _hits(self, word: bytes) -> Iterator[int]:
+    def places(self, word: bytes) -> Iterator[int]:
+        """Where a word, in lower case, stands in the data."""
         hit = self.lowered.find(word)
         while hit >= 0:
             yield hit

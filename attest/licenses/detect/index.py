@@ -105,9 +105,14 @@ def sampled_places(stream: NDArray[np.uint16]) -> NDArray[np.int64]:
 
 def powers(count: int) -> NDArray[np.uint64]:
     """At least ``count`` powers of the base of ``prefix_digests``, modulo 2**64."""
+    return _powers(max(count - 1, 0).bit_length())
+
+
+@cache
+def _powers(doublings: int) -> NDArray[np.uint64]:
     found = np.ones(1, np.uint64)
     factor = _BASE
-    while len(found) < count:
+    for _ in range(doublings):
         found = np.concatenate([found, found * np.uint64(factor)])
         factor = factor * factor % 2**64
     return found
