@@ -1,4 +1,4 @@
-"""Make ``attest/licenses/detect/index.xz`` from the license data of two packages.
+"""Make ``attest/licenses/detect/index.z`` from the license data of two packages.
 
 Usage: ``pip download --no-deps scancode-toolkit-mini==32.5.0``, ``npm pack spdx-license-list@6.12.0``, then
 ``make_license_index.py WHEEL TARBALL``. Both are read as archives; nothing of them is installed or run. The data are
@@ -8,21 +8,21 @@ CC-BY-4.0 and CC0-1.0: see ATTRIBUTION.md beside the index.
 from __future__ import annotations
 
 import json
-import lzma
 import re
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from attest.licenses.detect.index import FILTERS, KINDS
+from attest.licenses.detect.index import KINDS, TEXT_BITS, powers, prefix_digests
 from attest.licenses.detect.words import words_of
 
-TARGET = Path(__file__).resolve().parent.parent / "attest" / "licenses" / "detect" / "index.xz"
+TARGET = Path(__file__).resolve().parent.parent / "attest" / "licenses" / "detect" / "index.z"
 DATA = "licensedcode/data/"
 MODEL_LICENSES = frozenset(
     [
@@ -179,14 +179,20 @@ def main() -> None:
         },
         ensure_ascii=False,
     ).encode()
+    header += b" " * (-(len(header) + 4) % 8)  # the columns are read where they lie
+    streams = [np.array([numbers[word] for word in words], "<u2") for _, _, words in kept]
     columns = [
+        np.array([prefix_digests(stream, powers(len(stream)))[-1] for stream in streams], "<u8").tobytes(),
         np.array([places[expression] for _, expression, _ in kept], "<u2").tobytes(),
+        np.array([len(stream) for stream in streams], "<u2").tobytes(),
+        *(stream.tobytes() for stream in streams),
         np.array([kind for kind, _, _ in kept], "<u1").tobytes(),
-        np.array([len(words) for _, _, words in kept], "<u2").tobytes(),
-        np.array([numbers[word] for _, _, words in kept for word in words], "<u2").tobytes(),
     ]
+    texts = sum(kind == KINDS.index("text") for kind, _, _ in kept)
+    if texts > int(TEXT_BITS):
+        sys.exit(f"{texts} texts, and numbers for {TEXT_BITS}")
     raw = b"".join([len(header).to_bytes(4, "little"), header, *columns])
-    TARGET.write_bytes(lzma.compress(raw, format=lzma.FORMAT_XZ, filters=FILTERS))
+    TARGET.write_bytes(zlib.compress(raw, 9))
     print(
         f"{len(kept)} entries, {len(expressions)} expressions, {len(raw)} bytes raw, {TARGET.stat().st_size} in the wheel"
     )

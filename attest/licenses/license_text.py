@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Literal
+
+import numpy as np
 
 from attest.document import Count, record
 from attest.finding import Finding
@@ -14,10 +15,10 @@ from attest.licenses.source import Source, cut
 
 __all__ = ["Difference", "IdentifiedFile", "IdentifiedText", "findings_of", "identify_file"]
 
-_WORD = re.compile(b"licen|redistribut|permission|copying")
+_WORDS = (b"licen", b"redistribut", b"permission", b"copying")
 _MIN_NOTICE = 5
 _LINES_BEFORE = 12
-_LINES_AFTER = 60
+_LINES_AFTER = 30
 _MAX_TEXTS = 100
 _MAX_CHANGES = 5
 _MAX_QUOTE = 200
@@ -80,7 +81,7 @@ def identify_file(source: Source) -> IdentifiedFile | None:
     looked for. In other files only what stands there word for word counts, without mere references.
     """
     whole = code_of_name(source.path) is not None
-    if not whole and not _WORD.search(source.lowered):
+    if not whole and not any(word in source.lowered for word in _WORDS):
         return None
     data = source.data if whole else _around_words(source)
     found = identify(data.decode("utf-8", "replace"), whole=whole)
@@ -101,15 +102,17 @@ def identify_file(source: Source) -> IdentifiedFile | None:
 
 def _around_words(source: Source) -> bytes:
     """A program with the lines left empty that are far from any word of a license: most of a program is."""
-    lines = source.data.split(b"\n")
+    data = source.data
+    newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    bounds = [0, *(newlines + 1).tolist(), len(data)]
+    hits = [place for word in _WORDS for place in source.places(word)]
     kept: list[bytes] = []
-    number = counted = 0
-    for hit in _WORD.finditer(source.lowered):
-        number += source.lowered.count(b"\n", counted, hit.start())
-        counted = hit.start()
-        kept += [b""] * (number - _LINES_BEFORE - len(kept))
-        kept += lines[len(kept) : number + _LINES_AFTER]
-    return b"\n".join(kept)
+    end = 0
+    for line in np.unique(np.searchsorted(newlines, hits)).tolist():
+        begin, stop = max(line - _LINES_BEFORE, end), min(line + _LINES_AFTER, len(bounds) - 1)
+        kept += [b"\n" * (begin - end), data[bounds[begin] : bounds[stop]]]
+        end = stop
+    return b"".join(kept)
 
 
 def _is_notice(text: FoundText) -> bool:

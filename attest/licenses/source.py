@@ -34,10 +34,11 @@ def cut(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Excerpt:
-    """A line, or the part of a long line around a word. ``line`` counts from 1."""
+    """A line, or the part of a long line around a word. ``line`` counts from 1, ``end`` is where it ends in the data."""
 
     line: int
     text: str
+    end: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +99,7 @@ class Source:
         end = 0
         line = 1
         counted = 0
-        for hit in heapq.merge(*(self._hits(word) for word in words)):
+        for hit in heapq.merge(*(self.places(word) for word in words)):
             if hit < end:
                 continue
             begin = self._begin(hit, end)
@@ -106,7 +107,16 @@ class Source:
             end = stop if stop >= 0 else min(hit + _AFTER, len(self.data))
             line += self.data.count(b"\n", counted, begin)
             counted = begin
-            yield Excerpt(line=line, text=self.data[begin:end].decode("utf-8", "replace"))
+            yield Excerpt(line=line, text=self.data[begin:end].decode("utf-8", "replace"), end=end)
+
+    def line_after(self, excerpt: Excerpt) -> Excerpt | None:
+        """The line behind an excerpt that ends with its line, at most 700 bytes of it, or None."""
+        begin = excerpt.end + 1
+        if self.data[excerpt.end : begin] != b"\n":
+            return None
+        stop = self.data.find(b"\n", begin, begin + _AFTER)
+        end = stop if stop >= 0 else min(begin + _AFTER, len(self.data))
+        return Excerpt(line=excerpt.line + 1, text=self.data[begin:end].decode("utf-8", "replace"), end=end)
 
     def _begin(self, hit: int, end: int) -> int:
         """Where the excerpt around a hit begins, after the one that ended at ``end``."""
@@ -122,7 +132,8 @@ class Source:
             return None
         return self.data.count(b"\n", 0, first) + 1
 
-    def _hits(self, word: bytes) -> Iterator[int]:
+    def places(self, word: bytes) -> Iterator[int]:
+        """Where a word, in lower case, stands in the data."""
         hit = self.lowered.find(word)
         while hit >= 0:
             yield hit

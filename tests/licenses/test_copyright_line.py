@@ -21,6 +21,18 @@ STATED = [
     "Copyright [2007] Neal Norwitz",
     "Copyright 华为技术有限公司",
     "Some text before, Copyright 2020 Somebody",
+    "Copyright: © <s>Somebody ASA</s>. All Rights Reserved.",
+    "Copyright    : The Somebody Company, inc.",
+    "Copyright &copy  The Somebody Corporation",
+    '_("Copyright (C) %d Somebody, Inc."), 2006);',
+    "&#169; 2004 Somebody",
+    "(C) SOMEBODY AND SONS 2003",
+    "(c) Somebody Else Foundation",
+    "|(C) Unpublished Work of Somebody.  All Rights Reserved.",
+    "portions (c) Somebody",
+    "This tool (c)ACME-LABS",
+    "(C) by <s>Somebody</s>",
+    "&copy;opyrighted by Somebody",
 ]
 ONLY_SPOKEN_OF = [
     "The above copyright notice and this permission notice shall be included in all",
@@ -39,6 +51,13 @@ ONLY_SPOKEN_OF = [
     "ecma-standard-copyright-2024.html",
     "f(c) = 20",
     "from attr import __copyright__ as __copyright__",
+    "(c) You and the Company agree that",
+    "(c) the Licensee 2 may",
+    "(a) use; and (c)DISTRIBUTE copies",
+    "(C) Copyright Grant- Subject to the terms of this license",
+    "2. Copyright Agent. Notices go to",
+    "IsIdentifierPart(c) End",
+    "2004-05-03 (c) renamed",
 ]
 
 
@@ -63,3 +82,46 @@ def test_a_statement_inside_a_minified_file_is_found():
     (finding,) = detect(Source.of("a.min.js", data))
     assert "Copyright 2024 Somebody" in finding.text
     assert finding.line == 1
+
+
+def lines(text: str) -> list[int | None]:
+    return [finding.line for finding in detect(Source.of("a.py", text.encode()))]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("# Copyright 1989-2007 by\n# the University of Somewhere.\n# Words.", [1, 2]),
+        ("/* Copyright (c) 2003\n * Somebody Else <a@b.example>\n */", [1, 2]),
+        ("Copyright:\n  2004-2007 One Ltd\n  2005 <s>Two</s>\n\n  2006 Three", [2, 3]),
+        ("i.e., ``Copyright\n1995-2001 Somebody Else;", [2]),
+        ("# Copyright 2020 One, Two and\n# The Three Team.", [1, 2]),
+        ("# Copyright 2020 One\n# Copyright 2021 Two\n#           2022 Three", [1, 2, 3]),
+    ],
+)
+def test_the_lines_in_which_a_statement_goes_on_are_found_each_by_itself(text: str, found: list[int]):
+    assert lines(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Copyright 2020 Somebody\nMore words here", [1]),
+        ("Copyright 2020 Somebody\n2004-05-03 Somebody changed", [1]),
+        ("Copyright 2020 by\n\nSomebody Else", [1]),
+        ("Copyright (c) 2020\nall that follows", [1]),
+        ("the law of copyright\nStates Differ", []),
+        ("copyright 2020", [1]),
+    ],
+)
+def test_what_follows_without_going_on_is_left_out(text: str, found: list[int]):
+    assert lines(text) == found
+
+
+def test_a_list_of_years_without_end_is_cut():
+    assert len(lines("Copyright:\n" + "2020 Somebody\n" * 200)) == 50
+
+
+@pytest.mark.parametrize("text", ["copyright ", "(c)", "copyright" + " " * 600, "(c) A and ", "copyright 2020,", "<"])
+def test_hostile_repetition_takes_linear_time(text: str):
+    assert lines((text * 100 + "\n") * 4) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,11 +99,6 @@ def _exact(known: Index, words: Words, entry: int, start: int, length: int) -> F
 
 
 def _rest(words: Words, free: NDArray[np.bool_]) -> Iterator[Rest]:
-    for is_free, group in groupby(range(len(free)), key=lambda place: bool(free[place])):
-        places = list(group)
-        if is_free:
-            yield Rest(
-                line=words.lines[places[0]],
-                last_line=words.lines[places[-1]],
-                words=words.words[places[0] : places[-1] + 1],
-            )
+    bounds = np.flatnonzero(np.diff(free, prepend=False, append=False))
+    for begin, end in bounds.reshape(-1, 2).tolist():
+        yield Rest(line=words.lines[begin], last_line=words.lines[end - 1], words=words.words[begin:end])

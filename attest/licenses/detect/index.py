@@ -1,13 +1,13 @@
 """The license texts, notices and references that attest knows, as streams of numbered words.
 
-``index.xz`` holds a header (source, license expressions, vocabulary) and the streams of all entries one behind the
-other. Keeping whole streams rather than digests is what lets a comparison name the words that differ.
+``index.z`` holds a header (source, license expressions, vocabulary), four columns, and the streams of all entries one
+behind the other. Keeping whole streams rather than digests is what lets a comparison name the words that differ.
 """
 
 from __future__ import annotations
 
 import json
-import lzma
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from attest.digest import sha256
 from attest.resource import resource
 
-__all__ = ["FILTERS", "KINDS", "MAX_GRAM", "Index", "index"]
+__all__ = ["KINDS", "MAX_GRAM", "TEXT_BITS", "Index", "index"]
 
 KINDS = ("text", "notice", "tag", "reference", "false-positive")
 """What an entry is; stored as its place here."""
 
-FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 1, "pb": 1}]
-"""Fit for two-byte words; kept in the file's own header, so that reading needs none of it."""
-
 MAX_GRAM = 4
 """Words of the longest gram."""
+
+TEXT_BITS = np.uint64(4095)
+"""Lower bits of a sampled gram: they give its text instead, of which there are fewer."""
 
 _UNKNOWN = 65_535
 _BASE = 0x9E3779B97F4A7C15
@@ -57,8 +57,8 @@ class Index:
         Polynomial digest of each entry's words, see ``prefix_digests``.
     heads : mapping of int to (grams, entries)
         For 2, 3, 4: sorted digests of the first so many words of the entries of that length (4: or more), and which.
-    sampled : (grams, entries)
-        A fixed sample of the 4-grams of all texts, sorted, and which text.
+    sampled : ndarray of uint64
+        A fixed sample of the 4-grams of all texts, sorted; ``TEXT_BITS`` of each give the text instead.
     sampled_counts : ndarray of shape (n_entries,)
         How many of them each entry has.
     """
@@ -74,7 +74,7 @@ class Index:
     stream: NDArray[np.uint16]
     digests: NDArray[np.uint64]
     heads: dict[int, tuple[NDArray[np.uint64], NDArray[np.int64]]]
-    sampled: tuple[NDArray[np.uint64], NDArray[np.int64]]
+    sampled: NDArray[np.uint64]
     sampled_counts: NDArray[np.int64]
 
     def words(self, entry: int) -> NDArray[np.uint16]:
@@ -105,9 +105,14 @@ def sampled_places(stream: NDArray[np.uint16]) -> NDArray[np.int64]:
 
 def powers(count: int) -> NDArray[np.uint64]:
     """At least ``count`` powers of the base of ``prefix_digests``, modulo 2**64."""
+    return _powers(max(count - 1, 0).bit_length())
+
+
+@cache
+def _powers(doublings: int) -> NDArray[np.uint64]:
     found = np.ones(1, np.uint64)
     factor = _BASE
-    while len(found) < count:
+    for _ in range(doublings):
         found = np.concatenate([found, found * np.uint64(factor)])
         factor = factor * factor % 2**64
     return found
@@ -137,46 +142,43 @@ def _heads(
 
 def _sampled(
     stream: NDArray[np.uint16], starts: NDArray[np.int64], lengths: NDArray[np.int64], texts: int
-) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+) -> NDArray[np.uint64]:
     """Sampled grams of the texts, which are the first entries; those that lie within one."""
     places = sampled_places(stream[: starts[texts]])
-    entries = np.searchsorted(starts, places, side="right") - 1
-    inside = places + MAX_GRAM <= starts[entries] + lengths[entries]
-    entries = entries[inside]
+    entries = np.searchsorted(starts[:texts], places, side="right") - 1
+    inside = places + MAX_GRAM <= (starts + lengths)[entries]
     found = grams(stream, places[inside], MAX_GRAM)
-    order = np.argsort(found)
-    return found[order], entries[order]
+    return np.sort((found & ~TEXT_BITS) | entries[inside].astype(np.uint64))
 
 
 @cache
 def index() -> Index:
     """The index that is shipped with attest, read once."""
-    packed = resource("licenses/detect/index.xz").read_bytes()
-    raw = lzma.decompress(packed)
+    packed = resource("licenses/detect/index.z").read_bytes()
+    raw = zlib.decompress(packed)
     size = int.from_bytes(raw[:4], "little")
     header = json.loads(raw[4 : 4 + size])
     count = header["entries"]
     begin = 4 + size
-    expressions = np.frombuffer(raw, "<u2", count, begin)
-    kinds = np.frombuffer(raw, np.uint8, count, begin + 2 * count)
-    lengths = np.frombuffer(raw, "<u2", count, begin + 3 * count).astype(np.int64)
-    stream = np.frombuffer(raw, "<u2", offset=begin + 5 * count)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    within = np.arange(len(stream)) - np.repeat(starts, lengths)
-    digests = prefix_digests(stream, powers(int(lengths.max()))[within])
+    digests = np.frombuffer(raw, "<u8", count, begin)
+    expressions = np.frombuffer(raw, "<u2", count, begin + 8 * count)
+    lengths = np.frombuffer(raw, "<u2", count, begin + 10 * count).astype(np.int64)
+    stream = np.frombuffer(raw, "<u2", int(lengths.sum()), begin + 12 * count)
+    kinds = np.frombuffer(raw, np.uint8, count, begin + 12 * count + stream.nbytes)
+    starts = np.cumsum(lengths) - lengths
     sampled = _sampled(stream, starts, lengths, int(np.count_nonzero(kinds == KINDS.index("text"))))
     return Index(
         sha256=sha256(packed),
         source=header["source"],
         vocabulary=tuple(header["vocabulary"]),
         numbers={word: number for number, word in enumerate(header["vocabulary"])},
-        expressions=tuple(header["expressions"][place] for place in expressions),
+        expressions=tuple(map(header["expressions"].__getitem__, expressions.tolist())),
         kinds=kinds,
         starts=starts,
         lengths=lengths,
         stream=stream,
-        digests=digests[starts + lengths] - digests[starts],
+        digests=digests,
         heads=_heads(stream, starts, lengths),
         sampled=sampled,
-        sampled_counts=np.bincount(sampled[1], minlength=count),
+        sampled_counts=np.bincount((sampled & TEXT_BITS).astype(np.int64), minlength=count),
     )

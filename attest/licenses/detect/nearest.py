@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from attest.licenses.detect.align import Difference, differences
 from attest.licenses.detect.found import Change, FoundText, announces
-from attest.licenses.detect.index import KINDS, MAX_GRAM, Index, grams, index, sampled_places
+from attest.licenses.detect.index import KINDS, MAX_GRAM, TEXT_BITS, Index, grams, index, sampled_places
 from attest.licenses.detect.words import Words
 
 __all__ = ["MIN_COVERAGE", "nearest_text", "twins"]
@@ -48,12 +48,11 @@ def _hits(
     places = sampled_places(stream)
     places = places[free[places] & free[places + MAX_GRAM - 1]]
     found = grams(stream, places, MAX_GRAM)
-    values, entries = known.sampled
-    first = np.searchsorted(values, found, side="left")
-    counts = np.searchsorted(values, found, side="right") - first
+    first = np.searchsorted(known.sampled, found & ~TEXT_BITS, side="left")
+    counts = np.searchsorted(known.sampled, found | TEXT_BITS, side="right") - first
     begins = np.repeat(first, counts)
     steps = np.arange(len(begins)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(places, counts), entries[begins + steps]
+    return np.repeat(places, counts), (known.sampled[begins + steps] & TEXT_BITS).astype(np.int64)
 
 
 def nearest_text(

@@ -66,13 +66,16 @@ def _equal(
         return
     found = grams(stream, np.arange(len(stream) - size + 1), size)
     first = np.searchsorted(heads, found, side="left")
-    counts = np.searchsorted(heads, found, side="right") - first
+    known = np.flatnonzero(heads[np.minimum(first, len(heads) - 1)] == found)
+    first = first[known]
+    counts = np.searchsorted(heads, found[known], side="right") - first
     ends = np.cumsum(counts)
     powers_ = powers(len(stream))
-    for begin in range(0, int(ends[-1]), _PAIRS):
+    for begin in range(0, int(counts.sum()), _PAIRS):
         pairs = np.arange(begin, min(begin + _PAIRS, int(ends[-1])))
-        places = np.searchsorted(ends, pairs, side="right")
-        chosen = entries[first[places] + pairs - (ends[places] - counts[places])]
+        hits = np.searchsorted(ends, pairs, side="right")
+        places = known[hits]
+        chosen = entries[first[hits] + pairs - (ends[hits] - counts[hits])]
         inside = places + index.lengths[chosen] <= len(stream)
         places, chosen = places[inside], chosen[inside]
         digests = prefixes[places + index.lengths[chosen]] - prefixes[places]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from attest.digest import sha256
 from attest.licenses import copyright_line
 from attest.licenses.git.objects import blobs
 from attest.licenses.git.repository import GitRepository, open_repository
@@ -81,7 +82,8 @@ def notice_changes(path: Path, revision: str) -> Iterator[NoticeChange]:
         changes = list(_changes(repository, repository.commit(revision)))
         ids = sorted({id_ for _, _, old, new, _ in changes for id_ in (old, new)})
         small = [id_ for id_, size in _sizes(repository, ids).items() if size <= limit_of("")]
-        holders = {id_: _holders(data) for id_, data in blobs(repository, small)}
+        heads: dict[str, dict[str, str]] = {}
+        holders = {id_: _holders(data[:_HEAD], heads) for id_, data in blobs(repository, small)}
     for commit, time, old, new, name in changes:
         before, after = holders.get(old, {}), holders.get(new, {})
         if before.keys() != after.keys() and old in holders and new in holders:
@@ -94,16 +96,19 @@ def notice_changes(path: Path, revision: str) -> Iterator[NoticeChange]:
             )
 
 
-def _holders(data: bytes) -> dict[str, str]:
-    """Copyright lines at the head of a file, by holder."""
-    if b"\0" in data[:_HEAD]:
+def _holders(head: bytes, known: dict[str, dict[str, str]]) -> dict[str, str]:
+    """Copyright lines at the head of a file, by holder; versions of a file mostly have one head, read once."""
+    if b"\0" in head:
         return {}
-    found: dict[str, str] = {}
-    for finding in copyright_line.detect(Source.of("", data[:_HEAD])):
-        key = holder_key(statement_of(finding.text).holder)
-        if key:
-            found.setdefault(key, cut(finding.text))
-    return found
+    digest = sha256(head)
+    if digest not in known:
+        found: dict[str, str] = {}
+        for finding in copyright_line.detect(Source.of("", head)):
+            key = holder_key(statement_of(finding.text).holder)
+            if key:
+                found.setdefault(key, cut(finding.text))
+        known[digest] = found
+    return known[digest]
 
 
 def _changes(repository: GitRepository, commit: str) -> Iterator[tuple[str, int, str, str, str]]:

@@ -54,9 +54,13 @@ _SLASH_COMMENTS = frozenset(
 )
 _STRINGS = r'"(?:[^"\\\n]|\\.?)*+(?:"|(?=\n)|\Z)' + r"|'(?:[^'\\\n]|\\.?)*+(?:'|(?=\n)|\Z)"
 _TRIPLE = r'"""(?:[^"\\]|\\.?|"(?!""))*+(?:"""|\Z)' + r"|'''(?:[^'\\]|\\.?|'(?!''))*+(?:'''|\Z)"
-_REST = r"(?P<name>[^\W\d]\w*)|(?P<number>\d[\w.]*)|(?P<mark>[^\s\w])"
-_HASH = re.compile(rf"(?P<gap>#[^\n]*|{_TRIPLE})|(?P<string>{_STRINGS})|{_REST}", re.DOTALL)
-_SLASH = re.compile(rf"(?P<gap>//[^\n]*|/\*.*?(?:\*/|\Z))|(?P<string>{_STRINGS}|`[^`]*+(?:`|\Z))|{_REST}", re.DOTALL)
+_HASH = re.compile(rf"(?P<gap>#[^\n]*|{_TRIPLE})|{_STRINGS}")
+_SLASH = re.compile(rf"(?P<gap>//[^\n]*|/\*.*?(?:\*/|\Z))|{_STRINGS}|`[^`]*+(?:`|\Z)", re.DOTALL)
+_TOKEN = re.compile(r"[^\W\d]\w*|\d[\w.]*|[^\s\w]")
+_NAME = re.compile(r"[^\W\d]\w*")
+_STRING = '"'
+"""What stands for any string; no other token holds a quotation mark."""
+
 _CLASS = re.compile(r"^[ \t]*class\s+([A-Z]\w{0,99})", re.MULTILINE)
 _HUMP = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z][a-z]*\d*")
 _KEYWORDS = frozenset(keyword.kwlist) | frozenset(
@@ -110,31 +114,32 @@ def fingerprint(path: str, text: str) -> Fingerprint:
     of a file share (a model's name) counts as one word, in every spelling, so that a renamed model has the same grams.
     """
     pattern = _HASH if path.rpartition(".")[2].lower() in _HASH_COMMENTS else _SLASH
+    words = _TOKEN.findall(pattern.sub(_replacement, text))
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
+    order = np.fromiter(map(numbers.__getitem__, words), np.int64, len(words))
     stem = _stem(text)
     renamed = re.compile("_?".join(map(re.escape, stem)), re.IGNORECASE) if stem else None
-    named: list[int] = []
-    blind: list[int] = []
-    digests: dict[str, tuple[int, int]] = {}
-    for found in pattern.finditer(text):
-        if found.lastgroup == "gap":
-            continue
-        word = "S" if found.lastgroup == "string" else found[0]
-        both = digests.get(word)
-        if both is None:
-            is_name = found.lastgroup == "name" and word not in _KEYWORDS
-            same = renamed.sub("M", word) if renamed and is_name else word
-            both = digests[word] = (crc32(same.encode()), crc32(b"I" if is_name else word.encode()))
-        named.append(both[0])
-        blind.append(both[1])
-    return Fingerprint(tokens=len(named), named=_winnow(named), blind=_winnow(blind))
+    digests = np.array([_digests(word, renamed) for word in numbers], np.uint64).reshape(-1, 2)
+    return Fingerprint(tokens=len(words), named=_winnow(digests[order, 0]), blind=_winnow(digests[order, 1]))
 
 
-def _winnow(tokens: list[int]) -> NDArray[np.uint64]:
+def _replacement(found: re.Match[str]) -> str:
+    """A blank for a comment, a mark for a string."""
+    return " " if found.lastgroup == "gap" else f" {_STRING} "
+
+
+def _digests(word: str, renamed: re.Pattern[str] | None) -> tuple[int, int]:
+    """Digest of a token, and of what is left of it without its name."""
+    is_name = word not in _KEYWORDS and _NAME.fullmatch(word) is not None
+    same = renamed.sub("M", word) if renamed and is_name else word
+    return crc32(same.encode()), crc32(b"I" if is_name else word.encode())
+
+
+def _winnow(stream: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The least gram of each window."""
-    count = len(tokens) - GRAM + 1
+    count = len(stream) - GRAM + 1
     if count <= 0:
         return np.zeros(0, np.uint64)
-    stream = np.array(tokens, np.uint64)
     grams = np.zeros(count, np.uint64)
     for place in range(GRAM):
         grams = (grams ^ stream[place : place + count]) * _SALT
