@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,11 +28,13 @@ _PATH = click.Path(path_type=Path)
 
 def signing_options(key_option: str) -> Callable[[F], F]:
     """Stack the options; ``key_option`` names the one for a private key, which arrives as ``sign_with``."""
-    key_help = "Private key: a PEM file, or a URI: file:key.pem, awskms:alias/name."
+    key_help = "Private key: a PEM file, or a URI: file:key.pem, awskms:alias/name, pkcs11:token=LABEL;object=LABEL."
     options = (
         click.option(key_option, "sign_with", metavar="KEY", help=key_help),
         click.option(
-            "--password-file", type=_PATH, help="File with the password of an encrypted key; else it is asked."
+            "--password-file",
+            type=_PATH,
+            help="File with the password of an encrypted key or a token's PIN; else ATTEST_PASSWORD, else it is asked.",
         ),
         click.option("--keyless", is_flag=True, help="Sign as somebody, through Sigstore; publishes who for ever."),
         click.option("--trust-config", type=_PATH, help="Keyless: client trust configuration of another instance."),
@@ -116,11 +119,13 @@ def open_signing(
 
 
 def ask_password(file: Path | None) -> AskPassword:
-    """Who is asked for a password: a file, else whoever sits at the terminal."""
+    """Who is asked for a password or PIN: a file, else the environment, else whoever sits at the terminal."""
 
     def ask(location: str) -> bytes:
         if file is not None:
             return read_password(file)
+        if password := os.environb.get(b"ATTEST_PASSWORD"):
+            return password
         if not sys.stdin.isatty():
             return no_password(location)
         answer: str = click.prompt(f"Password of {visible(location)}", hide_input=True, err=True)

@@ -206,8 +206,8 @@ class PublicKey:
 
 def no_password(location: str) -> bytes:
     """Refuse, where nobody can be asked. Raises SigningError."""
-    fix = "give its password with --password-file, or run it in a terminal"
-    raise SigningError("password-needed", "is encrypted", fix=fix, where=location)
+    fix = "give it with --password-file, or run it in a terminal"
+    raise SigningError("password-needed", "needs a password or PIN", fix=fix, where=location)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
