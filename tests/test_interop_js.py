@@ -117,6 +117,19 @@ def test_somebody_else_and_another_sigstore_are_told_apart(signed: Signed, verif
         assert verify([signed.good], root=other.trusted_root()) != ["verified"]
 
 
+def test_a_logged_signature_of_a_key_verifies_and_altered_does_not(
+    signed: Signed, verify: SigstoreJs, tiny: TinyEvidence
+):
+    arguments = ["--log", "--trust-config", signed.config, "--tsa", signed.loopback.time_stamp_url, "--force"]
+    done = attest("sign", tiny.directory, "--key", tiny.key(), *arguments)
+    assert done.exit_code == 0, done.stderr
+    key = PublicKey.read(tiny.key().with_suffix(".pub.pem"))
+    cases = altered(tiny.bundle.read_bytes(), (payload, signature, log_checkpoint, log_body, no_log, stamp))
+    answers = dict(zip(cases, verify(list(cases.values()), keys=(key,), policy=None), strict=True))
+    assert answers.pop("intact") == "verified"
+    assert "verified" not in answers.values(), answers
+
+
 def test_evidence_with_a_key_verifies_and_altered_does_not(packages: Path, tiny: TinyEvidence, key_type: KeyType):
     with LoopbackSigstore.serving() as loopback:
         done = attest("sign", tiny.directory, "--key", tiny.key(key_type), "--tsa", loopback.time_stamp_url, "--force")

@@ -14,7 +14,7 @@ import click
 from attest.bundle import Bundle
 from attest.errors import InputError
 from attest.evidence_directory import sign_with_key
-from attest.keyless import Publication, sign_keyless
+from attest.keyless import Publication, log_signature, sign_keyless
 from attest.signer import AskPassword, Signer, no_password, open_signer
 from attest.terminal import visible
 from attest.timestamp import request_time_stamp
@@ -22,6 +22,7 @@ from attest.timestamp import request_time_stamp
 __all__ = ["Signing", "open_signing", "read_password", "signing_options"]
 
 _MAX_PASSWORD = 1024
+_PUBLISHES_KEY = "--log publishes the public key, the time and the digest of the statement in public logs, for ever"
 F = TypeVar("F", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
 
@@ -37,11 +38,16 @@ def signing_options(key_option: str) -> Callable[[F], F]:
             help="File with the password of an encrypted key or a token's PIN; else ATTEST_PASSWORD, else it is asked.",
         ),
         click.option("--keyless", is_flag=True, help="Sign as somebody, through Sigstore; publishes who for ever."),
-        click.option("--trust-config", type=_PATH, help="Keyless: client trust configuration of another instance."),
+        click.option(
+            "--log", is_flag=True, help="With a key: log the signature in public; publishes the key for ever."
+        ),
+        click.option(
+            "--trust-config", type=_PATH, help="Keyless, --log: client trust configuration of another instance."
+        ),
         click.option(
             "--identity-token", metavar="TOKEN", envvar="ATTEST_IDENTITY_TOKEN", help="Keyless: OpenID token."
         ),
-        click.option("--staging", is_flag=True, help="Keyless: Sigstore's public instance for tests."),
+        click.option("--staging", is_flag=True, help="Keyless, --log: Sigstore's public instance for tests."),
         click.option(
             "--tsa", "tsas", multiple=True, metavar="URL", help="Time-stamp authority (RFC 3161); repeatable."
         ),
@@ -73,11 +79,16 @@ class Signing:
     trust_config: Path | None
     staging: bool
     tsas: tuple[str, ...]
+    is_logged: bool
 
     def sign(self, payload: bytes) -> Bundle:
         """Bundle around a statement's bytes."""
         if self.signer is not None:
             made = sign_with_key(payload, self.signer)
+            if self.is_logged:
+                key = self.signer.public_key
+                entry = log_signature(made.envelope, key, trust_config=self.trust_config, staging=self.staging)
+                made = replace(made, log_entries=(entry,))
         else:
             made = sign_keyless(
                 payload,
@@ -99,15 +110,20 @@ def open_signing(
     *,
     keyless: bool,
     staging: bool,
+    log: bool,
 ) -> Signing:
     """What the options say; warns of what the user should hear first."""
     if keyless == (sign_with is not None):
         raise click.UsageError("Say how to sign: either with a key or --keyless.")
-    if not keyless and (trust_config or staging):
-        raise click.UsageError("--trust-config and --staging belong to --keyless.")
+    if keyless and log:
+        raise click.UsageError("--log belongs to a key: what is signed keyless is always logged.")
+    if not (keyless or log) and (trust_config or staging):
+        raise click.UsageError("--trust-config and --staging belong to --keyless or --log.")
     signer = None if sign_with is None else open_signer(sign_with, ask_password=ask_password(password_file))
     for caution in signer.cautions if signer else ():
         click.echo(f"warning: {visible(caution)}", err=True)
+    if log:
+        click.echo(f"warning: {_PUBLISHES_KEY}", err=True)
     return Signing(
         signer=signer,
         uri=sign_with or "",
@@ -115,6 +131,7 @@ def open_signing(
         trust_config=trust_config,
         staging=staging,
         tsas=tsas,
+        is_logged=log,
     )
 
 

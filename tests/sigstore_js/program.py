@@ -39,7 +39,15 @@ def install() -> Path:
             fresh.mkdir()
             for name in _PINNED:
                 shutil.copy(_HERE / name, fresh)
-            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", "--fetch-retries=0"]
+            command = [
+                npm,
+                "ci",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--loglevel=error",
+                "--fetch-retries=0",
+            ]
             done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, check=False, timeout=60)
             if done.returncode:
                 pytest.skip(f"npm ci did not install the pinned packages: {(done.stderr or done.stdout)[-200:]!r}")
