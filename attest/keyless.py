@@ -23,8 +23,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attest.bundle import Bundle
+from attest.document import parse
 from attest.envelope import Envelope, b64encode
-from attest.errors import InputError, SignatureError, SigningError
+from attest.errors import DocumentError, InputError, SignatureError, SigningError
 from attest.foreign import translated
 from attest.identity import CertifiedIdentity, Identity
 from attest.log_entry import LoggedSignature, propose_v1, propose_v2, refuse_other_entry
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 _GIVE_ANOTHER = "check the network, the token and the trust configuration"
+_MAX_CONFIG = 8 * 1024 * 1024
 _FOLDERS = {
     "production": "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev",
     "staging": "https%3A%2F%2Ftuf-repo-cdn.sigstage.dev",
@@ -353,12 +355,17 @@ def _find_token(config: ClientTrustConfig) -> str:
 
 
 def _read_config(path: Path) -> str:
+    fix = "give the client trust configuration of the instance, in JSON"
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise InputError(
-            "no-trust-file", f"cannot be read ({error})", fix="give a client trust configuration", where=str(path)
-        ) from error
+        data = path.read_bytes()
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+        raise InputError("no-trust-file", reason, fix=fix, where=str(path)) from error
+    value = parse(data, where=str(path), max_bytes=_MAX_CONFIG)
+    if not isinstance(value, dict) or not {"mediaType", "trustedRoot", "signingConfig"} <= set(value):
+        reason = "has no mediaType, trustedRoot and signingConfig"
+        raise DocumentError("not-a-trust-config", reason, fix=fix, where=str(path))
+    return data.decode()
 
 
 @contextmanager

@@ -233,6 +233,37 @@ def test_nothing_is_written_where_signing_failed(signed: Signed, tmp_path: Path)
     assert not tiny.bundle.exists()
 
 
+@pytest.mark.parametrize("how", [["--keyless"], ["--log"]], ids=str)
+def test_a_public_instance_out_of_reach_is_one_line_and_signs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: list[str]
+):
+    tiny = TinyEvidence(root=tmp_path)
+    write_checkpoint(tiny.checkpoint)
+    tiny.write()
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    key = ["--key", tiny.key()] if how == ["--log"] else ["--identity-token", "a.secret.token"]
+    for instance in ([], ["--staging"]):
+        done = attest("sign", tiny.directory, *how, *key, *instance)
+        code = "log-failed" if how == ["--log"] else "keyless-failed"
+        assert (done.exit_code, done.stderr.splitlines()[-1].split(":")[0]) == (3, f"error[{code}]")
+        assert len(done.stderr.splitlines()) == 1 + (how == ["--log"])
+        assert "secret" not in done.stderr
+    assert not tiny.bundle.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [(None, "no-trust-file"), ("{", "not-json"), ("[]", "not-a-trust-config"), ("{}", "not-a-trust-config")],
+)
+def test_what_is_no_trust_configuration_is_refused(tiny: TinyEvidence, text: str | None, code: str):
+    config = tiny.root / "config.json"
+    if text is not None:
+        config.write_text(text)
+    done = attest("sign", tiny.directory, "--keyless", "--trust-config", config, "--identity-token", "x", "--force")
+    assert (done.exit_code, done.stderr.split(":")[0]) == (3, f"error[{code}]")
+
+
 def test_a_statement_that_sigstore_cannot_read_is_a_coded_error(signed: Signed):
     with pytest.raises(SigningError) as caught:
         sign_keyless(b"{}", announce=print, token=signed.loopback.token(), trust_config=signed.config)
@@ -254,7 +285,14 @@ def test_a_key_of_an_earlier_signer_does_not_stay(tiny: TinyEvidence, signed: Si
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--key", "k", "--keyless"], ["--key", "k", "--staging"], ["--key", "k", "--trust-config", "x"]],
+    [
+        [],
+        ["--key", "k", "--keyless"],
+        ["--key", "k", "--staging"],
+        ["--key", "k", "--trust-config", "x"],
+        ["--keyless", "--log"],
+        ["--keyless", "--staging", "--trust-config", "x"],
+    ],
     ids=str,
 )
 def test_a_contradiction_on_the_command_line_is_usage(tiny: TinyEvidence, arguments: list[str]):

@@ -117,6 +117,8 @@ def open_signing(
         raise click.UsageError("Say how to sign: either with a key or --keyless.")
     if keyless and log:
         raise click.UsageError("--log belongs to a key: what is signed keyless is always logged.")
+    if trust_config and staging:
+        raise click.UsageError("--trust-config and --staging name two instances.")
     if not (keyless or log) and (trust_config or staging):
         raise click.UsageError("--trust-config and --staging belong to --keyless or --log.")
     signer = None if sign_with is None else open_signer(sign_with, ask_password=ask_password(password_file))
