@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from alterations import (
+    Alteration,
+    body_of_the_entry,
+    certificate,
+    checkpoint_of_the_log,
+    inclusion_proof,
+    no_entry,
+    no_time_stamp,
+    payload,
+    signature,
+)
 from keyless_evidence import ALICE, Signed, attest, signed_evidence
 from sigstore_js.program import SigstoreJs, install
 from sigstore_loopback.loopback import LoopbackSigstore
@@ -17,7 +28,6 @@ from tiny_evidence import TinyEvidence
 from attest.signer import KeyType, PublicKey
 
 pytestmark = pytest.mark.interop
-Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture(scope="module")
@@ -25,56 +35,20 @@ def packages() -> Path:
     return install()
 
 
-def flipped(text: str) -> str:
-    """The same base64 with its last byte changed: in certificates and time stamps one of the signature."""
-    data = bytearray(b64decode(text))
+def signature_of_the_time_stamp(value: dict[str, Any]) -> None:
+    """Its last byte; this verifier does not read the certificates inside."""
+    held = value["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"][0]
+    data = bytearray(b64decode(held["signedTimestamp"]))
     data[-1] ^= 1
-    return b64encode(data).decode()
+    held["signedTimestamp"] = b64encode(data).decode()
 
 
-def payload(bundle: dict[str, Any]) -> None:
-    bundle["dsseEnvelope"]["payload"] = flipped(bundle["dsseEnvelope"]["payload"])
+ANY = (payload, signature, signature_of_the_time_stamp)
+OF_LOG = (checkpoint_of_the_log, body_of_the_entry, inclusion_proof, no_entry)
+"""``root_of_the_log`` is not among them: this verifier takes the root from the checkpoint."""
 
 
-def signature(bundle: dict[str, Any]) -> None:
-    signatures = bundle["dsseEnvelope"]["signatures"]
-    signatures[0]["sig"] = flipped(signatures[0]["sig"])
-
-
-def certificate(bundle: dict[str, Any]) -> None:
-    held = bundle["verificationMaterial"]["certificate"]
-    held["rawBytes"] = flipped(held["rawBytes"])
-
-
-def log_checkpoint(bundle: dict[str, Any]) -> None:
-    note = bundle["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]["checkpoint"]
-    origin, size, root, *rest = note["envelope"].split("\n")
-    note["envelope"] = "\n".join((origin, size, flipped(root), *rest))
-
-
-def log_body(bundle: dict[str, Any]) -> None:
-    entry = bundle["verificationMaterial"]["tlogEntries"][0]
-    entry["canonicalizedBody"] = flipped(entry["canonicalizedBody"])
-
-
-def no_log(bundle: dict[str, Any]) -> None:
-    bundle["verificationMaterial"]["tlogEntries"] = []
-
-
-def stamp(bundle: dict[str, Any]) -> None:
-    stamps = bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
-    stamps[0]["signedTimestamp"] = flipped(stamps[0]["signedTimestamp"])
-
-
-def no_stamp(bundle: dict[str, Any]) -> None:
-    del bundle["verificationMaterial"]["timestampVerificationData"]
-
-
-OF_KEYS: tuple[Change, ...] = (payload, signature, stamp, no_stamp)
-KEYLESS: tuple[Change, ...] = (payload, signature, certificate, log_checkpoint, log_body, no_log, stamp)
-
-
-def altered(good: bytes, changes: tuple[Change, ...]) -> Mapping[str, bytes]:
+def altered(good: bytes, changes: tuple[Alteration, ...]) -> Mapping[str, bytes]:
     """The bundle, and what each change makes of it."""
     found = {"intact": good}
     for change in changes:
@@ -100,13 +74,13 @@ def verify(signed: Signed, packages: Path) -> SigstoreJs:
 
 
 def test_keyless_evidence_verifies_and_altered_does_not(signed: Signed, verify: SigstoreJs):
-    cases = altered(signed.good, KEYLESS)
+    cases = altered(signed.good, (*ANY, certificate, *OF_LOG))
     answers = dict(zip(cases, verify(list(cases.values())), strict=True))
     assert answers.pop("intact") == "verified"
-    assert set(answers) == {change.__name__ for change in KEYLESS}
     assert "verified" not in answers.values(), answers
 
 
+@pytest.mark.parametrize("signed", [1], ids=["rekor-v1"], indirect=True)
 def test_somebody_else_and_another_sigstore_are_told_apart(signed: Signed, verify: SigstoreJs):
     policy = verify.policy or {}
     bob = {**policy, "subjectAlternativeName": "^bob@example.test$"}
@@ -124,7 +98,7 @@ def test_a_logged_signature_of_a_key_verifies_and_altered_does_not(
     done = attest("sign", tiny.directory, "--key", tiny.key(), *arguments)
     assert done.exit_code == 0, done.stderr
     key = PublicKey.read(tiny.key().with_suffix(".pub.pem"))
-    cases = altered(tiny.bundle.read_bytes(), (payload, signature, log_checkpoint, log_body, no_log, stamp))
+    cases = altered(tiny.bundle.read_bytes(), (*ANY, *OF_LOG))
     answers = dict(zip(cases, verify(list(cases.values()), keys=(key,), policy=None), strict=True))
     assert answers.pop("intact") == "verified"
     assert "verified" not in answers.values(), answers
@@ -137,10 +111,10 @@ def test_evidence_with_a_key_verifies_and_altered_does_not(packages: Path, tiny:
     key = PublicKey.read(tiny.key(key_type).with_suffix(".pub.pem"))
     options = {"tlogThreshold": 0, "timestampThreshold": 1}
     verify = SigstoreJs(folder=packages, root=loopback.trusted_root(), keys=(key,), options=options)
-    cases = altered(tiny.bundle.read_bytes(), OF_KEYS)
+    cases = altered(tiny.bundle.read_bytes(), (*ANY, no_time_stamp))
     answers = dict(zip(cases, verify(list(cases.values())), strict=True))
     assert answers.pop("intact") == "verified"
     assert "verified" not in answers.values(), answers
     bare = {"tlogThreshold": 0, "timestampThreshold": 0}
-    assert verify([cases["no_stamp"], cases["payload"]], options=bare) == ["verified", answers["payload"]]
+    assert verify([cases["no_time_stamp"], cases["payload"]], options=bare) == ["verified", answers["payload"]]
     assert verify([cases["intact"]], keys=()) == ["PUBLIC_KEY_ERROR"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,15 +28,20 @@ from attest.verify import Expectation, Trust, verify
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["rekor-v1", "rekor-v2"])
-def signed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
     with signed_evidence(tmp_path_factory.mktemp("keyless"), request.param) as made:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def _intact(signed: Signed) -> Iterator[None]:
-    yield
-    signed.tiny.bundle.write_bytes(signed.good)
+@pytest.fixture
+def signed(made: Signed) -> Signed:
+    """With the bundle as it was signed."""
+    made.tiny.bundle.write_bytes(made.good)
+    return made
+
+
+with_one_log = pytest.mark.parametrize("made", [1], ids=["rekor-v1"], indirect=True)
+"""For what does not depend on the kind of the log."""
 
 
 def test_all_steps_hold_and_say_who_and_when(signed: Signed):
@@ -188,14 +192,15 @@ def test_a_time_stamp_that_was_taken_away_is_noticed_where_one_was_asked_for(sig
 # Roots.
 
 
-def test_the_root_inside_sigstore_is_the_default_and_nothing_is_written(signed: Signed, tmp_path: Path):
-    arguments = ["verify", str(signed.tiny.directory), "--identity", ALICE, "--issuer", "https://example.test"]
-    home = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
-    environment = {**os.environ, **home, "PYTHONDONTWRITEBYTECODE": "1"}
-    run = [sys.executable, "-m", "attest", *arguments]
-    for more, code in (([], 1), (["--trusted-root", str(signed.root)], 4)):
-        done = subprocess.run([*run, *more], env=environment, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (code, "")
+def test_the_root_inside_sigstore_is_the_default_and_nothing_is_written(
+    signed: Signed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    arguments = ["verify", signed.tiny.directory, "--identity", ALICE, "--issuer", "https://example.test"]
+    for more, code in (([], 1), (["--trusted-root", signed.root], 4)):
+        done = attest(*arguments, *more)
+        assert (done.exit_code, done.stderr) == (code, "")
     assert list(tmp_path.rglob("*")) == []
     assert [root.source.split(", ")[1] for root in (bundled_root(), bundled_root("staging"))] == [
         "production",
@@ -314,17 +319,18 @@ def test_a_contradiction_in_whom_to_expect_is_usage(tiny: TinyEvidence, argument
     assert attest("verify", tiny.directory, *arguments).exit_code == 2
 
 
+@with_one_log
 def test_without_the_extra_key_bundles_verify_and_keyless_ones_say_what_to_install(signed: Signed, tiny: TinyEvidence):
     program = (
         "import sys\nsys.modules['sigstore'] = None\nfrom attest.cli import main\n"
-        "main(sys.argv[1:], standalone_mode=True)\n"
+        "for arguments in (sys.argv[1:5], sys.argv[5:]):\n"
+        "    try:\n        main(arguments)\n"
+        "    except SystemExit as ended:\n        print('ended', ended.code, file=sys.stderr)\n"
     )
-    key = str(tiny.key().with_suffix(".pub.pem"))
-    run = [sys.executable, "-c", program, "verify"]
-    done = subprocess.run([*run, str(tiny.directory), "--key", key], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    done = subprocess.run(
-        [*run, str(signed.tiny.directory), "--any-signer"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr.split(":")[0]) == (3, "error[extra-missing]")
-    assert "attest-checkpoints[keyless]" in done.stderr
+    with_key = ["verify", str(tiny.directory), "--key", str(tiny.key().with_suffix(".pub.pem"))]
+    keyless = ["verify", str(signed.tiny.directory), "--any-signer"]
+    run = [sys.executable, "-c", program, *with_key, *keyless]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    first, refusal, last = done.stderr.splitlines()
+    assert (first, refusal.split(":")[0], last) == ("ended 0", "error[extra-missing]", "ended 3")
+    assert "attest-checkpoints[keyless]" in refusal

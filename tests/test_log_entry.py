@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alterations import (
+    Alteration,
+    body_of_the_entry,
+    checkpoint_of_the_log,
+    first_entry,
+    garbage_for_an_entry,
+    inclusion_proof,
+    root_of_the_log,
+    signed_entry_timestamp,
+    time_of_the_log,
+)
 from keyless_evidence import attest
 from sigstore_loopback.loopback import LoopbackSigstore
 from tiny_evidence import TinyEvidence, write_checkpoint
@@ -58,9 +69,9 @@ def logged(made: Logged) -> Logged:
     return made
 
 
-def change(logged: Logged, changes: Callable[[dict[str, Any]], None]) -> None:
+def change(logged: Logged, changes: Alteration) -> None:
     value = json.loads(logged.good)
-    changes(value["verificationMaterial"]["tlogEntries"][0])
+    changes(value)
     logged.tiny.bundle.write_text(json.dumps(value))
 
 
@@ -90,47 +101,34 @@ def test_an_entry_of_a_log_that_nobody_named_is_not_checked_and_that_is_said(log
         assert "4 time       SKIPPED" in done.stdout
 
 
-def flip(text: str) -> str:
-    data = bytearray(base64.b64decode(text))
-    data[-1] ^= 1
-    return base64.b64encode(data).decode()
+def size_of_the_tree(value: dict[str, Any]) -> None:
+    first_entry(value)["inclusionProof"]["treeSize"] = "9"
 
 
-def alter_body(entry: dict[str, Any]) -> None:
-    entry["canonicalizedBody"] = flip(entry["canonicalizedBody"])
+def no_proof(value: dict[str, Any]) -> None:
+    del first_entry(value)["inclusionProof"]
 
 
-def alter_root(entry: dict[str, Any]) -> None:
-    entry["inclusionProof"]["rootHash"] = flip(entry["inclusionProof"]["rootHash"])
+def kind_of_the_entry(value: dict[str, Any]) -> None:
+    first_entry(value)["kindVersion"]["version"] = "0.0.3"
 
 
-def alter_size(entry: dict[str, Any]) -> None:
-    entry["inclusionProof"]["treeSize"] = "9"
+def name_of_the_log(value: dict[str, Any]) -> None:
+    first_entry(value)["logId"] = {}
 
 
-def alter_checkpoint(entry: dict[str, Any]) -> None:
-    note = entry["inclusionProof"]["checkpoint"]
-    note["envelope"] = note["envelope"].replace("\n1\n", "\n2\n", 1)
-
-
-def drop_proof(entry: dict[str, Any]) -> None:
-    del entry["inclusionProof"]
-
-
-def alter_kind(entry: dict[str, Any]) -> None:
-    entry["kindVersion"]["version"] = "0.0.3"
-
-
-def alter_id_to_nothing(entry: dict[str, Any]) -> None:
-    entry["logId"] = {}
+ENTRY_ALTERATIONS: tuple[Alteration, ...] = (
+    inclusion_proof, root_of_the_log, checkpoint_of_the_log, body_of_the_entry, garbage_for_an_entry,
+    size_of_the_tree, no_proof, kind_of_the_entry, name_of_the_log,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "changes",
-    [alter_body, alter_root, alter_size, alter_checkpoint, drop_proof, alter_kind, alter_id_to_nothing],
-    ids=lambda function: function.__name__,
+    ENTRY_ALTERATIONS,
+    ids=lambda change: change.__name__,
 )
-def test_an_altered_entry_fails(logged: Logged, changes: Callable[[dict[str, Any]], None]):
+def test_an_altered_entry_fails(logged: Logged, changes: Alteration):
     change(logged, changes)
     done = logged.verify()
     assert done.exit_code == 1, done.output
@@ -140,22 +138,15 @@ def test_an_altered_entry_fails(logged: Logged, changes: Callable[[dict[str, Any
 
 @states_time
 def test_an_altered_promise_or_time_fails(logged: Logged):
-    for name in ("signedEntryTimestamp", "integratedTime"):
-
-        def changes(entry: dict[str, Any], name: str = name) -> None:
-            if name == "integratedTime":
-                entry[name] = str(int(entry[name]) - 86400)
-            else:
-                entry["inclusionPromise"][name] = flip(entry["inclusionPromise"][name])
-
+    for changes in (signed_entry_timestamp, time_of_the_log):
         change(logged, changes)
         assert logged.verify().exit_code == 1
 
 
 def test_a_time_without_a_promise_is_nobodys(logged: Logged):
-    def changes(entry: dict[str, Any]) -> None:
-        entry.pop("inclusionPromise", None)
-        entry["integratedTime"] = "1000000000"
+    def changes(value: dict[str, Any]) -> None:
+        first_entry(value).pop("inclusionPromise", None)
+        first_entry(value)["integratedTime"] = "1000000000"
 
     change(logged, changes)
     done = logged.verify()
@@ -164,9 +155,9 @@ def test_a_time_without_a_promise_is_nobodys(logged: Logged):
 
 def test_the_true_entry_of_another_signature_fails(logged: Logged):
     assert logged.sign("--force").exit_code == 0  # the same bytes and key; ECDSA gives another signature
-    other = json.loads(logged.tiny.bundle.read_bytes())["verificationMaterial"]["tlogEntries"][0]
+    other = first_entry(json.loads(logged.tiny.bundle.read_bytes()))
     assert other["logIndex"] != "0"
-    change(logged, lambda entry: entry.update(other))
+    change(logged, lambda value: first_entry(value).update(other))
     done = logged.verify()
     assert done.exit_code == 1
     assert "about another signature" in done.stdout
