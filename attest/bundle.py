@@ -304,14 +304,12 @@ def _refuse_other_base64(value: Any, where: str) -> None:
 def _unsupported_log(material: dict[str, Any], *, has_key: bool) -> str:
     """Why the log entries cannot be checked; empty where they can."""
     entries = material.get("tlogEntries")
-    if has_key:
-        return "holds a log entry beside a key, which attest does not check" if entries else ""
-    if entries == []:
+    if entries == [] and not has_key:
         return "holds a certificate and no log entry, so that nobody says when it was valid"
     if isinstance(entries, list) and '"intoto"' in json.dumps(
         [one.get("kindVersion") for one in entries if isinstance(one, dict)]
     ):
-        return "holds a log entry of the kind intoto, which sigstore does not check"
+        return "holds a log entry of the kind intoto, which is not checked here"
     return ""
 
 

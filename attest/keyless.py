@@ -1,4 +1,4 @@
-"""Keyless signatures: the only door to sigstore-python, imported when it is needed (extra ``keyless``).
+"""Keyless signatures and transparency logs: the only door to sigstore-python, imported when needed (extra ``keyless``).
 
 Verifying never asks the network and writes nothing: the root of trust is a file that the reader pinned, or the one
 inside the installed sigstore package.
@@ -10,7 +10,8 @@ Sigstore client specification (sigstore/architecture-docs, client-spec.md), sect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,18 +23,32 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attest.bundle import Bundle
-from attest.envelope import b64encode
-from attest.errors import InputError, SignatureError, SigningError
+from attest.document import parse
+from attest.envelope import Envelope, b64encode
+from attest.errors import DocumentError, InputError, SignatureError, SigningError
 from attest.foreign import translated
 from attest.identity import CertifiedIdentity, Identity
+from attest.log_entry import LoggedSignature, propose_v1, propose_v2, refuse_other_entry
+from attest.signer import PublicKey
 from attest.timestamp import check_time_stamp
 from attest.trust import TrustedRoot
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
 
-__all__ = ["LogTime", "Publication", "Verified", "bundled_root", "sign_keyless", "verify_keyless"]
+__all__ = [
+    "LogTime",
+    "Publication",
+    "Verified",
+    "bundled_root",
+    "log_signature",
+    "sign_keyless",
+    "verify_keyless",
+    "verify_log_entries",
+]
 
+_GIVE_ANOTHER = "check the network, the token and the trust configuration"
+_MAX_CONFIG = 8 * 1024 * 1024
 _FOLDERS = {
     "production": "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev",
     "staging": "https%3A%2F%2Ftuf-repo-cdn.sigstage.dev",
@@ -137,6 +152,55 @@ def verify_keyless(bundle: Bundle, data: bytes, root: TrustedRoot, *, artifact_s
         return Verified(signer=signer, log=LogTime(time=time, index=int(entry.log_index)))
 
 
+def verify_log_entries(bundle: Bundle, logged: LoggedSignature, root: TrustedRoot) -> tuple[LogTime, ...]:
+    """When transparency logs took up a signature that was made with a key.
+
+    Entries of logs that the root does not name are left out: nobody can check them.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    logged : LoggedSignature
+        The bundle's own, which holds.
+    root : TrustedRoot
+
+    Raises
+    ------
+    SignatureError
+        An entry is about something else, or its proof, checkpoint or promise does not hold.
+    InputError
+        The extra ``keyless`` is not installed.
+    """
+    with _extra():
+        from sigstore_models.rekor.v1 import TransparencyLogEntry as Inner  # noqa: PLC0415 - an extra
+    known = {log.id for log in root.logs}
+    times = []
+    with translated("log-entry-wrong", SignatureError, "a log entry does not hold", fix="ask for an intact copy"):
+        for entry in bundle.log_entries:
+            inner = Inner.from_json(json.dumps(entry))
+            if b64encode(inner.log_id.key_id) in known:
+                times.append(_verify_entry(inner, logged, root))
+    return tuple(times)
+
+
+def _verify_entry(inner: Any, logged: LoggedSignature, root: TrustedRoot) -> LogTime:
+    """When a known log took up a signature; raises whatever sigstore raises, and ValueError."""
+    from sigstore._internal.trust import KeyringPurpose  # noqa: PLC0415 - an extra
+    from sigstore.models import TransparencyLogEntry  # noqa: PLC0415
+
+    body, kind = json.loads(inner.canonicalized_body), inner.kind_version
+    if (body["kind"], body["apiVersion"]) != (kind.kind, kind.version):
+        raise ValueError("the log entry is of another kind than it says")
+    keys = _sigstore_root(root).rekor_keyring(KeyringPurpose.VERIFY)
+    TransparencyLogEntry(inner)._verify(keys)  # noqa: SLF001 - sigstore has no public way to check an entry alone
+    refuse_other_entry(inner.canonicalized_body, logged)
+    is_promised = inner.inclusion_promise and inner.integrated_time and kind.version == "0.0.1"
+    time = datetime.fromtimestamp(inner.integrated_time, UTC) if is_promised else None
+    if time is not None:
+        _refuse_untrusted_log(b64encode(inner.log_id.key_id), time, root)
+    return LogTime(time=time, index=int(inner.log_index))
+
+
 def sign_keyless(
     payload: bytes,
     *,
@@ -172,8 +236,7 @@ def sign_keyless(
         from sigstore.oidc import IdentityToken  # noqa: PLC0415
         from sigstore.sign import SigningContext  # noqa: PLC0415
     text = None if trust_config is None else _read_config(trust_config)
-    fix = "check the network, the token and the trust configuration"
-    with translated("keyless-failed", SigningError, "nothing was signed", fix=fix):
+    with translated("keyless-failed", SigningError, "nothing was signed", fix=_GIVE_ANOTHER):
         config = _configure(text, staging=staging)
         identity = IdentityToken(token or _find_token(config))
         announce(Publication(identity=Identity(identity=identity.identity, issuer=identity.federated_issuer)))
@@ -181,9 +244,8 @@ def sign_keyless(
             made = signer.sign_dsse(Statement(payload))
         data = made.to_json().encode()
         bundle = Bundle.from_json(data, where="sigstore")
-        root = TrustedRoot.parse(config._inner.trusted_root.to_json().encode(), source="trust configuration")  # noqa: SLF001 - the root that the configuration holds
         try:
-            verify_keyless(bundle, data, root, artifact_sha256=None)
+            verify_keyless(bundle, data, _held_root(config), artifact_sha256=None)
         except SignatureError as error:
             raise ValueError(f"what came back does not verify: {error.message}") from error
         return bundle
@@ -191,8 +253,8 @@ def sign_keyless(
 
 def _refuse_untimely(bundle: Bundle, certificate: bytes, log_id: str, time: datetime | None, root: TrustedRoot) -> None:
     """Refuse what was signed while its log or its authority was not trusted. Raises ValueError."""
-    if time is not None and not any(log.id == log_id and log.is_trusted_at(time) for log in root.logs):
-        raise ValueError(f"the key of the log is not trusted at {time:%Y-%m-%dT%H:%M:%SZ}")
+    if time is not None:
+        _refuse_untrusted_log(log_id, time, root)
     leaf = x509.load_der_x509_certificate(certificate)
     times = [] if time is None else [time]
     for token in bundle.timestamps:
@@ -205,6 +267,61 @@ def _refuse_untimely(bundle: Bundle, certificate: bytes, log_id: str, time: date
             raise ValueError(
                 f"no authority that is trusted and valid at {one:%Y-%m-%dT%H:%M:%SZ} signed the certificate"
             )
+
+
+def _refuse_untrusted_log(log_id: str, time: datetime, root: TrustedRoot) -> None:
+    """Refuse a time at which the log's key was not trusted. Raises ValueError."""
+    if not any(log.id == log_id and log.is_trusted_at(time) for log in root.logs):
+        raise ValueError(f"the key of the log is not trusted at {time:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def log_signature(
+    envelope: Envelope, key: PublicKey, *, trust_config: Path | None = None, staging: bool = False
+) -> Mapping[str, Any]:
+    """Entry of a public log about a signature that was made with a key: the key, the time and digests, for ever.
+
+    Parameters
+    ----------
+    envelope : Envelope
+    key : PublicKey
+    trust_config : Path or None
+        Client trust configuration of a private instance; its signing configuration decides about Rekor v1 or v2.
+    staging : bool
+        Sigstore's public test instance instead of the public good one.
+
+    Returns
+    -------
+    mapping
+        JSON, as a bundle holds it.
+
+    Raises
+    ------
+    SigningError
+        The log refused, or what came back does not hold.
+    InputError
+        The configuration cannot be read, or the extra ``keyless`` is not installed.
+
+    Notes
+    -----
+    Rekor v1 is sent the whole statement and keeps its digest; Rekor v2 is sent a digest, and takes no Ed25519 keys.
+    """
+    with _extra():
+        from sigstore._internal.rekor import EntryRequestBody  # noqa: PLC0415 - an extra
+    text = None if trust_config is None else _read_config(trust_config)
+    with translated("log-failed", SigningError, "it was not logged", fix=_GIVE_ANOTHER):
+        config = _configure(text, staging=staging)
+        (service, *_), (log, *_) = config.signing_config._tlogs, config.signing_config.get_tlogs()  # noqa: SLF001 - nothing public says the version
+        propose = propose_v1 if service.major_api_version == 1 else propose_v2
+        inner = log.create_entry(EntryRequestBody(propose(envelope, key)))._inner  # noqa: SLF001 - as above
+        _verify_entry(inner, LoggedSignature.of(envelope, key), _held_root(config))
+        made: dict[str, Any] = json.loads(inner.to_json())
+        return made
+
+
+def _held_root(config: ClientTrustConfig) -> TrustedRoot:
+    """The root that a configuration holds."""
+    data = config._inner.trusted_root.to_json().encode()  # noqa: SLF001 - nothing public gives its bytes
+    return TrustedRoot.parse(data, source="trust configuration")
 
 
 class _AnyCertificate:
@@ -238,12 +355,17 @@ def _find_token(config: ClientTrustConfig) -> str:
 
 
 def _read_config(path: Path) -> str:
+    fix = "give the client trust configuration of the instance, in JSON"
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise InputError(
-            "no-trust-file", f"cannot be read ({error})", fix="give a client trust configuration", where=str(path)
-        ) from error
+        data = path.read_bytes()
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+        raise InputError("no-trust-file", reason, fix=fix, where=str(path)) from error
+    value = parse(data, where=str(path), max_bytes=_MAX_CONFIG)
+    if not isinstance(value, dict) or not {"mediaType", "trustedRoot", "signingConfig"} <= set(value):
+        reason = "has no mediaType, trustedRoot and signingConfig"
+        raise DocumentError("not-a-trust-config", reason, fix=fix, where=str(path))
+    return data.decode()
 
 
 @contextmanager

@@ -66,6 +66,7 @@ PUBLIC_KEY = (MATERIAL, "publicKey")
 PAYLOAD = ("dsseEnvelope", "payload")
 SIGNATURES = ("dsseEnvelope", "signatures")
 STAMPS, TOKENS, TOKEN = "timestampVerificationData", "rfc3161Timestamps", "signedTimestamp"
+INTOTO = {"kindVersion": {"kind": "intoto", "version": "0.0.2"}}
 
 
 @pytest.mark.parametrize(
@@ -100,8 +101,9 @@ STAMPS, TOKENS, TOKEN = "timestampVerificationData", "rfc3161Timestamps", "signe
         pytest.param(changed(*SIGNATURES, 0, "keyid", to="x"), "not-of-schema", id="a key id"),
         pytest.param(changed(*SIGNATURES, to=[]), "signature-count", id="no signature"),
         pytest.param(changed(*SIGNATURES, to=[SIGNATURE] * 2), "signature-count", id="two signatures"),
-        pytest.param(changed(MATERIAL, "tlogEntries", to=[{}]), "unsupported-bundle", id="log entry beside a key"),
-        pytest.param(changed(MATERIAL, "tlogEntries", to=[1]), "unsupported-bundle", id="log entry that is none"),
+        pytest.param(changed(MATERIAL, "tlogEntries", to=[1]), "not-of-schema", id="log entry that is none"),
+        pytest.param(changed(MATERIAL, "tlogEntries", to=[{}] * 33), "not-of-schema", id="33 log entries"),
+        pytest.param(changed(MATERIAL, "tlogEntries", to=[INTOTO]), "unsupported-bundle", id="log entry, intoto"),
         pytest.param(changed(MATERIAL, "certificate", to={}), "unsupported-bundle", id="certificate and key"),
         pytest.param(changed(MATERIAL, "x509CertificateChain", to={}), "unsupported-bundle", id="chain and key"),
         pytest.param(changed(MATERIAL, STAMPS, to={"x": 1}), "not-of-schema", id="unknown kind of time stamp"),

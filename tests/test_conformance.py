@@ -21,7 +21,6 @@ ISSUER = "https://token.actions.githubusercontent.com"
 
 DEVIATIONS: Mapping[str, str] = {
     "intoto-with-custom-trust-root": "sigstore-python reads no log entries of the kind intoto/0.0.2",
-    "managed-key-and-trusted-root": "attest checks no log entry beside a key, and so decides nothing",
 }
 """Every case that ends in another way than its name says, and why. None of them is accepted against its name."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,15 +28,20 @@ from attest.verify import Expectation, Trust, verify
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["rekor-v1", "rekor-v2"])
-def signed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
     with signed_evidence(tmp_path_factory.mktemp("keyless"), request.param) as made:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def _intact(signed: Signed) -> Iterator[None]:
-    yield
-    signed.tiny.bundle.write_bytes(signed.good)
+@pytest.fixture
+def signed(made: Signed) -> Signed:
+    """With the bundle as it was signed."""
+    made.tiny.bundle.write_bytes(made.good)
+    return made
+
+
+with_one_log = pytest.mark.parametrize("made", [1], ids=["rekor-v1"], indirect=True)
+"""For what does not depend on the kind of the log."""
 
 
 def test_all_steps_hold_and_say_who_and_when(signed: Signed):
@@ -188,14 +192,15 @@ def test_a_time_stamp_that_was_taken_away_is_noticed_where_one_was_asked_for(sig
 # Roots.
 
 
-def test_the_root_inside_sigstore_is_the_default_and_nothing_is_written(signed: Signed, tmp_path: Path):
-    arguments = ["verify", str(signed.tiny.directory), "--identity", ALICE, "--issuer", "https://example.test"]
-    home = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
-    environment = {**os.environ, **home, "PYTHONDONTWRITEBYTECODE": "1"}
-    run = [sys.executable, "-m", "attest", *arguments]
-    for more, code in (([], 1), (["--trusted-root", str(signed.root)], 4)):
-        done = subprocess.run([*run, *more], env=environment, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (code, "")
+def test_the_root_inside_sigstore_is_the_default_and_nothing_is_written(
+    signed: Signed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    arguments = ["verify", signed.tiny.directory, "--identity", ALICE, "--issuer", "https://example.test"]
+    for more, code in (([], 1), (["--trusted-root", signed.root], 4)):
+        done = attest(*arguments, *more)
+        assert (done.exit_code, done.stderr) == (code, "")
     assert list(tmp_path.rglob("*")) == []
     assert [root.source.split(", ")[1] for root in (bundled_root(), bundled_root("staging"))] == [
         "production",
@@ -233,6 +238,37 @@ def test_nothing_is_written_where_signing_failed(signed: Signed, tmp_path: Path)
     assert not tiny.bundle.exists()
 
 
+@pytest.mark.parametrize("how", [["--keyless"], ["--log"]], ids=str)
+def test_a_public_instance_out_of_reach_is_one_line_and_signs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: list[str]
+):
+    tiny = TinyEvidence(root=tmp_path)
+    write_checkpoint(tiny.checkpoint)
+    tiny.write()
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    key = ["--key", tiny.key()] if how == ["--log"] else ["--identity-token", "a.secret.token"]
+    for instance in ([], ["--staging"]):
+        done = attest("sign", tiny.directory, *how, *key, *instance)
+        code = "log-failed" if how == ["--log"] else "keyless-failed"
+        assert (done.exit_code, done.stderr.splitlines()[-1].split(":")[0]) == (3, f"error[{code}]")
+        assert len(done.stderr.splitlines()) == 1 + (how == ["--log"])
+        assert "secret" not in done.stderr
+    assert not tiny.bundle.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [(None, "no-trust-file"), ("{", "not-json"), ("[]", "not-a-trust-config"), ("{}", "not-a-trust-config")],
+)
+def test_what_is_no_trust_configuration_is_refused(tiny: TinyEvidence, text: str | None, code: str):
+    config = tiny.root / "config.json"
+    if text is not None:
+        config.write_text(text)
+    done = attest("sign", tiny.directory, "--keyless", "--trust-config", config, "--identity-token", "x", "--force")
+    assert (done.exit_code, done.stderr.split(":")[0]) == (3, f"error[{code}]")
+
+
 def test_a_statement_that_sigstore_cannot_read_is_a_coded_error(signed: Signed):
     with pytest.raises(SigningError) as caught:
         sign_keyless(b"{}", announce=print, token=signed.loopback.token(), trust_config=signed.config)
@@ -254,7 +290,14 @@ def test_a_key_of_an_earlier_signer_does_not_stay(tiny: TinyEvidence, signed: Si
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--key", "k", "--keyless"], ["--key", "k", "--staging"], ["--key", "k", "--trust-config", "x"]],
+    [
+        [],
+        ["--key", "k", "--keyless"],
+        ["--key", "k", "--staging"],
+        ["--key", "k", "--trust-config", "x"],
+        ["--keyless", "--log"],
+        ["--keyless", "--staging", "--trust-config", "x"],
+    ],
     ids=str,
 )
 def test_a_contradiction_on_the_command_line_is_usage(tiny: TinyEvidence, arguments: list[str]):
@@ -276,17 +319,18 @@ def test_a_contradiction_in_whom_to_expect_is_usage(tiny: TinyEvidence, argument
     assert attest("verify", tiny.directory, *arguments).exit_code == 2
 
 
+@with_one_log
 def test_without_the_extra_key_bundles_verify_and_keyless_ones_say_what_to_install(signed: Signed, tiny: TinyEvidence):
     program = (
         "import sys\nsys.modules['sigstore'] = None\nfrom attest.cli import main\n"
-        "main(sys.argv[1:], standalone_mode=True)\n"
+        "for arguments in (sys.argv[1:5], sys.argv[5:]):\n"
+        "    try:\n        main(arguments)\n"
+        "    except SystemExit as ended:\n        print('ended', ended.code, file=sys.stderr)\n"
     )
-    key = str(tiny.key().with_suffix(".pub.pem"))
-    run = [sys.executable, "-c", program, "verify"]
-    done = subprocess.run([*run, str(tiny.directory), "--key", key], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    done = subprocess.run(
-        [*run, str(signed.tiny.directory), "--any-signer"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr.split(":")[0]) == (3, "error[extra-missing]")
-    assert "attest-checkpoints[keyless]" in done.stderr
+    with_key = ["verify", str(tiny.directory), "--key", str(tiny.key().with_suffix(".pub.pem"))]
+    keyless = ["verify", str(signed.tiny.directory), "--any-signer"]
+    run = [sys.executable, "-c", program, *with_key, *keyless]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    first, refusal, last = done.stderr.splitlines()
+    assert (first, refusal.split(":")[0], last) == ("ended 0", "error[extra-missing]", "ended 3")
+    assert "attest-checkpoints[keyless]" in refusal

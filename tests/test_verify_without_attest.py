@@ -14,6 +14,7 @@ from tiny_evidence import WEIGHTS, TinyEvidence
 from verifying import check
 
 from attest.bundle import read_bundle
+from attest.renewal import renew
 from attest.signer import KeyType
 from attest.timestamp import request_time_stamp
 
@@ -74,6 +75,17 @@ def test_openssl_alone_verifies_a_time_stamp(tiny: TinyEvidence):
         other = (request_time_stamp(b"another", loopback.time_stamp_url),)
     tiny.bundle.write_bytes(replace(bundle, timestamps=other).to_json())
     assert run_recipe(tiny, *marks).returncode != 0
+
+
+def test_openssl_alone_verifies_a_renewal(tiny: TinyEvidence):
+    with LoopbackSigstore.serving() as loopback:
+        (tiny.directory / "tsa.pem").write_bytes(loopback.authority.chain_pem)
+        for _ in range(2):
+            renew(tiny.bundle, tiny.bundle.read_bytes(), loopback.time_stamp_url)
+    done = run_recipe(tiny, "attest renewal v1")
+    assert (done.returncode, "Verification: OK" in done.stdout + done.stderr) == (0, True), done.stderr
+    tiny.bundle.write_bytes(tiny.bundle.read_bytes() + b"\n")
+    assert run_recipe(tiny, "attest renewal v1").returncode != 0
 
 
 def test_sha256sum_alone_checks_detail_and_checkpoint_files(tiny: TinyEvidence):

@@ -53,6 +53,7 @@ def command(
     with_reproduction: bool,
     keyless: bool,
     staging: bool,
+    log: bool,
 ) -> None:
     """Verify BUNDLE, and sign what was found: which steps held, which files were there, which numbers came out again.
 
@@ -63,7 +64,7 @@ def command(
     """
     expectation = read_expectation(key, identity, issuer, any_signer=any_signer)
     signing = open_signing(
-        sign_with, password_file, trust_config, identity_token, tsas, keyless=keyless, staging=staging
+        sign_with, password_file, trust_config, identity_token, tsas, keyless=keyless, staging=staging, log=log
     )
     if with_reproduction and checkpoint is None:
         raise click.UsageError("--reproduce needs your own copy: --checkpoint.")

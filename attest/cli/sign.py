@@ -53,6 +53,7 @@ def command(
     *,
     keyless: bool,
     staging: bool,
+    log: bool,
     cosign: bool,
     with_model_sig: bool,
     force: bool,
@@ -65,6 +66,9 @@ def command(
     where they stay for ever. The token is taken from ATTEST_IDENTITY_TOKEN, from the machine (CI), or from a
     browser. Whoever must not be named signs with --key, and --tsa for a trusted time.
 
+    With --key and --log: has a public log take up the signature, too. The key, the time and the statement's digest
+    stay there for ever.
+
     With --cosign: adds a signature over the same bytes to claims.jsonl, one bundle a line, whoever signed before.
 
     With --model-sig: writes model.sig too, a signature over the same files in the format of OpenSSF Model Signing
@@ -74,7 +78,7 @@ def command(
     earlier signature.
     """
     signing = open_signing(
-        sign_with, password_file, trust_config, identity_token, tsas, keyless=keyless, staging=staging
+        sign_with, password_file, trust_config, identity_token, tsas, keyless=keyless, staging=staging, log=log
     )
     if cosign and with_model_sig:
         raise click.UsageError("--cosign and --model-sig exclude each other.")

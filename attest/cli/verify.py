@@ -85,8 +85,8 @@ def command(
     does not matter to you. Or give a --policy, which says whom you believe, how many of them must have signed (also
     in claims.jsonl), and what else must hold.
 
-    No step asks the network or writes anything: the root of trust for keyless signatures is the file you name, or
-    the one inside the installed sigstore package.
+    No step asks the network or writes anything: the root of trust for keyless signatures and logs is the file you
+    name, or the one inside the installed sigstore package.
 
     Exit codes: 0 all that was checked held; 1 something did not; 3 could not decide; 4 not signed by whom you
     expect.

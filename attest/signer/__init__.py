@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 from attest.errors import SigningError
 from attest.signer.key import AskPassword, KeyFile, KeyType, PublicKey, no_password, public_path, write_key_pair
 from attest.signer.kms import KmsKey
+from attest.signer.pkcs11 import Pkcs11Key
 
 __all__ = [
     "SIGNERS",
@@ -15,6 +16,7 @@ __all__ = [
     "KeyFile",
     "KeyType",
     "KmsKey",
+    "Pkcs11Key",
     "PublicKey",
     "Signer",
     "no_password",
@@ -53,7 +55,7 @@ class Signer(Protocol):
         """Signature over bytes."""
 
 
-SIGNERS: tuple[type[Signer], ...] = (KeyFile, KmsKey)
+SIGNERS: tuple[type[Signer], ...] = (KeyFile, KmsKey, Pkcs11Key)
 """Every kind of signer. A new one is a file in this folder and a line here."""
 
 
@@ -63,9 +65,9 @@ def open_signer(uri: str, *, ask_password: AskPassword = no_password) -> Signer:
     Parameters
     ----------
     uri : str
-        ``key.pem``, ``file:key.pem`` or ``awskms:alias/name``.
+        ``key.pem``, ``file:key.pem``, ``awskms:alias/name`` or ``pkcs11:token=LABEL;object=LABEL``.
     ask_password : callable
-        Asked where a key is encrypted.
+        Asked where a key is encrypted, or for the PIN of a token.
 
     Raises
     ------

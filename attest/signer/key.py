@@ -142,8 +142,12 @@ class PublicKey:
     @property
     def names(self) -> frozenset[str]:
         """What bundles call this key: ``hint``, or as cosign does the SHA-256 of its DER in base64."""
-        der = self._key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return frozenset({self.hint, b64encode(bytes.fromhex(sha256(der)))})
+        return frozenset({self.hint, b64encode(bytes.fromhex(sha256(self.der)))})
+
+    @property
+    def der(self) -> bytes:
+        """SubjectPublicKeyInfo in DER."""
+        return self._key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     @property
     def type(self) -> CheckedKeyType:
@@ -206,8 +210,8 @@ class PublicKey:
 
 def no_password(location: str) -> bytes:
     """Refuse, where nobody can be asked. Raises SigningError."""
-    fix = "give its password with --password-file, or run it in a terminal"
-    raise SigningError("password-needed", "is encrypted", fix=fix, where=location)
+    fix = "give it with --password-file, or run it in a terminal"
+    raise SigningError("password-needed", "needs a password or PIN", fix=fix, where=location)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -78,7 +78,7 @@ def hear(read: ReadPolicy, bundle: Bundle, signed: Signed, claims: Sequence[Clai
     claims : sequence of Claim
         What others have signed; those about something else say nothing here.
     root : TrustedRoot or None
-        For keyless claims.
+        For keyless and logged claims.
     """
     signers, reproducers = set(_name(read, signed)), set[str]()
     unheard = [f"claim {claim.line}: {claim.problem}" for claim in claims if claim.bundle is None]
@@ -154,16 +154,19 @@ def _is_within(required: RequiredTime, time: TrustedTime) -> bool:
 def _check(read: ReadPolicy, bundle: Bundle, data: bytes, root: TrustedRoot | None) -> Signed:
     """Steps 2 and 3 for a claim."""
     expectation = expect(read, bundle)
-    if bundle.certificate is None:
+    if bundle.certificate is None and not bundle.log_entries:
         return check_with_key(bundle, None, expectation, Path())
-    return check_keyless(bundle, data, None, expectation, root or bundled_root())
+    root = root or bundled_root()
+    if bundle.certificate is None:
+        return check_with_key(bundle, None, expectation, Path(), root)
+    return check_keyless(bundle, data, None, expectation, root)
 
 
 def _name(read: ReadPolicy, signed: Signed) -> Iterator[str]:
     """The name of whoever signed, where the signature holds and is that of a trusted signer."""
     if signed.signature.outcome != "PASSED" or signed.signer.outcome != "PASSED":
         return
-    signer = signed.key or (signed.keyless.signer if signed.keyless else None)
+    signer = signed.key or signed.certified
     name = read.name_of(signer) if signer else None
     if name is not None:
         yield name

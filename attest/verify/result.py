@@ -72,9 +72,8 @@ def _signer(signed: Signed) -> FoundSigner | None:
     """Under whom the signature held, where it did."""
     if signed.signature.outcome != "PASSED":
         return None
-    if signed.keyless is not None:
-        certified = signed.keyless.signer
-        return FoundSigner(key_sha256=None, identity=certified.names[0], issuer=certified.issuer)
+    if signed.certified is not None:
+        return FoundSigner(key_sha256=None, identity=signed.certified.names[0], issuer=signed.certified.issuer)
     return FoundSigner(key_sha256=signed.key.hint if signed.key else None, identity=None, issuer=None)
 
 

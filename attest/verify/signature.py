@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from attest.envelope import Envelope
 from attest.errors import InputError, SignatureError
 from attest.evidence_directory import SIGNER_KEY_NAME
 from attest.identity import CertifiedIdentity, Identity
-from attest.keyless import Verified, verify_keyless
+from attest.keyless import LogTime, verify_keyless, verify_log_entries
+from attest.log_entry import LoggedSignature
 from attest.signer import PublicKey
 from attest.trust import TrustedRoot
 from attest.verify.artifact import Artifact
@@ -45,17 +47,26 @@ class Signed:
     signature, signer : Check
     key : PublicKey or None
         The key under which the signature holds, where it was made with a key.
-    keyless : Verified or None
-        The identity and the log entry, where it holds and was made without.
+    certified : CertifiedIdentity or None
+        Whom the certificate names, where it holds and was made without a key.
+    logs : tuple of LogTime
+        Log entries that hold.
     """
 
     signature: Check
     signer: Check
     key: PublicKey | None = None
-    keyless: Verified | None = None
+    certified: CertifiedIdentity | None = None
+    logs: tuple[LogTime, ...] = ()
 
 
-def check_with_key(bundle: Bundle, artifact: Artifact | None, expectation: Expectation, directory: Path) -> Signed:
+def check_with_key(
+    bundle: Bundle,
+    artifact: Artifact | None,
+    expectation: Expectation,
+    directory: Path,
+    root: TrustedRoot | None = None,
+) -> Signed:
     """Steps 2 and 3 for a bundle that names a key.
 
     Parameters
@@ -66,6 +77,8 @@ def check_with_key(bundle: Bundle, artifact: Artifact | None, expectation: Expec
     expectation : Expectation
     directory : Path
         Where the signer's key may lie, if any signer will do.
+    root : TrustedRoot or None
+        Names the logs whose entries are checked; None where the bundle holds no entry.
 
     Raises
     ------
@@ -92,14 +105,45 @@ def check_with_key(bundle: Bundle, artifact: Artifact | None, expectation: Expec
             signature=skipped("signature", "Intact or not cannot be told without the key that the bundle names."),
             signer=checked("signer", "FAILED", f"It names the key {hint}; you expect {key.hint}.", **facts),
         )
-    signature = checked("signature", "PASSED", _holds_over(bundle.content), **facts)
+    signature, logs = _check_logs(bundle, key, artifact, root, facts)
     if not is_named:
         message = "It holds under the key you expect, but the bundle names another key: the name was altered."
         signature = checked("signature", "FAILED", message, **facts)
     signer = checked("signer", "PASSED", f"The key you expect, SHA-256 {key.hint}.", **facts)
-    return Signed(
-        signature=signature, signer=skipped("signer", _ANYBODY) if expectation.is_anybody else signer, key=key
-    )
+    signer = skipped("signer", _ANYBODY) if expectation.is_anybody else signer
+    return Signed(signature=signature, signer=signer, key=key, logs=logs)
+
+
+def _check_logs(
+    bundle: Bundle, key: PublicKey, artifact: Artifact | None, root: TrustedRoot | None, facts: Mapping[str, str]
+) -> tuple[Check, tuple[LogTime, ...]]:
+    """Step 2 for a signature that holds under a key: the log entries beside it, where there are any."""
+    message = _holds_over(bundle.content)
+    if root is None:
+        return checked("signature", "PASSED", message, **facts), ()
+    facts = {**facts, "trustedRoot": root.source, "trustedRootSha256": root.sha256}
+    try:
+        logs = verify_log_entries(bundle, _logged(bundle, key, artifact), root)
+    except SignatureError as error:
+        message = f"The signature holds, but a log entry beside it does not, under the trusted root {root.source}."
+        return checked("signature", "FAILED", message, [error.message], **facts, code=error.code), ()
+    if logs:
+        message += f" Logged in public at {', '.join(str(log.index) for log in logs)}; trusted root: {root.source}."
+    unread = len(bundle.log_entries) - len(logs)
+    if unread:
+        message += (
+            f" {unread} entries were not checked: they are of logs that the trusted root {root.source} does not name."
+        )
+    return checked("signature", "PASSED", message, **facts, logIndexes=[log.index for log in logs]), logs
+
+
+def _logged(bundle: Bundle, key: PublicKey, artifact: Artifact | None) -> LoggedSignature:
+    """What a log entry must be about."""
+    content = bundle.content
+    if isinstance(content, Envelope):
+        return LoggedSignature.of(content, key)
+    digests = artifact.digests if artifact else {}
+    return LoggedSignature(key=key, signature=content.signature, digests=digests, payload_sha256=None)
 
 
 def check_keyless(
@@ -131,7 +175,8 @@ def check_keyless(
     log = verified.log
     message = f"{_holds_over(bundle.content)} Logged in public at {log.index}; trusted root: {root.source}."
     signature = checked("signature", "PASSED", message, **facts, logIndex=log.index)
-    return Signed(signature=signature, signer=_check_identity(verified.signer, expectation), keyless=verified)
+    signer = _check_identity(verified.signer, expectation)
+    return Signed(signature=signature, signer=signer, certified=verified.signer, logs=(log,))
 
 
 def _check_identity(signer: CertifiedIdentity, expectation: Expectation) -> Check:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from attest.bundle import Bundle
 from attest.errors import SignatureError
-from attest.keyless import Verified
+from attest.keyless import LogTime
 from attest.renewal import check_renewals
 from attest.timestamp import TimeStamp, check_time_stamp
 from attest.trust import TrustedAuthority
@@ -38,7 +38,7 @@ def check_time(
     bundle: Bundle,
     data: bytes,
     renewals: Sequence[bytes],
-    keyless: Verified | None,
+    logs: Sequence[LogTime],
     *,
     named: Sequence[TrustedAuthority],
     of_root: Sequence[TrustedAuthority],
@@ -52,8 +52,8 @@ def check_time(
         The bundle's file.
     renewals : sequence of bytes
         Time stamps over that file, oldest first.
-    keyless : Verified or None
-        The log entry, where steps 2 and 3 verified one.
+    logs : sequence of LogTime
+        Log entries that steps 2 and 3 verified.
     named : sequence of TrustedAuthority
         Authorities that the reader named: a time stamp of one of them is a must then.
     of_root : sequence of TrustedAuthority
@@ -64,7 +64,7 @@ def check_time(
     if named and not any(stamp.authority in named for stamp in stamps):
         problems += unknown or ["it holds no time stamp of an authority that you named"]
     renewed = _check_renewals(data, renewals, authorities, problems) if named else []
-    times = _log_times(keyless)
+    times = _log_times(logs)
     times += [TrustedTime(time=one.time, source="time-stamp-authority", by=one.authority.name) for one in stamps]
     facts: dict[str, Any] = {
         "times": [{"time": one.text, "source": one.source, "by": one.by} for one in times],
@@ -113,10 +113,12 @@ def _text(time: datetime) -> str:
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _log_times(keyless: Verified | None) -> list[TrustedTime]:
-    if keyless is None or keyless.log.time is None:
-        return []
-    return [TrustedTime(time=keyless.log.time, source="transparency-log", by=f"the log (entry {keyless.log.index})")]
+def _log_times(logs: Sequence[LogTime]) -> list[TrustedTime]:
+    return [
+        TrustedTime(time=log.time, source="transparency-log", by=f"the log (entry {log.index})")
+        for log in logs
+        if log.time is not None
+    ]
 
 
 def _untold(count: int) -> Check:

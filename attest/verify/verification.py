@@ -2,7 +2,7 @@
 
 1. **bundle**: the file is within limits and is a Sigstore bundle with one signature.
 2. **signature**: it holds over the exact bytes of the statement; without a key, the certificate, its log and the
-   transparency log hold too.
+   transparency log hold too; beside a key, every log entry of a known log.
 3. **signer**: the key or the identity is the one that the reader expects.
 4. **time**: when it was signed, as a time-stamp authority or a log says.
 5. **statement**: the bytes are an in-toto statement, and its predicate is of its schema.
@@ -187,7 +187,7 @@ def verify(
     policy = expectation if isinstance(expectation, ReadPolicy) else None
     signed, root = _check_signed(given, expectation, trust)
     of_root = root.authorities if root else ()
-    time, times = check_time(bundle, data, given.renewals, signed.keyless, named=trust.authorities, of_root=of_root)
+    time, times = check_time(bundle, data, given.renewals, signed.logs, named=trust.authorities, of_root=of_root)
     payload = given.payload
     content = NO_STATEMENT if payload is None else check_content(payload, given.directory)
     if given.artifact is None:
@@ -265,9 +265,11 @@ def _check_signed(
     """Steps 2 and 3, and the root that they were checked with or that the reader gave."""
     bundle, artifact = given.bundle, given.artifact
     expected = expect(expectation, bundle) if isinstance(expectation, ReadPolicy) else expectation
-    if bundle.certificate is None:
+    if bundle.certificate is None and not bundle.log_entries:
         return check_with_key(bundle, artifact, expected, given.beside), trust.root
     root = trust.root or bundled_root()
+    if bundle.certificate is None:
+        return check_with_key(bundle, artifact, expected, given.beside, root), root
     return check_keyless(bundle, given.data, artifact, expected, root), root
 
 

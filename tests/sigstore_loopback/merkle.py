@@ -36,6 +36,20 @@ class MerkleTree:
         return _path(self.leaves, index)
 
 
+def climb(entry: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+    """The root that an audit path leads to (RFC 9162, section 2.1.3.2), which shares nothing with how paths are made."""
+    node, place, last = sha256(b"\0" + entry).digest(), index, size - 1
+    for other in path:
+        if place % 2 or place == last:
+            node = _node(other, node)
+            while not place % 2 and place:
+                place, last = place >> 1, last >> 1
+        else:
+            node = _node(node, other)
+        place, last = place >> 1, last >> 1
+    return node
+
+
 def _root(leaves: Sequence[bytes]) -> bytes:
     if len(leaves) == 1:
         return leaves[0]

@@ -24,10 +24,15 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurvePublicKey,
     generate_private_key,
 )
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
 from sigstore_loopback.certificates import public_der
 from sigstore_loopback.merkle import MerkleTree
 
@@ -117,9 +122,12 @@ def _dsse_v1(spec: dict[str, Any]) -> dict[str, Any]:
     envelope, (verifier,) = json.loads(text), spec["proposedContent"]["verifiers"]
     payload, kind = b64decode(envelope["payload"]), envelope["payloadType"].encode()
     signed = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-    key = _key_of(x509.load_pem_x509_certificate(b64decode(verifier)))
+    key = _key_in_pem(b64decode(verifier))
     for signature in envelope["signatures"]:
-        key.verify(b64decode(signature["sig"]), signed, ECDSA(SHA256()))
+        if isinstance(key, Ed25519PublicKey):
+            key.verify(b64decode(signature["sig"]), signed)
+        else:
+            key.verify(b64decode(signature["sig"]), signed, ECDSA(SHA256()))
     return {
         "envelopeHash": {"algorithm": "sha256", "value": sha256(text.encode()).hexdigest()},
         "payloadHash": {"algorithm": "sha256", "value": sha256(payload).hexdigest()},
@@ -129,7 +137,7 @@ def _dsse_v1(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _hashedrekord_v1(spec: dict[str, Any]) -> dict[str, Any]:
     """A signature over a file, logged as it was proposed."""
-    key = _key_of(x509.load_pem_x509_certificate(b64decode(spec["signature"]["publicKey"]["content"])))
+    key = _ecdsa(_key_in_pem(b64decode(spec["signature"]["publicKey"]["content"])))
     digest = bytes.fromhex(spec["data"]["hash"]["value"])
     key.verify(b64decode(spec["signature"]["content"]), digest, ECDSA(Prehashed(SHA256())))
     return spec
@@ -159,7 +167,12 @@ class RekorV2(Rekor):
         """Answer to ``POST /api/v2/log/entries``."""
         proposed = json.loads(request)["hashedRekordRequestV002"]
         signature, verifier = proposed["signature"], proposed["signature"]["verifier"]
-        key = _key_of(x509.load_der_x509_certificate(b64decode(verifier["x509Certificate"]["rawBytes"])))
+        if "publicKey" in verifier:
+            key = _ecdsa(load_der_public_key(b64decode(verifier["publicKey"]["rawBytes"])))
+        else:
+            key = _ecdsa(
+                x509.load_der_x509_certificate(b64decode(verifier["x509Certificate"]["rawBytes"])).public_key()
+            )
         key.verify(b64decode(signature["content"]), b64decode(proposed["digest"]), ECDSA(Prehashed(SHA256())))
         record = {"data": {"algorithm": "SHA2_256", "digest": proposed["digest"]}, "signature": signature}
         body = rfc8785.dumps({"apiVersion": "0.0.2", "kind": "hashedrekord", "spec": {"hashedRekordV002": record}})
@@ -179,8 +192,14 @@ class RekorV2(Rekor):
         }
 
 
-def _key_of(certificate: x509.Certificate) -> EllipticCurvePublicKey:
-    key = certificate.public_key()
+def _key_in_pem(pem: bytes) -> EllipticCurvePublicKey | Ed25519PublicKey:
+    """The key of a signer who gave a certificate or a bare public key."""
+    is_certificate = b"CERTIFICATE" in pem
+    key = x509.load_pem_x509_certificate(pem).public_key() if is_certificate else load_pem_public_key(pem)
+    return key if isinstance(key, Ed25519PublicKey) else _ecdsa(key)
+
+
+def _ecdsa(key: object) -> EllipticCurvePublicKey:
     if not isinstance(key, EllipticCurvePublicKey):
-        raise TypeError("only signatures with ECDSA are logged")
+        raise TypeError("signatures of this kind of key are not logged")
     return key
