@@ -12,7 +12,7 @@ from threading import Lock
 from typing import BinaryIO, TypeAlias
 
 from attest.checkpoint.source import Location, open_tree
-from attest.checkpoint.tree import Tree, TreeFile
+from attest.checkpoint.tree import Tree, TreeFile, is_portable
 from attest.cores import usable_cores
 from attest.digest import tree_digest
 from attest.document import record
@@ -167,7 +167,7 @@ def list_problems(summary: CheckpointSummary) -> list[str]:
 
 
 def _is_plain(path: str) -> bool:
-    return path.isprintable() and "\\" not in path and not {"", ".", ".."} & set(path.split("/"))
+    return is_portable(path) and not {"", ".", ".."} & set(path.split("/"))
 
 
 def cover(
