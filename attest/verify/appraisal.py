@@ -18,6 +18,7 @@ from attest.keyless import bundled_root
 from attest.trust import TrustedRoot
 from attest.trust_policy import ReadPolicy, RequiredTime
 from attest.verify.check import Check, Outcome, checked
+from attest.verify.compared import Compared
 from attest.verify.content import Content
 from attest.verify.signature import Expectation, Signed, check_keyless, check_with_key
 from attest.verify.trusted_time import TrustedTime
@@ -43,6 +44,7 @@ class Appraised:
 
     outcomes: Mapping[str, Outcome]
     content: Content
+    compared: Compared
     times: Sequence[TrustedTime]
     voices: Voices
 
@@ -137,6 +139,8 @@ def _problems(read: ReadPolicy, found: Appraised) -> Iterator[str]:
     for step, is_required in (("details", policy.require_details), ("checkpoint", policy.require_checkpoint)):
         if is_required and found.outcomes[step] != "PASSED":
             yield f"asks for step {step}, which is {found.outcomes[step]}"
+    if policy.require_checkpoint and found.outcomes["checkpoint"] == "PASSED" and not found.compared.is_whole:
+        yield f"asks for every file of the checkpoint: {found.compared.text}"
 
 
 def _too_few(what: str, asked: int, names: frozenset[str]) -> str:
