@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import accumulate
 from threading import Lock
 from typing import BinaryIO, TypeAlias
 
 from attest.checkpoint.source import Location, open_tree
-from attest.checkpoint.tree import Tree, TreeFile
+from attest.checkpoint.tree import Tree, TreeFile, is_portable
 from attest.cores import usable_cores
 from attest.digest import tree_digest
 from attest.document import record
@@ -24,6 +25,7 @@ __all__ = [
     "Coverage",
     "DifferingChunk",
     "DifferingFile",
+    "DigestedTree",
     "UnreadableFile",
     "cover",
     "cover_digests",
@@ -167,7 +169,7 @@ def list_problems(summary: CheckpointSummary) -> list[str]:
 
 
 def _is_plain(path: str) -> bool:
-    return path.isprintable() and "\\" not in path and not {"", ".", ".."} & set(path.split("/"))
+    return is_portable(path) and not {"", ".", ".."} & set(path.split("/"))
 
 
 def cover(
@@ -283,7 +285,16 @@ def cover_digests(
     )
 
 
-def digest_tree(checkpoint: Location, *, progress: Progress = lambda _done, _total: None) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DigestedTree:
+    """Tree digest of a checkpoint, and of how many files and bytes."""
+
+    digest: str
+    files: int
+    bytes: int
+
+
+def digest_tree(checkpoint: Location, *, progress: Progress = lambda _done, _total: None) -> DigestedTree:
     """Tree digest of a checkpoint, every byte of it read.
 
     Raises
@@ -295,7 +306,8 @@ def digest_tree(checkpoint: Location, *, progress: Progress = lambda _done, _tot
     digests, unreadable = _hash_files(tree, tree.files, progress)
     for error in unreadable.values():
         raise error
-    return tree_digest((file.path, file.size, digests[file.path]) for file in tree.files)
+    digest = tree_digest((file.path, file.size, digests[file.path]) for file in tree.files)
+    return DigestedTree(digest=digest, files=len(tree.files), bytes=sum(file.size for file in tree.files))
 
 
 def _hash_files(

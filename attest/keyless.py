@@ -95,9 +95,11 @@ def bundled_root(instance: Literal["production", "staging"] = "production") -> T
         The extra ``keyless`` is not installed, or a version of it that holds no root.
     """
     with _extra():
-        version = metadata.version("sigstore")
-        file = resources.files("sigstore").joinpath("_store", _FOLDERS[instance], "trusted_root.json")
-        return TrustedRoot.parse(file.read_bytes(), source=f"sigstore {version}, {instance}")
+        version, folder = metadata.version("sigstore"), resources.files("sigstore")
+    source, fix = f"sigstore {version}, {instance}", "give the instance's root with --trusted-root"
+    with translated("no-trust-file", InputError, "holds no trusted root", fix=fix, where=source):
+        data = folder.joinpath("_store", _FOLDERS[instance], "trusted_root.json").read_bytes()
+    return TrustedRoot.parse(data, source=source)
 
 
 def verify_keyless(bundle: Bundle, data: bytes, root: TrustedRoot, *, artifact_sha256: bytes | None) -> Verified:
@@ -373,9 +375,9 @@ def _extra() -> Iterator[None]:
     """Say which extra is missing."""
     try:
         yield
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise InputError(
             "extra-missing",
-            f"keyless signatures need {error.name}, which is not installed",
+            f"keyless signatures need {error.name}, which is not installed, or in another version",
             fix="pip install 'attest-checkpoints[keyless]'",
         ) from error

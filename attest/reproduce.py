@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -45,52 +45,11 @@ from attest.evidence_directory import MAX_DETAIL, read_detail, read_evidence
 from attest.fingerprint import DEEP_IDS
 from attest.measure import Measurement, measure
 from attest.provenance import PLACE_FINDINGS
+from attest.reproduction import Outcome, Reproduction, Value
 
 __all__ = ["Outcome", "Reproduction", "Value", "reproduce"]
 
-Outcome = Literal["identical", "within-tolerance", "differs", "not-measured"]
 _MAX_NAMED = 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Value:
-    """One signed value, and how it came out again.
-
-    Parameters
-    ----------
-    name : str
-        What it is, such as ``fingerprint unit-norms/v1``.
-    outcome : {"identical", "within-tolerance", "differs", "not-measured"}
-    message : str
-        By how much it differs, or why it was not measured. May quote names from the checkpoint.
-    """
-
-    name: str
-    outcome: Outcome
-    message: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reproduction:
-    """All values, in the order of the evidence.
-
-    Parameters
-    ----------
-    checkpoint : str
-        Name as signed.
-    statement_sha256 : str
-    values : tuple of Value
-    """
-
-    checkpoint: str
-    statement_sha256: str
-    values: tuple[Value, ...]
-
-    @property
-    def reproduced(self) -> bool:
-        """Whether every value that was measured again came out the same, and at least one was."""
-        outcomes = [value.outcome for value in self.values]
-        return "differs" not in outcomes and any(outcome != "not-measured" for outcome in outcomes)
 
 
 def reproduce(  # noqa: PLR0913 - each is a choice of its own, given by name
@@ -152,7 +111,19 @@ def reproduce(  # noqa: PLR0913 - each is a choice of its own, given by name
         checkpoint=evidence.checkpoint.name,
         statement_sha256=statement.digest,
         values=tuple(_values(evidence, again, directory)),
+        files=again.evidence.checkpoint.file_count,
+        bytes=again.evidence.checkpoint.bytes,
+        not_asked=tuple(_not_asked(evidence, has_repository=repository is not None, runs_model=run_model)),
     )
+
+
+def _not_asked(evidence: Evidence, *, has_repository: bool, runs_model: bool) -> Iterator[str]:
+    details = {detail.name for detail in evidence.details}
+    yield from (label for name, label in _labels(evidence).items() if name not in details)
+    if not has_repository:
+        yield from ("licenses", "license findings")
+    if not runs_model:
+        yield "activations"
 
 
 def _prompts(evidence: Evidence, directory: Path) -> Prompts | None:

@@ -21,12 +21,11 @@ from cryptography.exceptions import InvalidSignature
 from attest.digest import sha256
 from attest.document import parse
 from attest.errors import DocumentError, InputError
+from attest.foreign import translated
 
 __all__ = ["TrustedAuthority", "TrustedLog", "TrustedRoot", "read_time_authority"]
 
 _MAX_ROOT = 4 * 1024 * 1024
-_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
-"""What looking for a value in JSON of another shape raises; a broken certificate is a ValueError too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,14 +120,11 @@ class TrustedRoot:
             Not JSON, or its authorities or logs are malformed.
         """
         value = parse(data, where=source, max_bytes=_MAX_ROOT)
-        try:
+        fix = "give the trusted_root.json of the Sigstore instance"
+        with translated("not-a-trusted-root", DocumentError, "not a trusted root", fix=fix, where=source):
             authorities = tuple(_authority(one) for one in value.get("timestampAuthorities") or ())
             issuers = tuple(_authority(one) for one in value.get("certificateAuthorities") or ())
             logs = tuple(_log(one) for one in value.get("tlogs") or ())
-        except _MALFORMED as error:
-            reason = f"not a trusted root ({type(error).__name__}: {error})"
-            fix = "give the trusted_root.json of the Sigstore instance"
-            raise DocumentError("not-a-trusted-root", reason, fix=fix, where=source) from error
         return cls(data=data, source=source, authorities=authorities, certificate_authorities=issuers, logs=logs)
 
     @classmethod
@@ -153,12 +149,17 @@ def read_time_authority(path: Path) -> TrustedAuthority:
     InputError
         The file cannot be read, or holds no certificate.
     """
-    try:
-        certificates = tuple(x509.load_pem_x509_certificates(_read(path)))
-    except ValueError as error:
-        fix = "give the authority's certificates in PEM, its own first and its root last"
-        raise InputError("no-certificate", "holds no certificates in PEM", fix=fix, where=str(path)) from error
-    return TrustedAuthority(certificates=certificates)
+    pem, fix = _read(path), "give the authority's certificates in PEM, its own first and its root last"
+    with translated("no-certificate", InputError, "holds no certificates in PEM", fix=fix, where=str(path)):
+        return TrustedAuthority(certificates=tuple(_whole(one) for one in x509.load_pem_x509_certificates(pem)))
+
+
+def _whole(certificate: x509.Certificate) -> x509.Certificate:
+    """A certificate of which every part can be read: the libraries look at some of them late, and fail then."""
+    certificate.subject.rfc4514_string()
+    certificate.issuer.rfc4514_string()
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc, certificate.extensions
+    return certificate
 
 
 def _read(path: Path) -> bytes:
@@ -174,7 +175,7 @@ def _read(path: Path) -> bytes:
 
 def _authority(value: dict[str, Any]) -> TrustedAuthority:
     certificates = value["certChain"]["certificates"]
-    chain = tuple(x509.load_der_x509_certificate(base64.b64decode(one["rawBytes"])) for one in certificates)
+    chain = tuple(_whole(x509.load_der_x509_certificate(base64.b64decode(one["rawBytes"]))) for one in certificates)
     begin, end = _period(value)
     return TrustedAuthority(certificates=(chain[0], *chain[1:]), begin=begin, end=end)
 
@@ -186,5 +187,12 @@ def _log(value: dict[str, Any]) -> TrustedLog:
 
 def _period(value: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
     period = value.get("validFor") or {}
-    begin, end = period.get("start"), period.get("end")
-    return datetime.fromisoformat(begin) if begin else None, datetime.fromisoformat(end) if end else None
+    begin, end = (_time(period[name]) if period.get(name) else None for name in ("start", "end"))
+    return begin, end
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text} says no time zone")
+    return time

@@ -89,6 +89,11 @@ class TrustPolicy:
         How many of them must have signed the very same statement.
     minimum_reproductions : int
         How many others of them must have signed that they measured again and found the same.
+    reproduction_outcome : {"identical", "within-tolerance"}
+        The worst that may have come out of any value for a reproduction to count: the same bits, or within the
+        tolerance that the evidence states.
+    reproduced_values : tuple of str
+        Values that a reproduction must have measured again, by name; empty for any.
     trusted_time : RequiredTime or None
     predicate_types : tuple of str
         What the statement may be about; empty for anything.
@@ -104,6 +109,8 @@ class TrustPolicy:
     signers: Annotated[tuple[TrustedSigner, ...], Field(min_length=1, max_length=100)]
     minimum_signers: Annotated[int, Field(ge=1, le=100)]
     minimum_reproductions: Annotated[int, Field(ge=0, le=100)]
+    reproduction_outcome: Literal["identical", "within-tolerance"]
+    reproduced_values: Annotated[tuple[_Text, ...], _Few]
     trusted_time: RequiredTime | None
     predicate_types: Annotated[tuple[_Text, ...], _Few]
     assurance_levels: Annotated[tuple[_Text, ...], _Few]
@@ -193,4 +200,6 @@ def _contradiction(policy: TrustPolicy, keys: list[str]) -> str:
     if policy.minimum_signers + policy.minimum_reproductions > len(names):
         asked = policy.minimum_signers + policy.minimum_reproductions
         return f"asks for {asked} voices and names {len(names)}"
+    if policy.reproduced_values and not policy.minimum_reproductions:
+        return "names values to be reproduced, and asks for nobody who reproduces them"
     return ""

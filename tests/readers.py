@@ -46,6 +46,8 @@ class Readers:
             "signers": list(signers) or [self.signer("author")],
             "minimumSigners": 1,
             "minimumReproductions": 0,
+            "reproductionOutcome": "within-tolerance",
+            "reproducedValues": [],
             "trustedTime": None,
             "predicateTypes": [],
             "assuranceLevels": [],

@@ -183,6 +183,40 @@ def test_what_is_no_reproduction_by_a_trusted_other_counts_nothing(readers: Read
     assert result(readers.check(policy)) == (["policy"], 1)
 
 
+SHORT = {
+    "1 values are the same within a tolerance only, first 'value'": ("within-tolerance", {}),
+    "1 values differ, first 'value'": ("differs", {"reproductionOutcome": "within-tolerance"}),
+    "nothing was measured again": ("not-measured", {}),
+    "'checkpoint files' was not measured again": ("identical", {"reproducedValues": ["value", "checkpoint files"]}),
+}
+
+
+@pytest.mark.parametrize("reason", SHORT)
+def test_a_reproduction_that_falls_short_of_the_policy_says_why(readers: Readers, reason: str):
+    outcome, asked = SHORT[reason]
+    path = readers.tiny.directory / CLAIMS_NAME
+    path.write_bytes(reproduced(readers, "bob", outcome).to_json())
+    voices = [readers.signer(name) for name in ("author", "bob", "carol")]
+    policy = {"minimumReproductions": 1, "reproductionOutcome": "identical"} | asked
+    verification = readers.check(readers.policy(*voices, **policy))
+    assert result(verification) == (["policy"], 1)
+    too_few, why = step(verification, "policy").problems
+    assert too_few.startswith("asks for 1 others who measured again, ")
+    assert why.startswith("claim 1, by bob: ")
+    assert reason in why
+    path.write_bytes(path.read_bytes() + b"\n" + reproduced(readers, "carol").to_json())
+    verification = readers.check(readers.policy(*voices, **policy | {"reproducedValues": ["value"]}))
+    assert result(verification) == ([], 0)
+    if "checkpoint files" not in reason:
+        assert "1 results of others fell short" in step(verification, "policy").message
+
+
+def test_a_value_within_its_tolerance_counts_where_the_policy_lets_it(readers: Readers):
+    (readers.tiny.directory / CLAIMS_NAME).write_bytes(reproduced(readers, "bob", "within-tolerance").to_json())
+    voices = [readers.signer(name) for name in ("author", "bob")]
+    assert result(readers.check(readers.policy(*voices, minimumReproductions=1))) == ([], 0)
+
+
 def test_whoever_signed_the_statement_does_not_reproduce_it(readers: Readers):
     readers.cosign("bob")
     path = readers.tiny.directory / CLAIMS_NAME

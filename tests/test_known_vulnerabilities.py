@@ -1,16 +1,4 @@
-"""Vulnerabilities that other verifiers had, each as a test; those that have a test elsewhere are named with it.
-
-========================================  =====================================================================
-CVE-2022-36056, CVE-2026-22703 (cosign)   test_keyless.py: an entry about another signature is noticed
-CVE-2026-24122 (cosign)                   here: authorities that had expired
-GHSA-9vcr-p3rj-q5q6 (sigstore-go), TUF    test_claims.py: one voice counts once however often it signs
-GHSA-wqqc-jjcq-vfxm (sigstore-go)         here: a log's key outside of its time; test_trusted_time.py: an authority's
-GHSA-cq38-jh5f-37mq                       here: endless lists; test_claims.py: endless claims
-CVE-2023-47122 (gitsign)                  test_keyless.py: the root inside sigstore is the default, nothing is written
-sigstore-python #1247                     here: a time without a promise
-model-transparency #647, #666             test_verify_others.py: names that lead out, ignore lists
-========================================  =====================================================================
-"""
+"""Vulnerabilities that other verifiers had and that have no test elsewhere; docs/known-attacks.md names all of them."""
 
 from __future__ import annotations
 

@@ -443,7 +443,7 @@ def test_prompts_are_the_shipped_ones_or_those_that_the_statement_names(tmp_path
 
 def test_nothing_measured_is_nothing_reproduced():
     nothing = Value(name="x", outcome="not-measured", message="")
-    result = Reproduction(checkpoint="x", statement_sha256="0" * 64, values=(nothing,))
+    result = Reproduction(checkpoint="x", statement_sha256="0" * 64, values=(nothing,), files=0, bytes=0, not_asked=())
     assert not result.reproduced
     same = replace(result, values=(nothing, replace(nothing, outcome="identical")))
     assert same.reproduced

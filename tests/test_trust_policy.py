@@ -180,7 +180,15 @@ def another_type(value: dict[str, Any]) -> None:
     value["policyType"] = "https://attest/comparison-policy/v1"
 
 
-SPOILED = (no_signers, too_many, nobody, key_twice, name_twice, no_minimum, unknown_key, garbage_for_a_key, no_issuer,
+def values_for_nobody(value: dict[str, Any]) -> None:
+    value["reproducedValues"] = ["checkpoint files"]
+
+
+def another_tolerance(value: dict[str, Any]) -> None:
+    value["reproductionOutcome"] = "differs"
+
+
+SPOILED = (values_for_nobody, another_tolerance, no_signers, too_many, nobody, key_twice, name_twice, no_minimum, unknown_key, garbage_for_a_key, no_issuer,
            no_source, another_type)  # fmt: skip
 
 

@@ -196,7 +196,8 @@ def test_a_comparison_is_verified(tiny: TinyEvidence):
     assert outcomes(result) == INTACT | {"checkpoint": "SKIPPED"}
     assert step(result, "details").message == "The statement names no detail files."
     result = check(tiny)
-    assert (step(result, "checkpoint").message, result.exit_code) == ("It is side A, file for file.", 0)
+    message = "It is side A, all 3 files and 254 bytes; nothing was read of side B."
+    assert (step(result, "checkpoint").message, result.content, result.exit_code) == (message, "SKIPPED", 0)
     (tiny.checkpoint / "config.json").touch()
     (tiny.checkpoint / "new").touch()
     result = check(tiny)
@@ -206,7 +207,9 @@ def test_a_comparison_is_verified(tiny: TinyEvidence):
 def test_a_comparison_with_itself_is_both_sides(tiny: TinyEvidence):
     digest = tiny.measure().checkpoint.tree_digest
     sign_comparison(tiny, compared(tiny.measure(), digest), {"a:first": digest, "b:second": digest})
-    assert step(check(tiny), "checkpoint").message == "It is side A and B, file for file."
+    result = check(tiny)
+    assert step(result, "checkpoint").message == "It is side A and B, all 3 files and 254 bytes."
+    assert (result.content, result.compared.is_whole) == ("PASSED", True)
 
 
 @pytest.mark.parametrize(

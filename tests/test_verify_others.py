@@ -274,6 +274,7 @@ def test_a_model_signature_that_contradicts_itself_fails(tiny: TinyEvidence, cha
         "a\\..\\b",
         "C:\\x",
         "C:x",
+        "a:0:10",
         "a\0b",
         "",
         "a//b",

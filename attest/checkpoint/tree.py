@@ -32,6 +32,7 @@ __all__ = [
     "TreeFile",
     "blobs_beside",
     "check_path",
+    "is_portable",
     "open_file",
     "read_tree",
 ]
@@ -51,6 +52,7 @@ _IGNORED = frozenset({".git", ".hg", ".svn"})
 _CACHED_REPOSITORY = re.compile(r"models--[A-Za-z0-9._-]{1,200}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_DRIVE = re.compile("[A-Za-z]:")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -290,11 +292,16 @@ def check_path(path: str) -> None:
     else:
         if len(path) > MAX_PATH:
             problem = f"is longer than {MAX_PATH} characters"
-        elif path.isprintable() and "\\" not in path:
+        elif is_portable(path):
             return
         else:
-            problem = "holds control characters or a backslash"
+            problem = "holds control characters or a backslash, or begins as a drive of Windows does"
     raise CheckpointError("unsafe-name", f"the name {path[:200]!r} {problem}", fix="rename the file")
+
+
+def is_portable(path: str) -> bool:
+    """Whether a name can be printed, and means no other place on Windows."""
+    return path.isprintable() and "\\" not in path and not _DRIVE.match(path)
 
 
 def _contained(root: Path, link: Path, path: str) -> Path:

@@ -74,7 +74,7 @@ def _side(path: Path) -> AnnouncedSide:
         _, evidence = read_evidence(path)
         return AnnouncedSide(name=evidence.checkpoint.name, tree_digest=evidence.checkpoint.tree_digest)
     with closing(Progress()) as progress:
-        return AnnouncedSide(name=visible(path.resolve().name), tree_digest=digest_tree(path, progress=progress))
+        return AnnouncedSide(name=visible(path.resolve().name), tree_digest=digest_tree(path, progress=progress).digest)
 
 
 def _digest(path: Path) -> str:

@@ -28,6 +28,7 @@ __all__ = ["command"]
 
 _WIDTH = 60
 """Most characters of a value's name that are shown: a bundle's author writes some of them."""
+_MAX_NAMED = 5
 
 
 @click.command("reproduce")
@@ -49,8 +50,8 @@ def command(
 ) -> None:  # fmt: skip
     """Measure again with the same code and compare with BUNDLE, value by value.
 
-    Exits 0 where every value came out the same (activations: within their tolerance), 1 where one differs. Checks no
-    signature: run attest verify for that.
+    Exits 0 where every value came out the same (activations: within their tolerance), 1 where one differs, 3 where one
+    that you did not leave out could not be measured. Checks no signature: run attest verify for that.
     """
     with closing(Progress()) as progress:
         result = reproduce(
@@ -65,10 +66,9 @@ def command(
             progress=progress,
             run_progress=progress.ran,
         )
-    value = {**asdict(result), "reproduced": result.reproduced}
+    value = {**asdict(result), "not_measured": result.not_measured, "reproduced": result.reproduced}
     emit(_describe(result), value, style=style, output=output, force=force)
-    if not result.reproduced:
-        click.get_current_context().exit(1)
+    click.get_current_context().exit(1 if not result.reproduced else 3 if result.not_measured else 0)
 
 
 def _describe(result: Reproduction) -> str:
@@ -78,7 +78,17 @@ def _describe(result: Reproduction) -> str:
         f"{name:{width}}  {value.outcome:16}  {visible(value.message)}".rstrip()
         for name, value in zip(names, result.values, strict=True)
     ]
-    left = sum(1 for value in result.values if value.outcome == "not-measured")
-    verdict = "reproduced: the same numbers again" if result.reproduced else "not reproduced"
-    aside = f"; {left} not measured this time" if left else ""
-    return "\n".join([f"evidence about {visible(result.checkpoint)}", "", *lines, "", f"{verdict}{aside}"])
+    return "\n".join([f"evidence about {visible(result.checkpoint)}", "", *lines, "", _verdict(result)])
+
+
+def _verdict(result: Reproduction) -> str:
+    """How many values, of how much; a value that could not be measured is never a success."""
+    same = sum(1 for value in result.values if value.outcome in {"identical", "within-tolerance"})
+    counts = f"{same} of {len(result.values)} values are the same numbers again"
+    counts += f", measured from {result.files:,} files, {result.bytes:,} bytes"
+    if not result.reproduced:
+        return f"not reproduced: {counts}"
+    if result.not_measured:
+        names = ", ".join(visible(name)[:_WIDTH] for name in result.not_measured[:_MAX_NAMED])
+        return f"not decided: {counts}; could not be measured: {len(result.not_measured)}, among them {names}"
+    return f"reproduced: {counts}"

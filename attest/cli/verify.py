@@ -88,8 +88,8 @@ def command(
     No step asks the network or writes anything: the root of trust for keyless signatures and logs is the file you
     name, or the one inside the installed sigstore package.
 
-    Exit codes: 0 all that was checked held; 1 something did not; 3 could not decide; 4 not signed by whom you
-    expect.
+    Exit codes: 0 all that you asked for was checked and held; 1 something did not; 3 could not decide; 4 not signed
+    by whom you expect.
     """
     if policy is None:
         expectation: Expectation | ReadPolicy = read_expectation(key, identity, issuer, any_signer=any_signer)
@@ -102,6 +102,8 @@ def command(
         raise click.UsageError("--offline and a --checkpoint that lies elsewhere exclude each other.")
     if artifact is not None and checkpoint is not None:
         raise click.UsageError("--artifact and --checkpoint exclude each other.")
+    if left_out and checkpoint is None:
+        raise click.UsageError("--ignore leaves something out of a --checkpoint; give that too.")
     files = Files(checkpoint=checkpoint, left_out=left_out, artifact=artifact)
     trust = read_trust(trusted_root, tsa_certificates)
     with closing(Progress()) as progress:
@@ -129,6 +131,7 @@ def _text(verification: Verification) -> str:
         f"identity    {verification.identity:<8} {_IDENTITY[verification.identity]}",
         f"time        {verification.time:<8} {_TIME[verification.time]}",
         f"content     {verification.content:<8} {_CONTENT[verification.content]}",
+        f"coverage    {verification.compared.text}",
         f"conclusion  {_CONCLUSION}",
     ]
     return "\n".join(lines)
@@ -150,5 +153,6 @@ def _value(verification: Verification) -> dict[str, Any]:
         "identity": verification.identity,
         "time": verification.time,
         "content": verification.content,
+        "compared": dump(verification.compared),
         "coverage": dump(verification.coverage) if verification.coverage else None,
     }

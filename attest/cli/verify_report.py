@@ -47,10 +47,12 @@ def command(ctx: click.Context, *, report: Path, style: str, output: Path | None
     page = _read(report)
     result = rerender(page)
     checks = [source.verify_command for source in result.sources]
+    compared = f"all {len(page):,} bytes of it and {len(result.sources):,} bundles"
     difference = result.difference
     value: dict[str, Any] = {
         "path": str(report),
         "sha256": sha256(page),
+        "bytes": len(page),
         "template": result.template,
         "policy": {"id": result.policy.id, "sha256": policy_digest(result.policy)},
         "outcome": "identical" if difference is None else "different",
@@ -63,7 +65,7 @@ def command(ctx: click.Context, *, report: Path, style: str, output: Path | None
         "next": checks,
     }
     if difference is None:
-        lines = [f"identical: {visible(str(report))} is, byte for byte, what its bundles give"]
+        lines = [f"identical: {visible(str(report))} is, byte for byte, what its bundles give ({compared})"]
         if result.policy != DEFAULT_POLICY:
             lines.append(
                 f"It reads by the policy {visible(result.policy.id)}, which lies in it and is not the default one."

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
@@ -43,6 +44,7 @@ from attest.atomic import refuse_existing, write_atomically
 from attest.digest import sha256
 from attest.envelope import b64encode
 from attest.errors import InputError, SignatureError, SigningError
+from attest.foreign import translated
 
 __all__ = [
     "AskPassword",
@@ -75,6 +77,7 @@ _MAX_KEY_FILE = 64 * 1024
 _FIELD_PRIME = 2**255 - 19
 _NOT_PRIVATE = "not a P-256 or Ed25519 private key in PEM"
 _NOT_PUBLIC = "not a P-256, P-384, P-521 or Ed25519 public key in PEM"
+_GIVE_INTACT = "ask the signer for an intact copy"
 _GIVE_PRIVATE = "give the key.pem that attest keygen writes"
 _GIVE_PUBLIC = "give the key.pub.pem that attest keygen writes"
 
@@ -102,10 +105,11 @@ class PublicKey:
             Not PEM, a private key, another algorithm or curve, or an Ed25519 key of small order, under which
             a signature can hold over bytes that nobody signed.
         """
-        try:
-            key = load_pem_public_key(pem)
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise InputError("unusable-key", _NOT_PUBLIC, fix=_GIVE_PUBLIC, where=where) from error
+        with translated("unusable-key", InputError, _NOT_PUBLIC, fix=_GIVE_PUBLIC, where=where):
+            try:
+                key = load_pem_public_key(pem)
+            except (ValueError, UnsupportedAlgorithm) as error:
+                raise InputError("unusable-key", _NOT_PUBLIC, fix=_GIVE_PUBLIC, where=where) from error
         if not (
             (isinstance(key, EllipticCurvePublicKey) and key.curve.name in _CURVES)
             or (isinstance(key, Ed25519PublicKey) and not _is_of_small_order(key))
@@ -172,15 +176,11 @@ class PublicKey:
         An ECDSA signature is not unique: anybody can turn one into a second one that holds over the same bytes.
         What names a statement is the digest of its payload, never that of its bundle.
         """
-        try:
+        with _holding():
             if isinstance(self._key, Ed25519PublicKey):
                 self._key.verify(signature, data)
             else:
                 self._key.verify(signature, data, ECDSA(_CURVES[self._key.curve.name][1]))
-        except InvalidSignature as error:
-            raise SignatureError(
-                "signature-wrong", "the signature does not hold", fix="ask the signer for an intact copy"
-            ) from error
 
     def verify_digest(self, signature: bytes, digests: Mapping[str, str]) -> None:
         """Check a signature over bytes of which only digests are at hand.
@@ -200,12 +200,18 @@ class PublicKey:
         if isinstance(self._key, Ed25519PublicKey):
             raise SignatureError("signature-wrong", "Ed25519 signs no digest", fix="ask for one with another key")
         algorithm = _CURVES[self._key.curve.name][1]
-        try:
+        with _holding():
             self._key.verify(signature, bytes.fromhex(digests[algorithm.name]), ECDSA(Prehashed(algorithm)))
+
+
+@contextmanager
+def _holding() -> Iterator[None]:
+    """Say of a signature that does not hold, or cannot be checked, that it does not."""
+    with translated("signature-wrong", SignatureError, "the signature cannot be checked", fix=_GIVE_INTACT):
+        try:
+            yield
         except InvalidSignature as error:
-            raise SignatureError(
-                "signature-wrong", "the signature does not hold", fix="ask the signer for an intact copy"
-            ) from error
+            raise SignatureError("signature-wrong", "the signature does not hold", fix=_GIVE_INTACT) from error
 
 
 def no_password(location: str) -> bytes:
@@ -244,11 +250,13 @@ class KeyFile:
         """
         pem, mode = _read_key_file(Path(location))
         is_encrypted = any(mark in pem for mark in _ENCRYPTED)
-        try:
-            key = load_pem_private_key(pem, password=ask_password(location) if is_encrypted else None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            reason = "the password is wrong, or it is damaged" if is_encrypted else _NOT_PRIVATE
-            raise SigningError("unusable-key", reason, fix=_GIVE_PRIVATE, where=location) from error
+        password = ask_password(location) if is_encrypted else None
+        reason = "the password is wrong, or it is damaged" if is_encrypted else _NOT_PRIVATE
+        with translated("unusable-key", SigningError, reason, fix=_GIVE_PRIVATE, where=location):
+            try:
+                key = load_pem_private_key(pem, password=password)
+            except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+                raise SigningError("unusable-key", reason, fix=_GIVE_PRIVATE, where=location) from error
         if not (
             isinstance(key, Ed25519PrivateKey)
             or (isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1))

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from attest.errors import InputError, SignatureError, SigningError
+from attest.foreign import translated
 from attest.signer.key import AskPassword, PublicKey, no_password
 
 __all__ = ["KmsKey"]
@@ -91,13 +92,13 @@ def _client() -> Any:
 @contextmanager
 def _translated(location: str) -> Iterator[None]:
     """Errors of boto3, and its absence, with a code."""
-    try:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        fix = "pip install 'attest-checkpoints[kms]'"
-        raise InputError("extra-missing", f"needs {error.name}, which is not installed", fix=fix) from error
-    try:
-        yield
-    except (BotoCoreError, ClientError, SignatureError, ValueError) as error:
-        fix = "check the key's name, the region and the credentials"
-        raise SigningError("kms-refused", f"KMS did not sign ({error})", fix=fix, where=f"awskms:{location}") from error
+    fix, place = "check the key's name, the region and the credentials", f"awskms:{location}"
+    with translated("kms-refused", SigningError, "KMS did not sign", fix=fix, where=place):
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            extra = "pip install 'attest-checkpoints[kms]'"
+            raise InputError("extra-missing", f"needs {error.name}, which is not installed", fix=extra) from error
+        except SignatureError as error:
+            reason = f"what KMS gave does not verify: {error.message}"
+            raise SigningError("kms-refused", reason, fix=fix, where=place) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from attest.checkpoint.tree import open_file
 from attest.document import parse
 from attest.errors import CheckpointError, DocumentError, InputError
 from attest.statement import MAX_STATEMENT
-from attest.verify.check import Check, Outcome, checked, skipped
+from attest.verify.check import Outcome, checked, skipped
+from attest.verify.compared import Compared, Held
+from attest.verify.content import Content
 
 __all__ = ["Artifact", "check_artifact", "read_artifact"]
 
@@ -57,11 +59,13 @@ def read_artifact(path: Path) -> Artifact:
     return Artifact(name=path.name, size=size, digests={name: state.hexdigest() for name, state in states.items()})
 
 
-def check_artifact(payload: bytes | None, artifact: Artifact, signature: Outcome) -> Check:
+def check_artifact(content: Content, payload: bytes | None, artifact: Artifact, signature: Outcome) -> Held:
     """Step 8: the file is what was signed, or one of the subjects.
 
     Parameters
     ----------
+    content : Content
+        What steps 5 to 7 read.
     payload : bytes or None
         A statement, or None where steps 2 and 3 checked the signature over the file itself.
     artifact : Artifact
@@ -69,20 +73,38 @@ def check_artifact(payload: bytes | None, artifact: Artifact, signature: Outcome
         What step 2 found.
     """
     facts: dict[str, Any] = {"size": artifact.size, **artifact.digests}
-    if payload is None and signature != "PASSED":
-        return skipped("checkpoint", "Cannot be told, since the signature does not hold over it.")
     if payload is None:
-        return checked("checkpoint", "PASSED", f"The file that was signed, all {artifact.size:,} bytes.", **facts)
+        return _check_signed(artifact, signature, facts)
+    nothing = Compared.of(content)
     try:
         subjects = list(_subjects(payload))
     except DocumentError as error:
-        return checked("checkpoint", "FAILED", "The statement names no subjects.", [str(error)], **facts)
+        check = checked("checkpoint", "FAILED", "The statement names no subjects.", [str(error)], **facts)
+        return Held(check=check, compared=nothing)
+    if content.predicate is None:
+        nothing = replace(nothing, files_named=len(subjects))
     names = [name for name, digests in subjects if _is_same(digests, artifact)]
     if not names:
         message = f"The file (SHA-256 {artifact.sha256}) is none of the {len(subjects):,} subjects."
-        return checked("checkpoint", "FAILED", message, **facts)
+        return Held(check=checked("checkpoint", "FAILED", message, **facts), compared=nothing)
     others = f"; nothing was read of the {len(subjects) - 1:,} others" if len(subjects) > 1 else ""
-    return checked("checkpoint", "PASSED", f"The file is the subject {names[0]!r}{others}.", **facts, subject=names[0])
+    message = f"The file is the subject {names[0]!r}{others}."
+    return Held(
+        check=checked("checkpoint", "PASSED", message, **facts, subject=names[0]),
+        compared=replace(nothing, files_covered=1, bytes_covered=artifact.size),
+    )
+
+
+def _check_signed(artifact: Artifact, signature: Outcome, facts: Mapping[str, Any]) -> Held:
+    """Step 8 where the file itself was signed."""
+    named = Compared(files_named=1, files_covered=0, bytes_named=None, bytes_covered=0)
+    if signature != "PASSED":
+        message = "Cannot be told, since the signature does not hold over it."
+        return Held(check=skipped("checkpoint", message), compared=named)
+    message = f"The file that was signed, all {artifact.size:,} bytes."
+    size = artifact.size
+    compared = replace(named, files_covered=1, bytes_named=size, bytes_covered=size)
+    return Held(check=checked("checkpoint", "PASSED", message, **facts), compared=compared)
 
 
 def _is_same(digests: Mapping[str, Any], artifact: Artifact) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from attest.attestation_result import AttestationResult
 from attest.checkpoint.source import Location
 from attest.comparison import Comparison
-from attest.coverage import Coverage, Progress, cover, cover_digests, digest_tree
+from attest.coverage import DigestedTree, Progress, cover, cover_digests, digest_tree
 from attest.document import load, parse
 from attest.errors import AttestError, CheckpointError
 from attest.evidence import CHUNKS_NAME, ChunkList
@@ -16,13 +17,15 @@ from attest.evidence_directory import named_details, read_detail
 from attest.oms import ModelManifest
 from attest.protocol import Protocol
 from attest.statement import Statement
-from attest.verify.check import Check, Outcome, checked, skipped
+from attest.verify.check import Outcome, checked, skipped
+from attest.verify.compared import Compared, Held
 from attest.verify.content import UNREAD, Content
 
 __all__ = ["check_checkpoint"]
 
 _UNASKED = "No checkpoint file was looked at; give --checkpoint to compare them."
 _IS_RESULT = "It is about a statement; verify that one with its checkpoint."
+_NOT_LEFT_OUT = " Nothing was left out: only of what a model signature is about can it be."
 _MAX_CHUNK_LIST = 64 * 1024 * 1024
 
 
@@ -33,7 +36,7 @@ def check_checkpoint(
     *,
     left_out: Sequence[str],
     progress: Progress,
-) -> tuple[Check, Coverage | None]:
+) -> Held:
     """Step 8.
 
     Parameters
@@ -50,22 +53,23 @@ def check_checkpoint(
     statement, predicate = content.statement, content.predicate
     reason = _UNASKED if checkpoint is None else _IS_RESULT if isinstance(predicate, AttestationResult) else UNREAD
     if checkpoint is None or statement is None or predicate is None or isinstance(predicate, AttestationResult):
-        return skipped("checkpoint", reason), None
+        return Held(check=skipped("checkpoint", reason), compared=Compared.of(content))
     try:
         if isinstance(predicate, Comparison | Protocol):
-            return _check_side(predicate, digest_tree(checkpoint, progress=progress)), None
+            return _check_side(content, predicate, digest_tree(checkpoint, progress=progress))
         if isinstance(predicate, ModelManifest):
             return _check_model(predicate, checkpoint, left_out, progress)
         coverage = cover(predicate.checkpoint, checkpoint, _chunk_list(statement, directory), progress=progress)
     except CheckpointError as error:
-        return checked("checkpoint", "FAILED", "It is not the checkpoint that was measured.", [str(error)]), None
+        check = checked("checkpoint", "FAILED", "It is not the checkpoint that was measured.", [str(error)])
+        return Held(check=check, compared=Compared.of(content))
     outcome: Outcome = "PASSED" if coverage.is_complete else "FAILED"
-    return checked("checkpoint", outcome, coverage.sentence, coverage.problems), coverage
+    message = coverage.sentence + (_NOT_LEFT_OUT if left_out else "")
+    check = checked("checkpoint", outcome, message, coverage.problems)
+    return Held(check=check, compared=Compared.of_coverage(coverage), coverage=coverage)
 
 
-def _check_model(
-    manifest: ModelManifest, checkpoint: Location, left_out: Sequence[str], progress: Progress
-) -> tuple[Check, Coverage]:
+def _check_model(manifest: ModelManifest, checkpoint: Location, left_out: Sequence[str], progress: Progress) -> Held:
     """Step 8 for a model signature. What the signer ignored is not signed, so it counts as any other file."""
     coverage = cover_digests(manifest.files, checkpoint, left_out=left_out, progress=progress)
     ignoring = (
@@ -73,7 +77,8 @@ def _check_model(
     )
     aside = f" You left out {len(coverage.ignored)}." if coverage.ignored else ""
     outcome: Outcome = "PASSED" if coverage.is_complete else "FAILED"
-    return checked("checkpoint", outcome, f"{coverage.sentence}{ignoring}{aside}", coverage.problems), coverage
+    check = checked("checkpoint", outcome, f"{coverage.sentence}{ignoring}{aside}", coverage.problems)
+    return Held(check=check, compared=Compared.of_coverage(coverage), coverage=coverage)
 
 
 def _chunk_list(statement: Statement, directory: Path) -> ChunkList | None:
@@ -88,9 +93,18 @@ def _chunk_list(statement: Statement, directory: Path) -> ChunkList | None:
     return None
 
 
-def _check_side(predicate: Comparison | Protocol, found: str) -> Check:
+def _check_side(content: Content, predicate: Comparison | Protocol, found: DigestedTree) -> Held:
     """Step 8 for a predicate that names no files: the checkpoint is one of the two sides, or it is not."""
-    sides = [name for name, side in (("A", predicate.a), ("B", predicate.b)) if side and side.tree_digest == found]
-    if sides:
-        return checked("checkpoint", "PASSED", f"It is side {' and '.join(sides)}, file for file.", treeDigest=found)
-    return checked("checkpoint", "FAILED", "It is neither of the two sides.", treeDigest=found)
+    named = [(name, side.tree_digest) for name, side in (("A", predicate.a), ("B", predicate.b)) if side]
+    sides = [name for name, digest in named if digest == found.digest]
+    if not sides:
+        message = "It is neither of the two sides."
+        check = checked("checkpoint", "FAILED", message, treeDigest=found.digest)
+        return Held(check=check, compared=Compared.of(content))
+    message = f"It is side {' and '.join(sides)}, all {found.files:,} files and {found.bytes:,} bytes"
+    others = [name for name, _ in named if name not in sides]
+    message += f"; nothing was read of side {others[0]}." if others else "."
+    compared = Compared.of(content, found.files, found.bytes)
+    if not others:
+        compared = replace(compared, files_named=found.files, bytes_named=found.bytes)
+    return Held(check=checked("checkpoint", "PASSED", message, treeDigest=found.digest), compared=compared)

@@ -73,7 +73,7 @@ def check_time(
     if problems:
         return checked("time", "FAILED", "A time stamp does not hold, or is missing.", problems, **facts), tuple(times)
     if not times:
-        return _untold(len(bundle.timestamps)), ()
+        return _untold(len(bundle.timestamps) + (0 if named else len(renewals))), ()
     first = min(times, key=lambda one: one.time)
     message = f"Signed at or before {first.text}, says {first.by}."
     message += f" Renewed {len(renewed)} times, last at {renewed[-1]}." if renewed else ""

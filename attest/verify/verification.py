@@ -43,6 +43,7 @@ from attest.trust_policy import ReadPolicy
 from attest.verify.appraisal import Appraised, appraise, expect, hear
 from attest.verify.artifact import Artifact, check_artifact, read_artifact
 from attest.verify.check import Check, Outcome, Step, checked, skipped
+from attest.verify.compared import Compared
 from attest.verify.content import NO_STATEMENT, Content, check_content
 from attest.verify.files import check_checkpoint
 from attest.verify.signature import Expectation, Signed, check_keyless, check_with_key
@@ -76,6 +77,10 @@ class Verification:
     bundle : Bundle
     checks : tuple of Check
         One a step, in order.
+    compared : Compared
+        How much of what was signed was looked at.
+    is_asked_for_files : bool
+        Whether the reader gave files to hold against the statement.
     coverage : Coverage or None
         The checkpoint's files against the statement's, where step 8 compared them.
     signed : Signed
@@ -88,6 +93,8 @@ class Verification:
 
     bundle: Bundle
     checks: tuple[Check, ...]
+    compared: Compared
+    is_asked_for_files: bool
     coverage: Coverage | None
     signed: Signed
     times: tuple[TrustedTime, ...]
@@ -111,15 +118,17 @@ class Verification:
     @property
     def content(self) -> Outcome:
         """Whether all detail files and all checkpoint files are those that the statement names (steps 7, 8)."""
-        return self._weakest("details", "checkpoint")
+        weakest = self._weakest("details", "checkpoint")
+        return "SKIPPED" if weakest == "PASSED" and not self.compared.is_whole else weakest
 
     @property
     def exit_code(self) -> int:
-        """1 if anything failed; 4 if only the signer did (and with it a policy); 3 if nothing was held against the statement; else 0."""
+        """1 if anything failed; 4 if only the signer did (and with it a policy); 3 if nothing could be held against the statement, or not what the reader gave; else 0."""
         failed = {check.id for check in self.checks if check.outcome == "FAILED"}
         if failed:
             return 4 if "signer" in failed and failed <= {"signer", "policy"} else 1
-        return 3 if {self._weakest("statement"), self._weakest("checkpoint")} == {"SKIPPED"} else 0
+        is_undecided = self.is_asked_for_files or self._weakest("statement") == "SKIPPED"
+        return 3 if is_undecided and self._weakest("checkpoint") == "SKIPPED" else 0
 
     def _weakest(self, *steps: Step) -> Outcome:
         outcomes = {check.outcome for check in self.checks if check.id in steps}
@@ -191,17 +200,17 @@ def verify(
     payload = given.payload
     content = NO_STATEMENT if payload is None else check_content(payload, given.directory)
     if given.artifact is None:
-        last, coverage = check_checkpoint(
-            content, given.beside, files.checkpoint, left_out=files.left_out, progress=progress
-        )
+        held = check_checkpoint(content, given.beside, files.checkpoint, left_out=files.left_out, progress=progress)
     else:
-        last, coverage = check_artifact(payload, given.artifact, signed.signature.outcome), None
-    checks = (_check_bundle(bundle, data), signed.signature, signed.signer, time, *content.checks, last)
-    ninth = _check_policy(policy, given, checks, content, signed, times, root) if policy else _NO_POLICY
+        held = check_artifact(content, payload, given.artifact, signed.signature.outcome)
+    checks = (_check_bundle(bundle, data), signed.signature, signed.signer, time, *content.checks, held.check)
+    ninth = _check_policy(policy, given, checks, content, held.compared, signed, times, root) if policy else _NO_POLICY
     return Verification(
         bundle=bundle,
         checks=(*checks, ninth),
-        coverage=coverage,
+        compared=held.compared,
+        is_asked_for_files=files.checkpoint is not None or files.artifact is not None,
+        coverage=held.coverage,
         signed=signed,
         times=times,
         statement=content.statement,
@@ -281,6 +290,7 @@ def _check_policy(
     given: _Given,
     checks: Sequence[Check],
     content: Content,
+    compared: Compared,
     signed: Signed,
     times: Sequence[TrustedTime],
     root: TrustedRoot | None,
@@ -289,4 +299,6 @@ def _check_policy(
     claims = read_claims(given.directory / CLAIMS_NAME) if given.directory else ()
     outcomes: dict[str, Outcome] = {check.id: check.outcome for check in checks}
     voices = hear(policy, given.bundle, signed, claims, root)
-    return appraise(policy, Appraised(outcomes=outcomes, content=content, times=times, voices=voices))
+    return appraise(
+        policy, Appraised(outcomes=outcomes, content=content, compared=compared, times=times, voices=voices)
+    )

@@ -188,6 +188,7 @@ NAMES = {
     "private use": "\ue000".encode(),
     "backslash": b"..\\..\\evil",
 }
+DRIVES = ("C:evil", "c:", "Z:\u00e9")
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
@@ -205,7 +206,13 @@ def test_neither_folders_nor_single_files_may_have_such_a_name(folder: Path, nam
     assert code_of(lambda: read_tree(folder / "sub" / os.fsdecode(name))) == "unsafe-name"
 
 
-@pytest.mark.parametrize("name", ["a b", "é", "e\u0301", "模型", "🙂", "$(rm -rf)", "'\"`", "-rf", "~", "..."])
+@pytest.mark.parametrize("name", DRIVES)
+def test_a_name_that_begins_as_a_drive_is_refused(folder: Path, name: str):
+    (folder / name).touch()
+    assert code_of(lambda: read_tree(folder)) == "unsafe-name"
+
+
+@pytest.mark.parametrize("name", ["a b", "ab:c", "é", "e\u0301", "模型", "🙂", "$(rm -rf)", "'\"`", "-rf", "~", "..."])
 def test_other_names_are_taken_as_they_are(folder: Path, name: str):
     (folder / name).touch()
     assert name in paths(folder)

@@ -90,7 +90,8 @@ def test_verify_report_of_an_untouched_page(report: Path):
     result = run("verify-report", report)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0] == f"identical: {report} is, byte for byte, what its bundles give"
+    compared = f"(all {report.stat().st_size:,} bytes of it and {len(lines) - 2} bundles)"
+    assert lines[0] == f"identical: {report} is, byte for byte, what its bundles give {compared}"
     assert lines[1].startswith("No signature was checked.")
     assert [line.split()[:2] for line in lines[2:]] == [["attest", "verify"]] * 3
 

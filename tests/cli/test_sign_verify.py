@@ -54,7 +54,7 @@ def test_the_whole_way_as_the_commands_say_it(tiny: TinyEvidence, monkeypatch: p
     assert "conclusion  yours to draw" in verified.stdout
 
 
-def test_the_summary_is_five_lines_behind_nine_steps(tiny: TinyEvidence, public: Path):
+def test_the_summary_is_six_lines_behind_nine_steps(tiny: TinyEvidence, public: Path):
     lines = attest("verify", tiny.directory, "--key", public).stdout.splitlines()
     assert lines[9] == ""
     assert [line.split()[0] for line in lines[:9]] == [str(number) for number in range(1, 10)]
@@ -64,8 +64,9 @@ def test_the_summary_is_five_lines_behind_nine_steps(tiny: TinyEvidence, public:
         ["time", "SKIPPED"],
         ["content", "SKIPPED"],
     ]
-    assert lines[14].split()[0] == "conclusion"
-    assert len(lines) == 15
+    assert lines[14] == "coverage    0 of 3 files and 0 of 254 bytes were read and are the same."
+    assert lines[15].split()[0] == "conclusion"
+    assert len(lines) == 16
 
 
 def test_json_is_one_object(tiny: TinyEvidence, public: Path):
@@ -73,7 +74,7 @@ def test_json_is_one_object(tiny: TinyEvidence, public: Path):
     done = attest("verify", tiny.directory, "--key", public, "--checkpoint", tiny.checkpoint, "--format", "json")
     value = json.loads(done.stdout)
     assert done.exit_code == 1
-    assert list(value) == ["schemaVersion", "steps", "integrity", "identity", "time", "content", "coverage"]
+    assert list(value) == ["schemaVersion", "steps", "integrity", "identity", "time", "content", "compared", "coverage"]
     assert (value["schemaVersion"], value["integrity"], value["identity"], value["content"]) == (
         1, "PASSED", "PASSED", "FAILED"
     )  # fmt: skip
