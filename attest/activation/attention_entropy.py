@@ -25,7 +25,8 @@ class _Entropy:
         self._sums: dict[int, NDArray[np.float64]] = {}
 
     def watch(self, seen: Seen) -> None:
-        logarithms = np.log(np.maximum(seen.values, _TINY))
+        logarithms = np.maximum(seen.values, _TINY)
+        np.log(logarithms, out=logarithms)
         entropy = -np.einsum("hqk,hqk->hq", seen.values, logarithms).sum(axis=1, dtype=np.float64)
         self._sums[seen.layer] = self._sums.get(seen.layer, np.zeros_like(entropy)) + entropy
 
