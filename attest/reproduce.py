@@ -50,6 +50,7 @@ __all__ = ["Outcome", "Reproduction", "Value", "reproduce"]
 
 Outcome = Literal["identical", "within-tolerance", "differs", "not-measured"]
 _MAX_NAMED = 20
+_OF_ONE_MEASUREMENT = PLACE_FINDINGS | {"run-resumed"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +206,7 @@ def _without_place(summary: CheckpointSummary) -> CheckpointSummary:
         summary,
         source=None,
         files=tuple(replace(file, basis="computed", server_sha256=None) for file in summary.files),
-        findings=tuple(one for one in summary.findings if one.code not in PLACE_FINDINGS),
+        findings=tuple(one for one in summary.findings if one.code not in _OF_ONE_MEASUREMENT),
     )
 
 

@@ -1,11 +1,11 @@
 """What running a network for its activation fingerprints costs: time, memory, and overhead over the bare forward pass.
 
-Usage: python benchmarks/activations.py CHECKPOINT [SEQUENCES TOKENS THREADS]
+Usage: OPENBLAS_NUM_THREADS=1 python benchmarks/activations.py CHECKPOINT [SEQUENCES TOKENS THREADS]
 
 Two things are measured. The whole of ``run_checkpoint``, with the start of the child process and of torch: wall and CPU
 seconds, and the child's peak memory. And, within one process that has the network loaded, CPU seconds of the bare
 forward pass against the pass with every fingerprint: both in turn, and the median of the quotients, since other work on
-the machine slows both. The bare pass computes attention as the measured one does (``eager``: only it gives attention
+the machine slows both. numpy has one thread, as in the child process. The bare pass computes attention as the measured one does (``eager``: only it gives attention
 probabilities); the one that transformers takes by itself (``sdpa``) is told beside it.
 """
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ _LEAST_PLACES = 16
 _STEPS = 32.0
 _AT_ONCE = 64
 """Places of a layer that are summed together."""
+_SUMMED = ("values", "squares", "signs", "products", "places")
+_WAITING = ("waiting", "waiting_signs")
 
 
 def kept_layers(widths: Mapping[int, int]) -> tuple[int, ...]:
@@ -62,7 +65,7 @@ class _Sums:
     squares: NDArray[np.float64]
     signs: NDArray[np.float64]
     products: NDArray[np.float64]
-    places: int = 0
+    places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
     waiting: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = field(default_factory=list)
 
     @classmethod
@@ -76,10 +79,22 @@ class _Sums:
         if sum(len(one) for one, _ in self.waiting) >= _AT_ONCE:
             self._sum()
 
+    def held(self) -> Arrays:
+        sums = {name: getattr(self, name) for name in _SUMMED}
+        return sums | (dict(zip(_WAITING, self._of_all_waiting(), strict=True)) if self.waiting else {})
+
+    @classmethod
+    def from_held(cls, held: Arrays) -> _Sums:
+        waiting = [(held[_WAITING[0]], held[_WAITING[1]])] if _WAITING[0] in held else []
+        return cls(**{name: held[name].copy() for name in _SUMMED}, waiting=waiting)
+
+    def _of_all_waiting(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        return np.concatenate([one for one, _ in self.waiting]), np.concatenate([one for _, one in self.waiting])
+
     def _sum(self) -> None:
-        values = np.concatenate([one for one, _ in self.waiting]).astype(np.float64)
-        signs = np.concatenate([one for _, one in self.waiting])
+        few, signs = self._of_all_waiting()
         self.waiting.clear()
+        values = few.astype(np.float64)
         self.values += values.sum(axis=0)
         self.signs += signs.sum(axis=0)
         self.products += values.T @ signs
@@ -115,6 +130,20 @@ class _Neurons:
             self._sums[seen.layer, look] = _Sums.of(seen.values.shape[1])
         self._sums[seen.layer, look].add(seen.values[tokens], signs)
 
+    def held(self) -> Arrays:
+        return {
+            f"{layer}.{look}.{name}": array
+            for (layer, look), one in self._sums.items()
+            for name, array in one.held().items()
+        }
+
+    def take_up(self, held: Arrays) -> None:
+        parts: dict[tuple[int, str], dict[str, NDArray[Any]]] = {}
+        for name, array in held.items():
+            layer, look, own = name.split(".")
+            parts.setdefault((int(layer), look), {})[own] = array
+        self._sums = {key: _Sums.from_held(one) for key, one in parts.items()}
+
     def result(self) -> Observed:
         looks = LOOKS[0] if self._plan.gated else LOOKS[1]
         if not self._kept or not self._sums:
@@ -126,7 +155,7 @@ class _Neurons:
 
     def _places(self, look: str) -> int:
         held = [self._sums.get((layer, look)) for layer in self._kept]
-        return min((one.places if one else 0 for one in held), default=0)
+        return min((int(one.places[0]) if one else 0 for one in held), default=0)
 
 
 def _table(arrays: Arrays) -> Table | None:
