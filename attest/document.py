@@ -279,7 +279,7 @@ def dump(value: Any) -> Any:
     """JSON value of a record, or of what a record holds."""
     if isinstance(value, _SCALARS):
         return value
-    if keys := _keys(type(value)):
+    if keys := _keys(type(value)):  # type: ignore[arg-type]  # as above
         items: Iterable[tuple[str, Any]] = ((key, getattr(value, name)) for name, key in keys)
     elif isinstance(value, Mapping):
         items = value.items()

@@ -94,6 +94,10 @@ class Journal:
     def _name(self, path: str) -> str:
         return sha256(f"{self._binding}\n{path}".encode()).hexdigest() + _SUFFIX
 
+    def place(self, kind: str) -> Path:
+        """File of this measurement for what is kept of something else than a file of the checkpoint."""
+        return self._folder / self._name(f"\0{kind}")
+
     def find(self, path: str) -> FileResult | None:
         """What was kept of a file; None where nothing was, or it is damaged."""
         name = self._name(path)

@@ -147,7 +147,8 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
     threads : int, optional
         All cores by default. No measured number depends on it.
     resume : Path, optional
-        A folder to keep finished files' results in, and to take them from after an interruption.
+        A folder to keep finished files' results in, and what a run of the model had got to, and to take them from after
+        an interruption.
     deep : bool
         Whether to make the fingerprints that cost more, too: ``DEEP_FINGERPRINTS``.
     command : tuple of str
@@ -169,11 +170,11 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
     model = place_tensors(checkpoint, given=families)
     details: dict[str, bytes] = {}
     licenses = _scan(repository, details)
-    activations, run_findings = _run(location, prompts, run_options, run_progress, details)
     provenance = find_provenance(checkpoint)
     fingerprints = (*FINGERPRINTS, *(make(model) for make in DEEP_FINGERPRINTS if deep))
     ids = [one.id for one in fingerprints]
     journal = Journal(resume, binding(model, this_tool(), environment("numba", "numpy"), ids)) if resume else None
+    activations, run_findings = _run(location, prompts, run_options, run_progress, details, journal)
     read = _sweep(model, fingerprints, threads, progress, journal)
     profiles = {one.id: one.profile(model, read.tensors) for one in fingerprints}
     tensors = _tensor_list(model, read)
@@ -316,13 +317,21 @@ def _scan(repository: Path | None, details: dict[str, bytes]) -> LicenseSummary 
 
 
 def _run(
-    location: Location, prompts: Prompts | None, options: Options | None, progress: Steps, details: dict[str, bytes]
+    location: Location,
+    prompts: Prompts | None,
+    options: Options | None,
+    progress: Steps,
+    details: dict[str, bytes],
+    journal: Journal | None,
 ) -> tuple[ActivationSummary | None, tuple[Finding, ...]]:
     if prompts is None:
         return None, ()
     from attest.activation import DEFAULT_OPTIONS, measure_activations  # noqa: PLC0415 - imported only to run a model
 
-    activations = measure_activations(location, prompts, options=options or DEFAULT_OPTIONS, progress=progress)
+    snapshot = journal.place("run") if journal else None
+    activations = measure_activations(
+        location, prompts, options=options or DEFAULT_OPTIONS, progress=progress, snapshot=snapshot
+    )
     details |= activations.details
     return activations.summary, activations.findings
 

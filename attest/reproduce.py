@@ -50,6 +50,7 @@ from attest.reproduction import Outcome, Reproduction, Value
 __all__ = ["Outcome", "Reproduction", "Value", "reproduce"]
 
 _MAX_NAMED = 20
+_OF_ONE_MEASUREMENT = PLACE_FINDINGS | {"run-resumed"}
 
 
 def reproduce(  # noqa: PLR0913 - each is a choice of its own, given by name
@@ -176,7 +177,7 @@ def _without_place(summary: CheckpointSummary) -> CheckpointSummary:
         summary,
         source=None,
         files=tuple(replace(file, basis="computed", server_sha256=None) for file in summary.files),
-        findings=tuple(one for one in summary.findings if one.code not in PLACE_FINDINGS),
+        findings=tuple(one for one in summary.findings if one.code not in _OF_ONE_MEASUREMENT),
     )
 
 

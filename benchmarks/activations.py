@@ -1,10 +1,12 @@
 """What running a network for its activation fingerprints costs: time, memory, and overhead over the bare forward pass.
 
-Usage: python benchmarks/activations.py CHECKPOINT [SEQUENCES TOKENS THREADS]
+Usage: OPENBLAS_NUM_THREADS=1 python benchmarks/activations.py CHECKPOINT [SEQUENCES TOKENS THREADS]
 
 Two things are measured. The whole of ``run_checkpoint``, with the start of the child process and of torch: wall and CPU
 seconds, and the child's peak memory. And, within one process that has the network loaded, CPU seconds of the bare
-forward pass against the pass with every fingerprint, each the least of three.
+forward pass against the pass with every fingerprint: both in turn, and the median of the quotients, since other work on
+the machine slows both. numpy has one thread, as in the child process. The bare pass computes attention as the measured one does (``eager``: only it gives attention
+probabilities); the one that transformers takes by itself (``sdpa``) is told beside it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import transformers
 
@@ -29,23 +33,21 @@ from attest.activation.staging import floating_values, stage
 from attest.activation.whole import run_whole
 from attest.checkpoint import open_checkpoint
 
-REPEATS = 3
+REPEATS = 7
 
 
-def least(work: Callable[[], object]) -> float:
-    """Least CPU seconds of some repeats."""
-    seconds = []
-    for _ in range(REPEATS):
-        began = time.process_time()
-        work()
-        seconds.append(time.process_time() - began)
-    return min(seconds)
+def seconds(work: Callable[[], object]) -> float:
+    """CPU seconds of some work."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
 
 
-def overhead(checkpoint: Path, prompts: PromptSet) -> tuple[float, float]:
-    """CPU seconds of the bare forward pass and of the pass with all fingerprints."""
+def overhead(checkpoint: Path, prompts: PromptSet, threads: int) -> list[tuple[float, float, float]]:
+    """CPU seconds of the bare forward pass, eager and as transformers would, and of the pass with all fingerprints."""
     import torch  # noqa: PLC0415 - heavy
 
+    torch.set_num_threads(threads)
     opened = open_checkpoint(checkpoint)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -62,11 +64,13 @@ def overhead(checkpoint: Path, prompts: PromptSet) -> tuple[float, float]:
         token_name=None,
     )
 
-    def bare() -> None:
+    def bare(attention: str) -> None:
+        network.module.set_attn_implementation(attention)
         for ids in plan.token_ids:
             network.module(input_ids=torch.tensor([ids]))
 
     def observed() -> None:
+        network.module.set_attn_implementation("eager")
         observers = [(one.kinds, one.observe(plan)) for one in ACTIVATION_FINGERPRINTS]
 
         def emit(seen: Seen) -> None:
@@ -79,8 +83,10 @@ def overhead(checkpoint: Path, prompts: PromptSet) -> tuple[float, float]:
             observer.result()
 
     with torch.inference_mode():
-        bare()
-        return least(bare), least(observed)
+        observed()
+        return [
+            (seconds(partial(bare, "eager")), seconds(partial(bare, "sdpa")), seconds(observed)) for _ in range(REPEATS)
+        ]
 
 
 def main() -> None:
@@ -98,8 +104,11 @@ def main() -> None:
     print(f"{sequences} sequences of {tokens} tokens, {threads} threads, load {os.getloadavg()[0]:.1f}")
     print(f"whole run: {wall:.1f} s, {cpu:.1f} CPU s, peak {outcome.run.peak_memory / 1e9:.2f} GB")
     print(f"fingerprints: {size / 1e6:.2f} MB")
-    plain, watched = overhead(checkpoint, prompts)
-    print(f"forward pass: bare {plain:.2f} CPU s, with fingerprints {watched:.2f} CPU s ({watched / plain - 1:+.0%})")
+    measured = overhead(checkpoint, prompts, threads)
+    eager, sdpa, observed = map(min, zip(*measured, strict=True))
+    print(f"forward pass: eager {eager:.2f}, sdpa {sdpa:.2f}, with fingerprints {observed:.2f} CPU s at least")
+    print(f"with fingerprints over eager: {median(three / one for one, _, three in measured) - 1:+.0%}")
+    print(f"with fingerprints over sdpa: {median(three / two for _, two, three in measured) - 1:+.0%}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -33,7 +34,7 @@ DETAIL_NAME = "detail/activations.safetensors"
 PROMPTS_NAME = "detail/prompts.json"
 """A user's own prompt set goes with the evidence; what attest ships does not."""
 
-RUN_FINDINGS = frozenset({"prompts-cut", "remote-code-not-run", "tensors-not-run"})
+RUN_FINDINGS = frozenset({"prompts-cut", "remote-code-not-run", "run-resumed", "tensors-not-run"})
 """Codes of what only a run of the model finds."""
 
 TOLERANCE = 1e-5
@@ -68,6 +69,7 @@ def measure_activations(
     options: Options = DEFAULT_OPTIONS,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     start: Start | None = None,
+    snapshot: Path | None = None,
 ) -> Activations:
     """Activation fingerprints of a checkpoint on a prompt set.
 
@@ -79,7 +81,7 @@ def measure_activations(
     options : Options
     progress : callable
         Told the steps done and the steps there are.
-    start : callable, optional
+    start, snapshot : callable and Path, optional
         As in ``run_checkpoint``.
 
     Returns
@@ -102,7 +104,9 @@ def measure_activations(
 
     It does not show where weights come from: it shows that the named weights did this on the named inputs.
     """
-    outcome = run_checkpoint(checkpoint, prompts.inputs, options=options, progress=progress, start=start)
+    outcome = run_checkpoint(
+        checkpoint, prompts.inputs, options=options, progress=progress, start=start, snapshot=snapshot
+    )
     run, details, fingerprints = outcome.run, {}, []
     for one in ACTIVATION_FINGERPRINTS[1:]:
         reason = run.not_measured[one.id]

@@ -25,9 +25,16 @@ class _Entropy:
         self._sums: dict[int, NDArray[np.float64]] = {}
 
     def watch(self, seen: Seen) -> None:
-        logarithms = np.log(np.maximum(seen.values, _TINY))
+        logarithms = np.maximum(seen.values, _TINY)
+        np.log(logarithms, out=logarithms)
         entropy = -np.einsum("hqk,hqk->hq", seen.values, logarithms).sum(axis=1, dtype=np.float64)
         self._sums[seen.layer] = self._sums.get(seen.layer, np.zeros_like(entropy)) + entropy
+
+    def held(self) -> Arrays:
+        return {str(layer): sums for layer, sums in self._sums.items()}
+
+    def take_up(self, held: Arrays) -> None:
+        self._sums = {int(layer): sums for layer, sums in held.items()}
 
     def result(self) -> Observed:
         if not self._sums or len({one.size for one in self._sums.values()}) > 1:

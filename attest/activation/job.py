@@ -67,6 +67,10 @@ class Job:
         Values in the weight files; a network of many more parameters is not built.
     memory : int
         Most bytes of address space.
+    snapshot : str or None
+        Path of a file for what the run had got to; null keeps nothing.
+    keep_seconds : int
+        Least time between two snapshots.
     """
 
     prompt_set: PromptSet
@@ -77,6 +81,8 @@ class Job:
     stream: bool
     floating_values: int
     memory: int
+    snapshot: str | None
+    keep_seconds: int
 
 
 @record
@@ -95,6 +101,8 @@ class Run:
         Tensors of the files that it has no place for.
     not_measured : mapping of str to (str or null)
         For every fingerprint, why there is nothing.
+    resumed : int
+        Steps that an earlier run had done: sequences, or of a streamed run blocks.
     peak_memory : int
         Most bytes that the process held in memory.
     versions : mapping of str to str
@@ -105,6 +113,7 @@ class Run:
     parameters: int
     unused: tuple[str, ...]
     not_measured: Mapping[str, str | None]
+    resumed: int
     peak_memory: int
     versions: Mapping[str, str]
 

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attest.activation.build import Network, load_network, plan_network, read_configuration
 from attest.activation.fingerprints import ACTIVATION_FINGERPRINTS
 from attest.activation.inputs import Inputs, read_inputs
 from attest.activation.job import JOB_NAME, REFUSAL_NAME, RUN_NAME, Job, Refusal, Run, arrays_name
 from attest.activation.observer import Observed, Plan, Seen
+from attest.activation.snapshot import Snapshot, Snapshots
 from attest.activation.stream import run_streamed
 from attest.activation.whole import run_whole
 from attest.checkpoint.arrays import pack_arrays
+from attest.digest import sha256
 from attest.document import canonical, dump, load, parse
 from attest.errors import CheckpointError
 
@@ -59,10 +62,7 @@ def run_network(
     import torch  # noqa: PLC0415  # heavy, and optional
 
     _check_device(job.device)
-    torch.manual_seed(job.seed)
-    torch.use_deterministic_algorithms(True)
-    torch.set_float32_matmul_precision("highest")
-    torch.set_num_threads(job.threads)
+    _settle(job)
     planned = plan_network(config, job.floating_values)
     inputs = read_inputs(folder, job.prompt_set, config)
     plan = _plan(job, inputs)
@@ -73,14 +73,43 @@ def run_network(
             if seen.kind in kinds:
                 observer.watch(seen)
 
+    snapshots = Snapshots(Path(job.snapshot) if job.snapshot else None, _binding(job, plan), job.keep_seconds)
+    begin = snapshots.last()
+    if begin:
+        for name, (_, observer) in observers.items():
+            observer.take_up(begin.held.get(name, {}))
+
+    def keep(steps: int, states: Sequence[NDArray[np.float32]] = ()) -> None:
+        snapshots.keep(
+            lambda: Snapshot(
+                steps=steps, held={name: one.held() for name, (_, one) in observers.items()}, states=states
+            )
+        )
+
     with torch.inference_mode():
         if job.stream:
-            network = run_streamed(folder, planned, plan, job.watched, emit, tell=tell)
+            network = run_streamed(folder, planned, plan, job.watched, emit, tell=tell, begin=begin, keep=keep)
         else:
             network = load_network(folder, config, planned)
-            run_whole(network, plan, job.watched, emit, device=job.device, tell=tell)
+            steps = begin.steps if begin else 0
+            run_whole(network, plan, job.watched, emit, device=job.device, tell=tell, begin=steps, keep=keep)
     observed = {name: observer.result() for name, (_, observer) in observers.items()}
-    return _run(inputs, network, observed), observed
+    return _run(inputs, network, observed, begin.steps if begin else 0), observed
+
+
+def _settle(job: Job) -> None:
+    """Set torch so that a run repeats."""
+    import torch  # noqa: PLC0415  # heavy, and optional
+
+    torch.manual_seed(job.seed)
+    torch.use_deterministic_algorithms(True)
+    torch.set_float32_matmul_precision("highest")
+    torch.set_num_threads(job.threads)
+
+
+def _binding(job: Job, plan: Plan) -> str:
+    """Digest of what a run's numbers follow from besides the weights: the job, what is fed, versions."""
+    return sha256(canonical({"job": dump(job), "tokenIds": plan.token_ids, "versions": _versions()}))
 
 
 def _plan(job: Job, inputs: Inputs) -> Plan:
@@ -105,26 +134,31 @@ def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _run(inputs: Inputs, network: Network, observed: Mapping[str, Observed]) -> Run:
-    import tokenizers  # noqa: PLC0415  # heavy, and optional
-    import torch  # noqa: PLC0415
-    import transformers  # noqa: PLC0415
-
+def _run(inputs: Inputs, network: Network, observed: Mapping[str, Observed], resumed: int) -> Run:
     return Run(
         token_ids=inputs.token_ids,
         cut=inputs.cut,
         parameters=network.parameters,
         unused=network.unused,
         not_measured={name: one.not_measured for name, one in observed.items()},
+        resumed=resumed,
         peak_memory=_peak_memory(),
-        versions={
-            "numpy": np.__version__,
-            "tokenizers": tokenizers.__version__,
-            "torch": torch.__version__,
-            "torch CPU capability": torch.backends.cpu.get_cpu_capability(),
-            "transformers": transformers.__version__,
-        },
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    import tokenizers  # noqa: PLC0415  # heavy, and optional
+    import torch  # noqa: PLC0415
+    import transformers  # noqa: PLC0415
+
+    return {
+        "numpy": np.__version__,
+        "tokenizers": tokenizers.__version__,
+        "torch": torch.__version__,
+        "torch CPU capability": torch.backends.cpu.get_cpu_capability(),
+        "transformers": transformers.__version__,
+    }
 
 
 def _check_device(device: str) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,10 @@ LOOKS = (("gate", "up"), ("even", "odd"))
 _MOST_BYTES = 12 * 1024 * 1024
 _LEAST_PLACES = 16
 _STEPS = 32.0
+_AT_ONCE = 64
+"""Places of a layer that are summed together."""
+_SUMMED = ("values", "squares", "signs", "products", "places")
+_WAITING = ("waiting", "waiting_signs")
 
 
 def kept_layers(widths: Mapping[int, int]) -> tuple[int, ...]:
@@ -51,26 +56,54 @@ def kept_layers(widths: Mapping[int, int]) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class _Sums:
-    """Sums over places: of activations, of their squares, of signs, and of activations times signs."""
+    """Sums over places: of activations, of their squares, of signs, and of activations times signs.
 
-    places: int = 0
-    values: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    squares: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    signs: NDArray[np.float64] = field(default_factory=lambda: np.zeros(LOOK_WIDTH))
-    products: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, LOOK_WIDTH)))
+    Places wait until there are enough of them for one product of matrices, which is most of the work.
+    """
 
-    def add(self, values: NDArray[np.float64], signs: NDArray[np.float64]) -> None:
-        if not self.places:
-            width = values.shape[1]
-            self.values, self.squares, self.products = np.zeros(width), np.zeros(width), np.zeros((width, LOOK_WIDTH))
+    values: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    signs: NDArray[np.float64]
+    products: NDArray[np.float64]
+    places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
+    waiting: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, neurons: int) -> _Sums:
+        zeros = (np.zeros(neurons), np.zeros(neurons), np.zeros(LOOK_WIDTH), np.zeros((neurons, LOOK_WIDTH)))
+        return cls(*zeros)
+
+    def add(self, values: NDArray[np.float32], signs: NDArray[np.float64]) -> None:
         self.places += len(values)
+        self.waiting.append((values, signs))
+        if sum(len(one) for one, _ in self.waiting) >= _AT_ONCE:
+            self._sum()
+
+    def held(self) -> Arrays:
+        sums = {name: getattr(self, name) for name in _SUMMED}
+        return sums | (dict(zip(_WAITING, self._of_all_waiting(), strict=True)) if self.waiting else {})
+
+    @classmethod
+    def from_held(cls, held: Arrays) -> _Sums:
+        waiting = [(held[_WAITING[0]], held[_WAITING[1]])] if _WAITING[0] in held else []
+        return cls(**{name: held[name].copy() for name in _SUMMED}, waiting=waiting)
+
+    def _of_all_waiting(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        return np.concatenate([one for one, _ in self.waiting]), np.concatenate([one for _, one in self.waiting])
+
+    def _sum(self) -> None:
+        few, signs = self._of_all_waiting()
+        self.waiting.clear()
+        values = few.astype(np.float64)
         self.values += values.sum(axis=0)
-        self.squares += np.square(values).sum(axis=0)
         self.signs += signs.sum(axis=0)
         self.products += values.T @ signs
+        self.squares += np.square(values, out=values).sum(axis=0)
 
     def sketch(self) -> NDArray[np.int8]:
         """In steps of 1/32, clipped at 127; 0 for a neuron whose activations do not vary."""
+        if self.waiting:
+            self._sum()
         centered = self.products - np.outer(self.values / self.places, self.signs)
         spread = self.squares - self.values**2 / self.places
         varies = np.isfinite(spread) & (spread > 1e-12 * self.squares)
@@ -93,7 +126,23 @@ class _Neurons:
             return
         look = seen.kind if self._plan.gated else LOOKS[1][seen.sequence % 2]
         signs = self._signs[self._positions[:, 0] == seen.sequence]
-        self._sums.setdefault((seen.layer, look), _Sums()).add(seen.values[tokens].astype(np.float64), signs)
+        if (seen.layer, look) not in self._sums:
+            self._sums[seen.layer, look] = _Sums.of(seen.values.shape[1])
+        self._sums[seen.layer, look].add(seen.values[tokens], signs)
+
+    def held(self) -> Arrays:
+        return {
+            f"{layer}.{look}.{name}": array
+            for (layer, look), one in self._sums.items()
+            for name, array in one.held().items()
+        }
+
+    def take_up(self, held: Arrays) -> None:
+        parts: dict[tuple[int, str], dict[str, NDArray[Any]]] = {}
+        for name, array in held.items():
+            layer, look, own = name.split(".")
+            parts.setdefault((int(layer), look), {})[own] = array
+        self._sums = {key: _Sums.from_held(one) for key, one in parts.items()}
 
     def result(self) -> Observed:
         looks = LOOKS[0] if self._plan.gated else LOOKS[1]
@@ -105,7 +154,8 @@ class _Neurons:
         return Observed(arrays={"positions": self._positions, **sketches})
 
     def _places(self, look: str) -> int:
-        return min((self._sums.get((layer, look), _Sums()).places for layer in self._kept), default=0)
+        held = [self._sums.get((layer, look)) for layer in self._kept]
+        return min((int(one.places[0]) if one else 0 for one in held), default=0)
 
 
 def _table(arrays: Arrays) -> Table | None:

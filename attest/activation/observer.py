@@ -90,6 +90,12 @@ class Observer(Protocol):
     def watch(self, seen: Seen) -> None:
         """Take numbers in."""
 
+    def held(self) -> Arrays:
+        """All that was taken in until now, as arrays."""
+
+    def take_up(self, held: Arrays) -> None:
+        """Go on from what another observer of the same plan held."""
+
     def result(self) -> Observed:
         """What came of them, once all were seen."""
 

@@ -36,6 +36,12 @@ class _Predictions:
             self._ids.append(best.astype(np.int64))
             self._logarithms.append(row[best] - largest - np.log(np.exp(row - largest).sum()))
 
+    def held(self) -> Arrays:
+        return {"ids": np.array(self._ids), "logarithms": np.array(self._logarithms)} if self._ids else {}
+
+    def take_up(self, held: Arrays) -> None:
+        self._ids, self._logarithms = (list(held.get(name, ())) for name in ("ids", "logarithms"))
+
     def result(self) -> Observed:
         if not self._ids:
             return Observed(arrays={}, not_measured="the network, as it was run, predicts no next token")

@@ -18,12 +18,11 @@ __all__ = ["ACTIVATION_PROFILE"]
 
 
 class _Profile:
-    """Sums over all tokens, of squares and of magnitudes by dimension, for every layer."""
+    """Sums over all tokens for every layer: of squares, and behind it of magnitudes by dimension."""
 
     def __init__(self, plan: Plan) -> None:
         self._tokens = plan.tokens
-        self._squares: dict[int, float] = {}
-        self._magnitudes: dict[int, NDArray[np.float64]] = {}
+        self._sums: dict[int, NDArray[np.float64]] = {}
 
     def watch(self, seen: Seen) -> None:
         values = seen.values.astype(np.float64)
@@ -35,15 +34,19 @@ class _Profile:
                 fix="leave --activations out",
                 where="config.json",
             )
-        self._squares[seen.layer] = self._squares.get(seen.layer, 0.0) + squares
-        magnitudes = np.abs(values, out=values).sum(axis=0)
-        self._magnitudes[seen.layer] = self._magnitudes.get(seen.layer, np.zeros_like(magnitudes)) + magnitudes
+        sums = np.append(squares, np.abs(values, out=values).sum(axis=0))
+        self._sums[seen.layer] = self._sums.get(seen.layer, 0.0) + sums
+
+    def held(self) -> Arrays:
+        return {str(layer): sums for layer, sums in self._sums.items()}
+
+    def take_up(self, held: Arrays) -> None:
+        self._sums = {int(layer): sums for layer, sums in held.items()}
 
     def result(self) -> Observed:
-        layers = sorted(self._squares)
-        magnitudes = np.array([self._magnitudes[layer] for layer in layers])
+        sums = np.array([self._sums[layer] for layer in sorted(self._sums)])
+        squares, magnitudes = sums[:, 0], np.ascontiguousarray(sums[:, 1:])
         count = self._tokens * magnitudes.shape[1]
-        squares = np.array([self._squares[layer] for layer in layers])
         return Observed(
             arrays={
                 "mean_abs": (magnitudes / self._tokens).astype(np.float32),

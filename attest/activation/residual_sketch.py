@@ -39,6 +39,12 @@ class _Sketch:
         sketch = seen.values[tokens].astype(np.float64) @ self._signs
         self._seen.setdefault(seen.layer, []).append(sketch)
 
+    def held(self) -> Arrays:
+        return {str(layer): np.concatenate(sketches) for layer, sketches in self._seen.items()}
+
+    def take_up(self, held: Arrays) -> None:
+        self._seen = {int(layer): [sketches] for layer, sketches in held.items()}
+
     def result(self) -> Observed:
         if len(self._positions) < LEAST_PLACES:
             return Observed(arrays={}, not_measured=f"the prompts have fewer than {LEAST_PLACES} places to look at")

@@ -49,6 +49,7 @@ _MAX_RUN = 256 * 1024 * 1024
 _BASE_MEMORY = 8 * 1024**3
 _MEMORY_A_THREAD = 256 * 1024**2
 _BYTES_A_VALUE = 12
+_KEEP_SECONDS = 20
 _SHOWN_ERROR = 300
 _SHOWN_TEXT = 500
 _GIVEN_BACK = str(256 * 1024)
@@ -96,6 +97,7 @@ def run_checkpoint(
     options: Options = DEFAULT_OPTIONS,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     start: Start | None = None,
+    snapshot: Path | None = None,
 ) -> Outcome:
     """Run a checkpoint's network on a prompt set, with transformers' own code and nobody else's.
 
@@ -109,6 +111,9 @@ def run_checkpoint(
         Told the steps done and the steps there are.
     start : callable, optional
         Does the job in a folder; a child process by default. A caller that trusts its checkpoints may do many in one.
+    snapshot : Path, optional
+        A file of this checkpoint alone, in a folder of the user's own, for what the run had got to: a run that was
+        killed goes on from there.
 
     Raises
     ------
@@ -133,6 +138,8 @@ def run_checkpoint(
         stream=options.stream,
         floating_values=values,
         memory=_BASE_MEMORY + _MEMORY_A_THREAD * options.threads + _BYTES_A_VALUE * values,
+        snapshot=str(snapshot.resolve()) if snapshot else None,
+        keep_seconds=_KEEP_SECONDS,
     )
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="attest-")))
@@ -144,9 +151,8 @@ def run_checkpoint(
         (folder / JOB_NAME).write_bytes(canonical(dump(job)))
         (start or _start)(folder, options, progress)
         run, arrays = _collect(folder)
-    return Outcome(
-        run=run, arrays=arrays, findings=(*findings, *_cut(prompt_set, run), *_unused(checkpoint, run, values))
-    )
+    found = (*findings, *_cut(prompt_set, run), *_unused(checkpoint, run, values), *_resumed(options, run))
+    return Outcome(run=run, arrays=arrays, findings=found)
 
 
 def watched_matrices(checkpoint: Checkpoint) -> tuple[Watched, ...]:
@@ -180,7 +186,10 @@ def _check_installed() -> None:
 
 
 def _environment(folder: Path, options: Options) -> Mapping[str, str]:
-    """Environment of the child: offline, no cache or remote code of the user's, full float32, and this attest."""
+    """Environment of the child: offline, no cache or remote code of the user's, full float32, and this attest.
+
+    numpy's own products are small: a second pool of threads that waits for them would only take from torch's.
+    """
     package_root = str(Path(__file__).resolve().parents[2])
     source_tree = [] if package_root == sysconfig.get_path("purelib") else [package_root]
     return os.environ | {
@@ -197,6 +206,7 @@ def _environment(folder: Path, options: Options) -> Mapping[str, str]:
         "DNNL_DEFAULT_FPMATH_MODE": "STRICT",
         "OMP_NUM_THREADS": str(options.threads),
         "MKL_NUM_THREADS": str(options.threads),
+        "OPENBLAS_NUM_THREADS": "1",
     }
 
 
@@ -232,7 +242,7 @@ def _start(folder: Path, options: Options, progress: Callable[[int, int], None])
         raise CheckpointError(
             "model-too-slow",
             f"the network did not finish in {_TIME_LIMIT} seconds",
-            fix="give fewer prompts, or leave --activations out",
+            fix="give fewer prompts, or --resume to go on from where it stopped",
             where="config.json",
         )
     if status:
@@ -275,6 +285,15 @@ def _collect(folder: Path) -> tuple[Run, Mapping[str, bytes]]:
     value = parse((folder / RUN_NAME).read_bytes(), where=RUN_NAME, max_bytes=_MAX_RUN)
     run = load(Run, value, where=RUN_NAME)
     return run, {name: (folder / arrays_name(name)).read_bytes() for name in run.not_measured}
+
+
+def _resumed(options: Options, run: Run) -> tuple[Finding, ...]:
+    """Finding for a run whose beginning was done by an earlier one, which was stopped."""
+    if not run.resumed:
+        return ()
+    kind = "blocks" if options.stream else "sequences"
+    text = f"what the first {run.resumed} {kind} gave was kept by an earlier run that was interrupted"
+    return (Finding(code="run-resumed", path="config.json", line=None, text=text),)
 
 
 def _cut(prompt_set: PromptSet, run: Run) -> tuple[Finding, ...]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from attest.activation.build import Network, refuse_weights
 from attest.activation.job import Watched
 from attest.activation.observer import Plan, Seen
+from attest.activation.snapshot import Snapshot
 from attest.activation.whole import Emit, as_array, watching
 from attest.checkpoint import Tensor
 from attest.checkpoint.safetensors import read_header
@@ -35,9 +36,17 @@ _WEIGHTS = "model*.safetensors"
 
 
 def run_streamed(
-    folder: Path, planned: Network, plan: Plan, watched: Sequence[Watched], emit: Emit, *, tell: Callable[[str], object]
+    folder: Path,
+    planned: Network,
+    plan: Plan,
+    watched: Sequence[Watched],
+    emit: Emit,
+    *,
+    tell: Callable[[str], object],
+    begin: Snapshot | None = None,
+    keep: Callable[[int, Sequence[NDArray[np.float32]]], None] = lambda _blocks, _states: None,
 ) -> Network:
-    """Run every sequence through one block after the other and emit what is seen.
+    """Run every sequence through one block after the other, emit what is seen, and let it be kept after each block.
 
     Parameters
     ----------
@@ -48,6 +57,10 @@ def run_streamed(
     plan : Plan
     watched : sequence of Watched
     emit, tell : callable
+    begin : Snapshot or None
+        What an earlier run had got to.
+    keep : callable
+        Told the blocks done, and every sequence's residual stream after them.
 
     Raises
     ------
@@ -59,6 +72,8 @@ def run_streamed(
     Memory: the embedding table, the largest block or the head, whichever is largest, in float32, and the residual
     stream of all sequences.
     """
+    import torch  # noqa: PLC0415  # heavy, and optional
+
     kind = planned.module.config.model_type
     if kind not in STREAMED or not planned.predicts:
         raise CheckpointError(
@@ -69,8 +84,12 @@ def run_streamed(
         )
     weights = _Weights.of(folder, planned.module)
     steps = len(planned.module.base_model.layers) * len(plan.token_ids)
-    states, calls = _prepare(planned.module, weights, plan, emit)
-    for layer, block in enumerate(planned.module.base_model.layers):
+    states, calls = _prepare(planned.module, weights, plan)
+    if begin is None:
+        _emit_states(states, 0, emit)
+    else:
+        states = [torch.from_numpy(state.copy())[None] for state in begin.states]
+    for layer, block in list(enumerate(planned.module.base_model.layers))[begin.steps if begin else 0 :]:
         weights.fill(f"{_prefix(planned.module)}layers.{layer}.", block)
         if layer:
             _emit_states(states, layer, emit)
@@ -79,6 +98,7 @@ def run_streamed(
                 states[number] = block(states[number], **calls[number][layer])
             tell(f"{layer * len(states) + number + 1} {steps}")
         block.to_empty(device="meta")
+        keep(layer + 1, [as_array(state) for state in states])
     _finish(planned.module, weights, states, emit)
     return Network(
         module=planned.module,
@@ -92,7 +112,7 @@ def _prefix(module: Any) -> str:
     return f"{module.base_model_prefix}."
 
 
-def _prepare(module: Any, weights: _Weights, plan: Plan, emit: Emit) -> tuple[list[Any], list[list[dict[str, Any]]]]:
+def _prepare(module: Any, weights: _Weights, plan: Plan) -> tuple[list[Any], list[list[dict[str, Any]]]]:
     """Embedding output of every sequence, and what each block is called with besides."""
     import torch  # noqa: PLC0415  # heavy, and optional
 
@@ -108,7 +128,6 @@ def _prepare(module: Any, weights: _Weights, plan: Plan, emit: Emit) -> tuple[li
         states.append(noted[0][0])
         calls.append([call for _, call in noted])
     base.embed_tokens.to_empty(device="meta")
-    _emit_states(states, 0, emit)
     return states, calls
 
 

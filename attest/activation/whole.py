@@ -20,9 +20,17 @@ Emit = Callable[[Seen], None]
 
 
 def run_whole(
-    network: Network, plan: Plan, watched: Sequence[Watched], emit: Emit, *, device: str, tell: Callable[[str], object]
+    network: Network,
+    plan: Plan,
+    watched: Sequence[Watched],
+    emit: Emit,
+    *,
+    device: str,
+    tell: Callable[[str], object],
+    begin: int = 0,
+    keep: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Run every sequence through the whole network and emit what is seen.
+    """Run every sequence from a first one on through the whole network, emit what is seen, and let it be kept.
 
     Raises
     ------
@@ -32,7 +40,7 @@ def run_whole(
     import torch  # noqa: PLC0415  # heavy, and optional
 
     network.module.to(device)
-    for number, sequence in enumerate(plan.token_ids):
+    for number, sequence in list(enumerate(plan.token_ids))[begin:]:
         inputs = torch.tensor([sequence], dtype=torch.int64, device=device)
         with watching(network.module, watched, number, emit):
             output = network.module(
@@ -49,6 +57,7 @@ def run_whole(
             emit(Seen(kind="attention", layer=layer, sequence=number, values=as_array(probabilities)))
         if network.predicts:
             emit(Seen(kind="logits", layer=0, sequence=number, values=as_array(output.logits)))
+        keep(number + 1)
         tell(f"{number + 1} {len(plan.token_ids)}")
 
 

@@ -65,7 +65,7 @@ __all__ = ["command"]
     "--resume",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Keep results of finished files in DIR until the evidence is written; take them from there after a stop.",
+    help="Keep results of finished files, and of a run, in DIR until the evidence is written; go on from them after a stop.",
 )
 @click.option("--force", is_flag=True, help="Replace EVIDENCE_DIR if it holds earlier evidence.")
 @format_option

@@ -22,7 +22,14 @@ RANDOM = load_prompt_set("random-tokens")
 
 
 def run(
-    checkpoint: Path, folder: Path, prompt_set: PromptSet = RANDOM, *, stream: bool = False, device: Device = "cpu"
+    checkpoint: Path,
+    folder: Path,
+    prompt_set: PromptSet = RANDOM,
+    *,
+    stream: bool = False,
+    device: Device = "cpu",
+    snapshot: Path | None = None,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> tuple[Run, Mapping[str, Observed]]:
     folder.mkdir()
     opened = open_checkpoint(checkpoint)
@@ -32,9 +39,9 @@ def run(
     values = floating_values(opened)
     job = Job(
         prompt_set=prompt_set, watched=watched_matrices(opened), threads=1, seed=0, device=device, stream=stream,
-        floating_values=values, memory=0,
+        floating_values=values, memory=0, snapshot=str(snapshot) if snapshot else None, keep_seconds=0,
     )  # fmt: skip
-    return run_network(folder, job)
+    return run_network(folder, job, tell)
 
 
 def refusal(
