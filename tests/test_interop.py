@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
+import logging
+import runpy
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,12 +36,35 @@ def attest(*arguments: Any) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def run(tmp_path: Path, module: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
-    """A program of another project, with a home of its own."""
-    homes = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
-    command = [sys.executable, "-m", module, *(str(argument) for argument in arguments)]
-    environment = {**os.environ, **homes, "NO_PROXY": "127.0.0.1"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+@dataclass(frozen=True)
+class Ran:
+    """How a program ended, and everything that it printed."""
+
+    returncode: int
+    output: str
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """Run a program of another project as ``python -m`` does, in this process, with a home of its own."""
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
+
+    def run(module: str, *arguments: Any) -> Ran:
+        monkeypatch.setattr(sys, "argv", [module, *(str(argument) for argument in arguments)])
+        printed = io.StringIO()
+        with redirect_stdout(printed), redirect_stderr(printed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are not ours
+            try:
+                runpy.run_module(module, run_name="__main__", alter_sys=True)
+            except SystemExit as ended:
+                return Ran(
+                    ended.code if isinstance(ended.code, int) else int(ended.code is not None), printed.getvalue()
+                )
+        return Ran(0, printed.getvalue())
+
+    return run
 
 
 @pytest.fixture(params=[1, 2], ids=["rekor-v1", "rekor-v2"])
@@ -54,24 +81,24 @@ def config(loopback: LoopbackSigstore, tmp_path: Path) -> Path:
 
 
 @needs_model_signing
-def test_model_signing_verifies_our_model_sig_of_a_key(tiny: TinyEvidence, tmp_path: Path):
+def test_model_signing_verifies_our_model_sig_of_a_key(tiny: TinyEvidence, run: Callable[..., Ran]):
     done = attest("sign", tiny.directory, "--key", tiny.key(), "--model-sig", "--force")
     assert done.exit_code == 0, done.stderr
     signature, public = tiny.directory / MODEL_SIGNATURE_NAME, tiny.key().with_suffix(".pub.pem")
     arguments = ["verify", "key", "--signature", signature, "--public_key", public, tiny.checkpoint]
-    done_by_them = run(tmp_path, "model_signing", *arguments)
-    assert done_by_them.returncode == 0, done_by_them.stderr
-    assert "Verification succeeded" in done_by_them.stdout
+    done_by_them = run("model_signing", *arguments)
+    assert done_by_them.returncode == 0, done_by_them.output
+    assert "Verification succeeded" in done_by_them.output
     ours = ["verify", signature, "--key", public, "--checkpoint", tiny.checkpoint]
     assert attest(*ours).exit_code == 0
     (tiny.checkpoint / WEIGHTS).write_bytes(b"another")
-    assert run(tmp_path, "model_signing", *arguments).returncode != 0
+    assert run("model_signing", *arguments).returncode != 0
     assert attest(*ours).exit_code == 1
 
 
 @needs_model_signing
 def test_model_signing_verifies_our_keyless_model_sig(
-    tiny: TinyEvidence, loopback: LoopbackSigstore, config: Path, tmp_path: Path
+    tiny: TinyEvidence, loopback: LoopbackSigstore, config: Path, run: Callable[..., Ran]
 ):
     token = loopback.token()
     arguments = ["--keyless", "--trust-config", config, "--identity-token", token, "--model-sig", "--force"]
@@ -79,48 +106,61 @@ def test_model_signing_verifies_our_keyless_model_sig(
     signature = tiny.directory / MODEL_SIGNATURE_NAME
     whom = ["--identity", ALICE, "--identity_provider", loopback.url]
     arguments = ["verify", "sigstore", "--trust_config", config, "--signature", signature, *whom, tiny.checkpoint]
-    done = run(tmp_path, "model_signing", *arguments)
-    assert done.returncode == 0, done.stderr
+    done = run("model_signing", *arguments)
+    assert done.returncode == 0, done.output
+    (tiny.checkpoint / WEIGHTS).write_bytes(b"another")
+    assert run("model_signing", *arguments).returncode != 0
 
 
 @needs_model_signing
 def test_we_verify_what_model_signing_signed(
-    tiny: TinyEvidence, loopback: LoopbackSigstore, config: Path, tmp_path: Path
+    tiny: TinyEvidence, loopback: LoopbackSigstore, config: Path, tmp_path: Path, run: Callable[..., Ran]
 ):
     signature, root = tmp_path / "theirs.sig", tmp_path / "root.json"
     root.write_text(json.dumps(loopback.trusted_root()))
     whom = ["--trust_config", config, "--identity_token", loopback.token()]
-    done = run(tmp_path, "model_signing", "sign", "sigstore", *whom, "--signature", signature, tiny.checkpoint)
-    assert done.returncode == 0, done.stderr
+    done = run("model_signing", "sign", "sigstore", *whom, "--signature", signature, tiny.checkpoint)
+    assert done.returncode == 0, done.output
     arguments = ["--identity", ALICE, "--issuer", loopback.url, "--trusted-root", root, "--checkpoint", tiny.checkpoint]
     assert attest("verify", signature, *arguments).exit_code == 0
-    done = run(tmp_path, "model_signing", "sign", "key", "--private_key", tiny.key(), "--signature", signature,
-               tiny.checkpoint)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    public = tiny.key().with_suffix(".pub.pem")
+
+
+@needs_model_signing
+def test_we_verify_what_model_signing_signed_with_a_key(tiny: TinyEvidence, tmp_path: Path, run: Callable[..., Ran]):
+    signature, public = tmp_path / "theirs.sig", tiny.key().with_suffix(".pub.pem")
+    arguments = ["--private_key", tiny.key(), "--signature", signature, tiny.checkpoint]
+    done = run("model_signing", "sign", "key", *arguments)
+    assert done.returncode == 0, done.output
     assert attest("verify", signature, "--key", public, "--checkpoint", tiny.checkpoint).exit_code == 0
 
 
 def test_sigstore_verifies_our_keyless_evidence(
-    tiny: TinyEvidence, loopback: LoopbackSigstore, config: Path, tmp_path: Path
+    tiny: TinyEvidence, loopback: LoopbackSigstore, config: Path, run: Callable[..., Ran]
 ):
     arguments = ["--keyless", "--trust-config", config, "--identity-token", loopback.token(), "--force"]
     assert attest("sign", tiny.directory, *arguments).exit_code == 0
     digest = sha256((tiny.checkpoint / WEIGHTS).read_bytes()).hexdigest()
     whom = ["--cert-identity", ALICE, "--cert-oidc-issuer", loopback.url, f"sha256:{digest}"]
     arguments = ["--trust-config", config, "verify", "identity", "--offline", "--bundle", tiny.bundle, *whom]
-    done = run(tmp_path, "sigstore", *arguments)
-    assert done.returncode == 0, done.stderr
-    assert "OK" in done.stderr + done.stdout
+    done = run("sigstore", *arguments)
+    assert done.returncode == 0, done.output
+    assert "OK" in done.output
+    elsewhere = [f"sha256:{'0' * 64}" if argument == f"sha256:{digest}" else argument for argument in arguments]
+    somebody = ["bob@example.test" if argument == ALICE else argument for argument in arguments]
+    assert all(run("sigstore", *others).returncode != 0 for others in (elsewhere, somebody))
+    tiny.bundle.write_text(tiny.bundle.read_text().replace('"payload":"eyJ', '"payload":"eyK'))
+    assert run("sigstore", *arguments).returncode != 0
 
 
-def test_we_verify_a_file_that_sigstore_signed(loopback: LoopbackSigstore, config: Path, tmp_path: Path):
+def test_we_verify_a_file_that_sigstore_signed(
+    loopback: LoopbackSigstore, config: Path, tmp_path: Path, run: Callable[..., Ran]
+):
     file, bundle, root = tmp_path / "file.bin", tmp_path / "file.sigstore.json", tmp_path / "root.json"
     file.write_bytes(b"file")
     root.write_text(json.dumps(loopback.trusted_root()))
     token = ["--identity-token", loopback.token()]
-    done = run(tmp_path, "sigstore", "--trust-config", config, "sign", *token, "--bundle", bundle, file)
-    assert done.returncode == 0, done.stderr
+    done = run("sigstore", "--trust-config", config, "sign", *token, "--bundle", bundle, file)
+    assert done.returncode == 0, done.output
     arguments = ["verify", bundle, "--identity", ALICE, "--issuer", loopback.url, "--trusted-root", root]
     assert attest(*arguments, "--artifact", file).exit_code == 0
     file.write_bytes(b"filf")
