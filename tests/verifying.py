@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,16 @@ def step(verification: Verification, name: str) -> Check:
     return next(one for one in verification.checks if one.id == name)
 
 
-def mutations(data: bytes, others: bytes = b"A") -> Iterator[tuple[int, bytes]]:
-    """Some data once for every byte of it with one bit flipped, and with the byte replaced by each of others."""
-    for place, old in enumerate(data):
+def mutations(data: bytes, others: bytes = b"A", places: Iterable[int] | None = None) -> Iterator[tuple[int, bytes]]:
+    """Some data once for every byte of it (or for those at some places) with one bit flipped, or replaced by others."""
+    for place in range(len(data)) if places is None else places:
+        old = data[place]
         for new in {old ^ (1 << place % 8), *others} - {old}:
             yield place, data[:place] + bytes([new]) + data[place + 1 :]
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Give a file other bytes in place: where thousands are tried, ten times as fast as to make it anew."""
+    with path.open("r+b") as stream:
+        stream.write(data)
+        stream.truncate()
