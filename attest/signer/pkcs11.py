@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attest.errors import InputError, SignatureError, SigningError
+from attest.foreign import translated
 from attest.signer.key import AskPassword, PublicKey, no_password
 from attest.signer.pkcs11_uri import Pkcs11Uri
 
@@ -190,20 +191,26 @@ def _text(pin: bytes, location: str) -> str:
 @contextmanager
 def _translated(location: str) -> Iterator[None]:
     """Errors of the token, and the absence of the library for it, with a code; none of them quotes a PIN."""
+    where = f"pkcs11:{location}"
     try:
         import pkcs11  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         fix = "pip install 'attest-checkpoints[pkcs11]'"
         raise InputError("extra-missing", f"needs {error.name}, which is not installed", fix=fix) from error
-    where = f"pkcs11:{location}"
-    try:
-        yield
-    except (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11.PinLocked, pkcs11.PinExpired) as error:
-        fix = "check it before you try again: a token locks itself after a few wrong ones"
-        raise SigningError(
-            "pin-refused", f"the PIN was refused ({type(error).__name__})", fix=fix, where=where
-        ) from error
-    except (pkcs11.PKCS11Error, SignatureError, ValueError) as error:
-        reason = f"the token did not sign ({type(error).__name__})"
-        fix = "check that it is there, and whether its key may sign"
-        raise SigningError("token-refused", reason, fix=fix, where=where) from error
+    fix = "check that it is there, and whether its key may sign"
+    with translated("token-refused", SigningError, "the token did not sign", fix=fix, where=where):
+        try:
+            yield
+        except (
+            pkcs11.PinIncorrect,
+            pkcs11.PinInvalid,
+            pkcs11.PinLenRange,
+            pkcs11.PinLocked,
+            pkcs11.PinExpired,
+        ) as error:
+            fix = "check it before you try again: a token locks itself after a few wrong ones"
+            reason = f"the PIN was refused ({type(error).__name__})"
+            raise SigningError("pin-refused", reason, fix=fix, where=where) from error
+        except SignatureError as error:
+            reason = f"what the token gave does not verify: {error.message}"
+            raise SigningError("token-refused", reason, fix=fix, where=where) from error
