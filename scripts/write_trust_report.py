@@ -18,7 +18,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,8 +29,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from alterations import ALTERATIONS, Alteration  # noqa: E402 - the tests' own list
 from foreign_vectors import cases  # noqa: E402
+from keyless_evidence import signed_evidence  # noqa: E402
 from sigstore_loopback.loopback import LoopbackSigstore  # noqa: E402
 from test_conformance import DEVIATIONS, verify_case  # noqa: E402
+from test_foreign import DOORS, material_of  # noqa: E402
+from test_foreign import mutants as mutants_of_bytes  # noqa: E402
 from tiny_evidence import WEIGHTS, TinyEvidence, write_checkpoint  # noqa: E402
 
 from attest.bundle import MAX_BUNDLE  # noqa: E402
@@ -60,12 +63,14 @@ class Subject:
     good: bytes
     again: bytes
 
-    def ending(self, expectation: Expectation | None = None, *, is_whole: bool = True) -> str:
+    def ending(
+        self, expectation: Expectation | None = None, *, trust: Trust | None = None, is_whole: bool = True
+    ) -> str:
         """Exit code, and the steps that failed or the code of the error."""
         files = Files(checkpoint=self.tiny.checkpoint) if is_whole else None
         path = self.tiny.directory if is_whole else self.tiny.root / "lone.json"
         try:
-            result = verify(path, expectation=expectation or self.expectation, files=files, trust=self.trust)
+            result = verify(path, expectation=expectation or self.expectation, files=files, trust=trust or self.trust)
         except AttestError as error:
             return f"{error.exit_code} {error.code}"
         failed = [check.id for check in result.checks if check.outcome == "FAILED"]
@@ -166,6 +171,29 @@ def swapped(subject: Subject, *names: str) -> str:
     return "-" if value == json.loads(subject.good) else subject.lone(json.dumps(value).encode())
 
 
+PARTS_OF_A_ROOT = {
+    "certificateAuthorities": "certificate authority",
+    "tlogs": "key of the log",
+    "timestampAuthorities": "time-stamp authority",
+}
+
+
+def untimely(subject: Subject, part: str, bound: str) -> str:
+    """Ending where somebody was trusted only before or after the signature was made; a dash where nobody is asked."""
+    year = {"end": "2001-01-01T00:00:00+00:00", "start": "2999-01-01T00:00:00+00:00"}[bound]
+    root, authorities = subject.trust.root, subject.trust.authorities
+    if part == "timestampAuthorities":
+        field = {"end": "end", "start": "begin"}[bound]
+        authorities = tuple(replace(one, **{field: datetime.fromisoformat(year)}) for one in authorities)
+    if root is not None:
+        value = json.loads(root.data)
+        for one in value[part]:
+            (one["publicKey"] if part == "tlogs" else one)["validFor"] = {bound: year}
+        root = TrustedRoot.parse(json.dumps(value).encode(), source="loopback")
+    trust = Trust(root=root, authorities=authorities)
+    return "-" if trust == subject.trust else subject.ending(trust=trust)
+
+
 def rows(subjects: Mapping[Kind, Subject]) -> Iterator[tuple[str, list[str]]]:
     """Every row of the matrix."""
     every = list(subjects.values())
@@ -190,6 +218,9 @@ def rows(subjects: Mapping[Kind, Subject]) -> Iterator[tuple[str, list[str]]]:
     names = sorted({name for one in every for name in one.strangers})
     for name in names:
         yield name, [one.ending(one.strangers[name]) if name in one.strangers else "-" for one in every]
+    for part, called in PARTS_OF_A_ROOT.items():
+        for bound, when in (("end", "expired before it signed"), ("start", "not valid yet when it signed")):
+            yield f"{called} {when}", [untimely(one, part, bound) for one in every]
     foreign = subjects["key"] if every[0] is not subjects["key"] else every[-1]
     yield (
         "bundle of another evidence",
@@ -261,12 +292,35 @@ def page(flipped_bits: int, mutant_count: int) -> str:
             (folder / str(number)).mkdir()
             subjects[kind] = make(kind, folder / str(number), stack)
         matrix = list(rows(subjects))
+        for name, endings in matrix[1:]:
+            if any(ending.startswith("0") for ending in endings):
+                raise SystemExit(f"accepted although altered: {name}: {endings}")
         for subject in subjects.values():
             if subject.tiny.directory.joinpath(SIGNER_KEY_NAME).exists():
                 shutil.copy(subject.tiny.directory / SIGNER_KEY_NAME, subject.tiny.root)
         flipping = {kind: flips(subject, flipped_bits) for kind, subject in subjects.items()}
+        parts = {part for _, accepted in flipping.values() for part in accepted}
+        if unknown := {part for part in parts if not part.endswith(tuple(_IRRELEVANT))}:
+            raise SystemExit(f"flipped bytes are accepted without a reason: {unknown}")
         mutating = {kind: mutants(subject, mutant_count, 0) for kind, subject in subjects.items()}
-    return "\n".join([*_head(), *_matrix(matrix), *_flips(flipping), *_mutants(mutating), *_conformance()]) + "\n"
+        opened = dict(doors(folder / "doors", mutant_count))
+    parts = [_head(), _matrix(matrix), _flips(flipping), _mutants(mutating), _doors(opened), _conformance()]
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def doors(folder: Path, count: int) -> Iterator[tuple[str, tuple[int, int]]]:
+    """How many mutants each door to a library was shown, and how many it refused with a code."""
+    folder.mkdir()
+    with signed_evidence(folder, 2) as signed:
+        material = material_of(signed, folder)
+    for door, (_, seeds) in DOORS.items():
+        refused = 0
+        for data in mutants_of_bytes(seeds(material), count):
+            try:
+                door(material, data)
+            except AttestError:
+                refused += 1
+        yield door.__name__.replace("_", " "), (count, refused)
 
 
 def _head() -> list[str]:
@@ -304,23 +358,29 @@ def _flips(flipping: Mapping[Kind, tuple[int, Mapping[str, int]]]) -> list[str]:
         "",
         "Why these are irrelevant, which `tests/test_keyless_altered.py` and `tests/test_trusted_time.py` hold:",
         "",
-        *_IRRELEVANT,
+        *(
+            f"- `…{' and '.join(one for one in _IRRELEVANT if _IRRELEVANT[one] == why)}`: {why}"
+            for why in dict.fromkeys(_IRRELEVANT.values())
+        ),
         "",
     ]
 
 
-_IRRELEVANT = (
-    "- `…/signedTimestamp`: the numbers of the versions of SignedData and SignerInfo and the name of the signature's algorithm, which no signature in CMS covers (RFC 5652, section 5.4); the certificate's key decides the algorithm.",
-    "- `…/logIndex` and `…/logId/keyId` of an entry of Rekor v2: the place in the log stands in the inclusion proof, and whether a key of the trusted root signed the log's checkpoint is checked whatever the entry calls that key. Rekor v1 signs both.",
-    "- `…/checkpoint/envelope`: the name in front of the signature of the note, which the signature does not cover; the key decides.",
-)
+_OF_REKOR_2 = "of an entry of Rekor v2: the place in the log stands in the inclusion proof, and whether a key of the trusted root signed the log's checkpoint is checked whatever the entry calls that key. Rekor v1 signs both."
+_IRRELEVANT: Mapping[str, str] = {
+    "/signedTimestamp": "the numbers of the versions of SignedData and SignerInfo and the name of the signature's algorithm, which no signature in CMS covers (RFC 5652, section 5.4); the certificate's key decides the algorithm.",
+    "/logIndex": _OF_REKOR_2,
+    "/logId/keyId": _OF_REKOR_2,
+    "/checkpoint/envelope": "the name in front of the signature of the note, which the signature does not cover; the key decides.",
+}
+"""Places where a flipped bit may be accepted, and why; one in any other place ends this script."""
 
 
 def _mutants(mutating: Mapping[Kind, Mapping[str, int]]) -> list[str]:
     total = sum(sum(endings.values()) for endings in mutating.values())
     lines = [
         "## At random",
-        f"{total:,} mutants: cut, doubled, spliced with another signature over the same statement, bytes replaced. None was a traceback, which would have ended this script.",
+        f"{total:,} mutants: cut, doubled, spliced with another signature over the same statement, bytes replaced. Those that came out the same are not counted. None was a traceback, which would have ended this script.",
         "",
         "| bundle | exit 0 | exit 1 | exit 3 | exit 4 |",
         "|---|---|---|---|---|",
@@ -335,13 +395,27 @@ def _mutants(mutating: Mapping[Kind, Mapping[str, int]]) -> list[str]:
     ]
 
 
+def _doors(opened: Mapping[str, tuple[int, int]]) -> list[str]:
+    total = sum(count for count, _ in opened.values())
+    return [
+        "## Doors to libraries",
+        f"{total:,} mutants of certificates, keys, time stamps and log entries, each shown to the one place where attest gives such bytes to a library (`tests/test_foreign.py`). Whatever the library raised was an error with a code; anything else would have ended this script. What was not refused is a mutant that is as good, or good for something else.",
+        "",
+        "| door | mutants | refused |",
+        "|---|---|---|",
+        *(f"| {name} | {count:,} | {refused:,} |" for name, (count, refused) in opened.items()),
+        "",
+    ]
+
+
 def _conformance() -> list[str]:
     found = [path.parent for path in cases("sigstore-conformance", "*", "bundle.sigstore.json")]
     if not found:
         return ["## Conformance", "The cases of sigstore-conformance were not at hand."]
+    agreeing = len(found) - len(DEVIATIONS)
     lines = [
         "## Conformance",
-        f"{len(found)} cases of sigstore-conformance.",
+        f"{len(found)} cases of sigstore-conformance: {agreeing} end as their names say, {len(DEVIATIONS)} cannot be decided. None is accepted against its name.",
         "",
         "| case | exit | as its name says |",
         "|---|---|---|",
