@@ -26,7 +26,7 @@ __all__ = ["MODEL_SIGNATURE_NAME", "OMS_TYPE", "ModelManifest", "SignedFile", "m
 OMS_TYPE = "https://model_signing/signature/v1.0"
 MODEL_SIGNATURE_NAME = "model.sig"
 _HEX = re.compile("[0-9a-f]*")
-_SHARD = re.compile(r"(.+):(0|[1-9][0-9]{0,15}):([1-9][0-9]{0,15})", re.DOTALL)
+_SHARD = re.compile(r"(.+):(0|[1-9][0-9]{0,14}):([1-9][0-9]{0,14})", re.DOTALL)
 _DIGITS: Mapping[str, int] = {"sha256": 64, "blake2b": 128}
 """Digests of the registry that Python computes, and their length in hexadecimal."""
 _FAULTS = (KeyError, TypeError, AttributeError)
