@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
-from threading import Lock
-from typing import BinaryIO, TypeAlias
+from itertools import accumulate, pairwise
+from typing import BinaryIO
 
 from attest.checkpoint.source import Location, open_tree
 from attest.checkpoint.tree import Tree, TreeFile, is_portable
-from attest.cores import usable_cores
 from attest.digest import tree_digest
 from attest.document import record
 from attest.errors import CheckpointError
 from attest.evidence import CheckpointSummary, Chunk, ChunkList
+from attest.hashing import Progress, digest_next, hash_files
+from attest.oms import ModelManifest
 
 __all__ = [
     "MAX_LISTED",
@@ -36,9 +34,7 @@ __all__ = [
 MAX_LISTED = 100
 """Most differing chunks that are listed for one file; all of them are counted."""
 
-Progress: TypeAlias = Callable[[int, int], None]
 _ALWAYS_LISTED = 1000
-_BLOCK = 1024 * 1024
 
 
 @record
@@ -207,7 +203,7 @@ def cover(
     named = [file for file in tree.files if file.path in listed]
     others = [file for file in tree.files if file.path not in listed]
     same_size = [file for file in named if file.size == listed[file.path].size]
-    digests, unreadable = _hash_files(tree, same_size, progress)
+    digests, unreadable = hash_files(tree, same_size, progress)
     covered = [file for file in same_size if digests.get(file.path) == listed[file.path].sha256]
     is_whole_list = summary.file_count == len(listed)
     if not is_whole_list and _rest_holds(summary, tree, others, digests, progress):
@@ -235,18 +231,17 @@ def cover(
 
 
 def cover_digests(
-    named: Mapping[str, str],
+    manifest: ModelManifest,
     checkpoint: Location,
     *,
     left_out: Sequence[str],
     progress: Progress = lambda _done, _total: None,
 ) -> Coverage:
-    """Read a checkpoint and hold every file against digests without sizes.
+    """Read a checkpoint and hold every file against a model signature.
 
     Parameters
     ----------
-    named : mapping of str to str
-        SHA-256 by path.
+    manifest : ModelManifest
     checkpoint : Path or str
     left_out : sequence of str
         Files and folders that the reader, not the signer, leaves out; they are listed as ignored.
@@ -257,18 +252,25 @@ def cover_digests(
     CheckpointError
         The folder cannot be read as a checkpoint.
     """
-    tree = open_tree(checkpoint)
+    tree, named = open_tree(checkpoint), manifest.files
     ignored = [
         file for file in tree.files if any(file.path == one or file.path.startswith(f"{one}/") for one in left_out)
     ]
     present = [file for file in tree.files if file not in ignored]
     to_read = [file for file in present if file.path in named]
-    digests, unreadable = _hash_files(tree, to_read, progress)
-    covered = [file for file in to_read if digests.get(file.path) == named[file.path]]
+
+    def shards(path: str, stream: BinaryIO, advance: Callable[[int], None]) -> str:
+        ends = named[path].ends or (sys.maxsize,)
+        sizes = (end - begin for begin, end in pairwise((0, *ends)))
+        found = [digest_next(stream, size, advance, manifest.algorithm) for size in sizes]
+        return " ".join(found) + (" and more" if stream.read(1) else "")
+
+    digests, unreadable = hash_files(tree, to_read, progress, shards)
+    covered = [file for file in to_read if digests.get(file.path) == " ".join(named[file.path].digests)]
     differing = [file for file in to_read if file.path in digests and file not in covered]
     return Coverage(
         files_named=len(named),
-        bytes_named=sum(file.size for file in to_read),
+        bytes_named=sum(file.size for file in to_read) if manifest.size is None else manifest.size,
         files_present=len(present),
         bytes_present=sum(file.size for file in present),
         files_covered=len(covered),
@@ -277,7 +279,13 @@ def cover_digests(
         extra=tuple(file.path for file in present if file.path not in named),
         unlisted=0,
         differing=tuple(
-            DifferingFile(path=file.path, size_named=file.size, size_found=file.size, chunks=None, chunk_count=None)
+            DifferingFile(
+                path=file.path,
+                size_named=named[file.path].size or file.size,
+                size_found=file.size,
+                chunks=None,
+                chunk_count=None,
+            )
             for file in differing
         ),
         unreadable=tuple(UnreadableFile(path=path, reason=str(error)) for path, error in unreadable.items()),
@@ -303,52 +311,11 @@ def digest_tree(checkpoint: Location, *, progress: Progress = lambda _done, _tot
         A file cannot be read, or the folder cannot be read as a checkpoint.
     """
     tree = open_tree(checkpoint)
-    digests, unreadable = _hash_files(tree, tree.files, progress)
+    digests, unreadable = hash_files(tree, tree.files, progress)
     for error in unreadable.values():
         raise error
     digest = tree_digest((file.path, file.size, digests[file.path]) for file in tree.files)
     return DigestedTree(digest=digest, files=len(tree.files), bytes=sum(file.size for file in tree.files))
-
-
-def _hash_files(
-    tree: Tree, files: Sequence[TreeFile], progress: Progress
-) -> tuple[dict[str, str], dict[str, CheckpointError]]:
-    """SHA-256 of each file, and the errors of those that could not be read; one thread a file."""
-    total, done, lock = sum(file.size for file in files), 0, Lock()
-
-    def advance(size: int) -> None:
-        nonlocal done
-        with lock:
-            done += size
-            progress(done, total)
-
-    def digest(file: TreeFile) -> str | CheckpointError:
-        try:
-            with tree.open(file.path) as stream:
-                return _digest(stream, sys.maxsize, advance)
-        except CheckpointError as error:
-            return error
-        except OSError as error:
-            reason = f"cannot be read ({error.strerror})"
-            return CheckpointError("cannot-read", reason, fix="check the disk and the permissions", where=file.path)
-
-    with ThreadPoolExecutor(max_workers=usable_cores()) as threads:
-        found = dict(zip((file.path for file in files), threads.map(digest, files), strict=True))
-    return (
-        {path: value for path, value in found.items() if isinstance(value, str)},
-        {path: value for path, value in found.items() if isinstance(value, CheckpointError)},
-    )
-
-
-def _digest(stream: BinaryIO, size: int, advance: Callable[[int], None]) -> str:
-    """SHA-256 of a stream's next bytes, at most ``size`` of them."""
-    state = hashlib.sha256()
-    done = 0
-    while done < size and (block := stream.read(min(size - done, _BLOCK))):
-        state.update(block)
-        done += len(block)
-        advance(len(block))
-    return state.hexdigest()
 
 
 def _rest_holds(
@@ -357,7 +324,7 @@ def _rest_holds(
     """Whether all files together have the named tree digest, where the statement lists only some of them."""
     if sum(file.size for file in tree.files) != summary.bytes:
         return False
-    digests = {**listed, **_hash_files(tree, others, progress)[0]}
+    digests = {**listed, **hash_files(tree, others, progress)[0]}
     return len(digests) == len(tree.files) and summary.tree_digest == tree_digest(
         (file.path, file.size, digests[file.path]) for file in tree.files
     )
@@ -384,7 +351,7 @@ def _differing_chunks(tree: Tree, path: str, chunks: Sequence[Chunk]) -> list[Di
     differing = []
     with tree.open(path) as stream:
         for index, chunk in enumerate(chunks):
-            if _digest(stream, chunk.size, lambda _size: None) != chunk.sha256:
+            if digest_next(stream, chunk.size, lambda _size: None) != chunk.sha256:
                 end = chunk.begin + chunk.size
                 differing.append(DifferingChunk(index=index, begin=chunk.begin, end=end, tensor=chunk.tensor))
     return differing

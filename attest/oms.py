@@ -1,6 +1,6 @@
 """OpenSSF Model Signing v1.0: the statement in a ``model.sig``, which other tools write and read.
 
-Its one subject is the SHA-256 over the files' digests in order of their names. That digest binds no name and no size
+Its one subject is the SHA-256 over the files' digests in the order in which they are listed. That digest binds no name and no size
 (section 6.5.1), so two trees with other names have the same one: the list of resources is what is checked.
 
 References
@@ -11,7 +11,7 @@ OpenSSF Model Signing Specification v1.0, sections 5 and 6.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -21,12 +21,28 @@ from attest.document import JSON
 from attest.errors import CheckpointError, DocumentError
 from attest.statement import DigestSet, Statement, Subject
 
-__all__ = ["MODEL_SIGNATURE_NAME", "OMS_TYPE", "ModelManifest", "model_statement", "root_digest"]
+__all__ = ["MODEL_SIGNATURE_NAME", "OMS_TYPE", "ModelManifest", "SignedFile", "model_statement", "root_digest"]
 
 OMS_TYPE = "https://model_signing/signature/v1.0"
 MODEL_SIGNATURE_NAME = "model.sig"
-_HEX = re.compile("[0-9a-f]{64}")
+_HEX = re.compile("[0-9a-f]*")
+_SHARD = re.compile(r"(.+):(0|[1-9][0-9]{0,14}):([1-9][0-9]{0,14})", re.DOTALL)
+_DIGITS: Mapping[str, int] = {"sha256": 64, "blake2b": 128}
+"""Digests of the registry that Python computes, and their length in hexadecimal."""
 _FAULTS = (KeyError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedFile:
+    """Digests of a file's shards in their order, hexadecimal, and where each ends; one without an end is the whole."""
+
+    digests: tuple[str, ...]
+    ends: tuple[int, ...] | None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes; None where the signature does not say."""
+        return self.ends[-1] if self.ends else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,13 +51,19 @@ class ModelManifest:
 
     Parameters
     ----------
-    files : mapping of str to str
-        SHA-256 by POSIX path.
+    files : mapping of str to SignedFile
+        By POSIX path.
+    algorithm : str
+        Of their digests: ``sha256`` or ``blake2b``.
+    root_digest : str
+        What the statement's one subject must be: SHA-256 over the digests as they are listed.
     ignored : tuple of str
         Paths that the signer left out. Hostile input: what is under them is not signed.
     """
 
-    files: Mapping[str, str]
+    files: Mapping[str, SignedFile]
+    algorithm: str
+    root_digest: str
     ignored: tuple[str, ...]
 
     @classmethod
@@ -51,8 +73,8 @@ class ModelManifest:
         Raises
         ------
         DocumentError
-            Not of the specification; an unsafe path, or one that is there twice; a method or digest that attest
-            does not check (shards, BLAKE2b, BLAKE3).
+            Not of the specification; an unsafe path, or one that is there twice; shards that are not the whole of a
+            file; a digest that attest does not compute (BLAKE3).
         """
         try:
             serialization, resources = predicate["serialization"], predicate["resources"]
@@ -62,33 +84,66 @@ class ModelManifest:
         except _FAULTS as error:
             raise _malformed(f"lacks {error}", where) from error
         if not listed or not all(
-            isinstance(text, str) for text in (*ignored, *(part for one in listed for part in one))
+            isinstance(text, str) for text in (method, kind, *ignored, *(part for one in listed for part in one))
         ):
             raise _malformed("lists no files, or something else than texts", where)
-        if (method, kind) != ("files", "sha256") or any(algorithm != "sha256" for _, algorithm, _ in listed):
-            raise DocumentError(
-                "unsupported-manifest",
-                f"lists {method!r} by {kind!r}; attest checks files by 'sha256'",
-                fix="verify it with model_signing",
-                where=where,
-            )
-        files = {name: digest for name, _, digest in listed}
-        if len(files) != len(listed):
-            raise _malformed("lists a file twice", where)
-        if any(not _HEX.fullmatch(digest) for digest in files.values()):
-            raise _malformed("holds a digest that is no SHA-256", where)
+        if method not in {"files", "shards"} or kind not in _DIGITS:
+            reason = f"lists {method!r} by {kind!r}; attest checks files and shards by 'sha256' or 'blake2b'"
+            raise DocumentError("unsupported-manifest", reason, fix="verify it with model_signing", where=where)
+        shard_size = serialization.get("shard_size") if method == "shards" else 1
+        if not isinstance(shard_size, int | float) or shard_size < 1 or shard_size != int(shard_size):
+            raise _malformed("lists shards of no size", where)
+        shard_size = int(shard_size)  # model_signing writes every number as a float
+        expected = kind if method == "files" else f"{kind}-sharded-{shard_size}"
+        if any(algorithm != expected for _, algorithm, _ in listed):
+            raise _malformed(f"holds a digest that is not by {expected!r}", where)
+        digests = [(name, digest) for name, _, digest in listed]
+        if any(len(digest) != _DIGITS[kind] or not _HEX.fullmatch(digest) for _, digest in digests):
+            raise _malformed(f"holds a digest that is no {kind}", where)
+        files = _whole_files(digests, where) if method == "files" else _sharded_files(digests, shard_size, where)
         _refuse_unsafe(files, where)
-        return cls(files=files, ignored=ignored)
+        return cls(files=files, algorithm=kind, root_digest=root_digest(dict(digests)), ignored=ignored)
 
     @property
-    def root_digest(self) -> str:
-        """What the statement's one subject must be."""
-        return root_digest(self.files)
+    def size(self) -> int | None:
+        """Bytes of all files; None where the signature does not say."""
+        sizes = [file.size for file in self.files.values()]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _whole_files(listed: Sequence[tuple[str, str]], where: str) -> Mapping[str, SignedFile]:
+    files = {name: SignedFile(digests=(digest,), ends=None) for name, digest in listed}
+    if len(files) != len(listed):
+        raise _malformed("lists a file twice", where)
+    return files
+
+
+def _sharded_files(listed: Sequence[tuple[str, str]], shard_size: int, where: str) -> Mapping[str, SignedFile]:
+    """Files whose shards lie one behind the other from the first byte on, all but the last of the same size."""
+    found: dict[str, dict[int, tuple[int, str]]] = {}
+    for name, digest in listed:
+        shard = _SHARD.fullmatch(name)
+        if shard is None or int(shard[2]) in found.get(shard[1], {}):
+            raise _malformed(f"{name[:200]!r} is no shard, or is there twice", where)
+        found.setdefault(shard[1], {})[int(shard[2])] = (int(shard[3]), digest)
+    files = {}
+    for path, shards in found.items():
+        begins = sorted(shards)
+        ends = tuple(shards[begin][0] for begin in begins)
+        sizes = [end - begin for begin, end in zip(begins, ends, strict=True)]
+        if (
+            begins != [0, *ends[:-1]]
+            or any(size != shard_size for size in sizes[:-1])
+            or not 0 < sizes[-1] <= shard_size
+        ):
+            raise _malformed(f"the shards of {path[:200]!r} leave a gap, overlap, or are of another size", where)
+        files[path] = SignedFile(digests=tuple(shards[begin][1] for begin in begins), ends=ends)
+    return files
 
 
 def root_digest(files: Mapping[str, str]) -> str:
-    """SHA-256 over the raw digests of the files, in order of their names; it binds no name."""
-    return sha256(b"".join(bytes.fromhex(files[name]) for name in sorted(files))).hexdigest()
+    """SHA-256 over the raw digests of files or shards, in the order in which they are listed; it binds no name."""
+    return sha256(b"".join(bytes.fromhex(digest) for digest in files.values())).hexdigest()
 
 
 def model_statement(name: str, files: Mapping[str, str]) -> Statement:
@@ -101,7 +156,8 @@ def model_statement(name: str, files: Mapping[str, str]) -> Statement:
     files : mapping of str to str
         SHA-256 by POSIX path: every file of the checkpoint.
     """
-    resources = [{"name": path, "algorithm": "sha256", "digest": files[path]} for path in sorted(files)]
+    files = {path: files[path] for path in sorted(files)}
+    resources = [{"name": path, "algorithm": "sha256", "digest": digest} for path, digest in files.items()]
     serialization: dict[str, JSON] = {
         "method": "files",
         "hash_type": "sha256",

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
+import os
 import random
 import shutil
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,12 +30,23 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from alterations import ALTERATIONS, Alteration  # noqa: E402 - the tests' own list
-from foreign_vectors import cases  # noqa: E402
+from keyless_evidence import signed_evidence  # noqa: E402
 from sigstore_loopback.loopback import LoopbackSigstore  # noqa: E402
-from test_conformance import DEVIATIONS, verify_case  # noqa: E402
+from test_foreign import DOORS, material_of  # noqa: E402
+from test_foreign import mutants as mutants_of_bytes  # noqa: E402
 from tiny_evidence import WEIGHTS, TinyEvidence, write_checkpoint  # noqa: E402
+from trust_report_words import (  # noqa: E402
+    IRRELEVANT,
+    say_conformance,
+    say_doors,
+    say_flips,
+    say_head,
+    say_matrix,
+    say_mutants,
+)
 
 from attest.bundle import MAX_BUNDLE  # noqa: E402
+from attest.cores import usable_cores  # noqa: E402
 from attest.errors import AttestError  # noqa: E402
 from attest.evidence_directory import SIGNER_KEY_NAME, sign_with_key, write_bundle  # noqa: E402
 from attest.identity import Identity  # noqa: E402
@@ -60,20 +73,27 @@ class Subject:
     good: bytes
     again: bytes
 
-    def ending(self, expectation: Expectation | None = None, *, is_whole: bool = True) -> str:
+    def ending(
+        self, expectation: Expectation | None = None, *, trust: Trust | None = None, is_whole: bool = True
+    ) -> str:
         """Exit code, and the steps that failed or the code of the error."""
         files = Files(checkpoint=self.tiny.checkpoint) if is_whole else None
-        path = self.tiny.directory if is_whole else self.tiny.root / "lone.json"
+        path = self.tiny.directory if is_whole else self.alone
         try:
-            result = verify(path, expectation=expectation or self.expectation, files=files, trust=self.trust)
+            result = verify(path, expectation=expectation or self.expectation, files=files, trust=trust or self.trust)
         except AttestError as error:
             return f"{error.exit_code} {error.code}"
         failed = [check.id for check in result.checks if check.outcome == "FAILED"]
         return " ".join([str(result.exit_code), *failed])
 
+    @property
+    def alone(self) -> Path:
+        """Where this process writes a bundle on its own."""
+        return self.tiny.root / f"{os.getpid()}.json"
+
     def lone(self, data: bytes) -> str:
         """The same for a bundle on its own."""
-        (self.tiny.root / "lone.json").write_bytes(data)
+        self.alone.write_bytes(data)
         return self.ending(is_whole=False)
 
 
@@ -166,6 +186,29 @@ def swapped(subject: Subject, *names: str) -> str:
     return "-" if value == json.loads(subject.good) else subject.lone(json.dumps(value).encode())
 
 
+PARTS_OF_A_ROOT = {
+    "certificateAuthorities": "certificate authority",
+    "tlogs": "key of the log",
+    "timestampAuthorities": "time-stamp authority",
+}
+
+
+def untimely(subject: Subject, part: str, bound: str) -> str:
+    """Ending where somebody was trusted only before or after the signature was made; a dash where nobody is asked."""
+    year = {"end": "2001-01-01T00:00:00+00:00", "start": "2999-01-01T00:00:00+00:00"}[bound]
+    root, authorities = subject.trust.root, subject.trust.authorities
+    if part == "timestampAuthorities":
+        field = {"end": "end", "start": "begin"}[bound]
+        authorities = tuple(replace(one, **{field: datetime.fromisoformat(year)}) for one in authorities)
+    if root is not None:
+        value = json.loads(root.data)
+        for one in value[part]:
+            (one["publicKey"] if part == "tlogs" else one)["validFor"] = {bound: year}
+        root = TrustedRoot.parse(json.dumps(value).encode(), source="loopback")
+    trust = Trust(root=root, authorities=authorities)
+    return "-" if trust == subject.trust else subject.ending(trust=trust)
+
+
 def rows(subjects: Mapping[Kind, Subject]) -> Iterator[tuple[str, list[str]]]:
     """Every row of the matrix."""
     every = list(subjects.values())
@@ -190,6 +233,9 @@ def rows(subjects: Mapping[Kind, Subject]) -> Iterator[tuple[str, list[str]]]:
     names = sorted({name for one in every for name in one.strangers})
     for name in names:
         yield name, [one.ending(one.strangers[name]) if name in one.strangers else "-" for one in every]
+    for part, called in PARTS_OF_A_ROOT.items():
+        for bound, when in (("end", "expired before it signed"), ("start", "not valid yet when it signed")):
+            yield f"{called} {when}", [untimely(one, part, bound) for one in every]
     foreign = subjects["key"] if every[0] is not subjects["key"] else every[-1]
     yield (
         "bundle of another evidence",
@@ -197,11 +243,17 @@ def rows(subjects: Mapping[Kind, Subject]) -> Iterator[tuple[str, list[str]]]:
     )
 
 
-def flips(subject: Subject, bits: int) -> tuple[int, Mapping[str, int]]:
+_SUBJECTS: dict[Kind, Subject] = {}
+"""What the processes that share the work inherit."""
+SHARES = 16
+"""Into so many parts the work on one bundle is cut."""
+
+
+def flips(kind: Kind, bits: int, share: int) -> tuple[int, Counter[str]]:
     """How many single-bit flips were tried, and those that were still accepted, by the part of the JSON."""
-    accepted: Counter[str] = Counter()
+    subject, accepted = _SUBJECTS[kind], Counter[str]()
     count = 0
-    for place in range(len(subject.good)):
+    for place in range(share, len(subject.good), SHARES):
         for bit in random.Random(place).sample(range(8), bits):  # noqa: S311 - which bits are flipped is no secret
             data = bytearray(subject.good)
             data[place] ^= 1 << bit
@@ -225,11 +277,11 @@ def _part_of(good: bytes, other: bytes) -> str:
     return differing(first, second, "") if first != second else "white space"
 
 
-def mutants(subject: Subject, count: int, seed: int) -> Mapping[str, int]:
+def mutants(kind: Kind, count: int, share: int) -> Counter[str]:
     """How random mutants of a bundle end: cut, doubled, spliced with another, bytes replaced."""
-    rng = random.Random(seed)  # noqa: S311 - no secret
-    endings: Counter[str] = Counter()
-    for _ in range(count):
+    rng = random.Random(share)  # noqa: S311 - no secret
+    subject, endings = _SUBJECTS[kind], Counter[str]()
+    for _ in range(count // SHARES):
         data = bytearray(subject.good)
         for _ in range(rng.randint(1, 3)):
             begin, end = sorted(rng.randrange(len(data) + 1) for _ in range(2))
@@ -252,105 +304,59 @@ def mutants(subject: Subject, count: int, seed: int) -> Mapping[str, int]:
     return endings
 
 
-def page(flipped_bits: int, mutant_count: int) -> str:
+def page(flipped_bits: int, mutant_count: int, jobs: int) -> str:
     """The whole report."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        subjects: dict[Kind, Subject] = {}
-        for number, kind in enumerate(KINDS):
-            (folder / str(number)).mkdir()
-            subjects[kind] = make(kind, folder / str(number), stack)
-        matrix = list(rows(subjects))
-        for subject in subjects.values():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with ExitStack() as stack:
+            for number, kind in enumerate(KINDS):
+                (folder / str(number)).mkdir()
+                _SUBJECTS[kind] = make(kind, folder / str(number), stack)
+        matrix = list(rows(_SUBJECTS))
+        for row, endings in matrix[1:]:
+            if any(ending.startswith("0") for ending in endings):
+                raise SystemExit(f"accepted although altered: {row}: {endings}")
+        for subject in _SUBJECTS.values():
             if subject.tiny.directory.joinpath(SIGNER_KEY_NAME).exists():
                 shutil.copy(subject.tiny.directory / SIGNER_KEY_NAME, subject.tiny.root)
-        flipping = {kind: flips(subject, flipped_bits) for kind, subject in subjects.items()}
-        mutating = {kind: mutants(subject, mutant_count, 0) for kind, subject in subjects.items()}
-    return "\n".join([*_head(), *_matrix(matrix), *_flips(flipping), *_mutants(mutating), *_conformance()]) + "\n"
+        with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
+            opening = pool.submit(doors, folder / "doors", mutant_count)
+            flipping = {kind: _add_flips(pool, kind, flipped_bits) for kind in KINDS}
+            mutating = {
+                kind: sum(pool.map(partial(mutants, kind, mutant_count), range(SHARES)), Counter()) for kind in KINDS
+            }
+            opened = opening.result()
+    parts = [
+        say_head(), say_matrix(KINDS, matrix), say_flips(flipping), say_mutants(mutating), say_doors(opened),
+        say_conformance(),
+    ]  # fmt: skip
+    return "\n".join(line for part in parts for line in part) + "\n"
 
 
-def _head() -> list[str]:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("sigstore", "rfc3161-client", "cryptography"))
-    made = f"Made by `python scripts/write_trust_report.py` on {datetime.now(UTC):%Y-%m-%d}"
-    where = "Everything was signed through the Sigstore on loopback of the tests."
-    return ["# Alterations of signed evidence", f"{made}: Python {platform.python_version()}, {packages}. {where}", ""]
+def _add_flips(pool: ProcessPoolExecutor, kind: Kind, bits: int) -> tuple[int, Counter[str]]:
+    """All flips of one bundle; one that is accepted without a reason ends this script."""
+    found = list(pool.map(partial(flips, kind, bits), range(SHARES)))
+    accepted = sum((one for _, one in found), Counter[str]())
+    if unknown := {part for part in accepted if not part.endswith(tuple(IRRELEVANT))}:
+        raise SystemExit(f"flipped bytes are accepted without a reason: {unknown}")
+    return sum(count for count, _ in found), accepted
 
 
-def _matrix(matrix: list[tuple[str, list[str]]]) -> list[str]:
-    return [
-        "## Part by part",
-        "Exit code of `attest verify --checkpoint`, with the steps that failed or the code of the error. A dash: such a bundle has no such part. Time stamps were asked for where the evidence had them.",
-        "",
-        f"| altered | {' | '.join(KINDS)} |",
-        f"|---|{'---|' * len(KINDS)}",
-        *(f"| {name} | {' | '.join(cells)} |" for name, cells in matrix),
-        "",
-    ]
-
-
-def _flips(flipping: Mapping[Kind, tuple[int, Mapping[str, int]]]) -> list[str]:
-    lines = [
-        "## Every byte",
-        "Every byte of the bundle with single bits flipped.",
-        "",
-        "| bundle | flips | still accepted |",
-        "|---|---|---|",
-    ]
-    for kind, (count, accepted) in flipping.items():
-        where = ", ".join(f"{number} in `{part}`" for part, number in sorted(accepted.items())) or "none"
-        lines.append(f"| {kind} | {count:,} | {where} |")
-    return [
-        *lines,
-        "",
-        "Why these are irrelevant, which `tests/test_keyless_altered.py` and `tests/test_trusted_time.py` hold:",
-        "",
-        *_IRRELEVANT,
-        "",
-    ]
-
-
-_IRRELEVANT = (
-    "- `…/signedTimestamp`: the numbers of the versions of SignedData and SignerInfo and the name of the signature's algorithm, which no signature in CMS covers (RFC 5652, section 5.4); the certificate's key decides the algorithm.",
-    "- `…/logIndex` and `…/logId/keyId` of an entry of Rekor v2: the place in the log stands in the inclusion proof, and whether a key of the trusted root signed the log's checkpoint is checked whatever the entry calls that key. Rekor v1 signs both.",
-    "- `…/checkpoint/envelope`: the name in front of the signature of the note, which the signature does not cover; the key decides.",
-)
-
-
-def _mutants(mutating: Mapping[Kind, Mapping[str, int]]) -> list[str]:
-    total = sum(sum(endings.values()) for endings in mutating.values())
-    lines = [
-        "## At random",
-        f"{total:,} mutants: cut, doubled, spliced with another signature over the same statement, bytes replaced. None was a traceback, which would have ended this script.",
-        "",
-        "| bundle | exit 0 | exit 1 | exit 3 | exit 4 |",
-        "|---|---|---|---|---|",
-    ]
-    for kind, endings in mutating.items():
-        lines.append(f"| {kind} | {' | '.join(f'{endings.get(code, 0):,}' for code in '0134')} |")
-    return [
-        *lines,
-        "",
-        "Exit 0 would be a mutant that says the same (white space), or differs in one of the irrelevant places above.",
-        "",
-    ]
-
-
-def _conformance() -> list[str]:
-    found = [path.parent for path in cases("sigstore-conformance", "*", "bundle.sigstore.json")]
-    if not found:
-        return ["## Conformance", "The cases of sigstore-conformance were not at hand."]
-    lines = [
-        "## Conformance",
-        f"{len(found)} cases of sigstore-conformance.",
-        "",
-        "| case | exit | as its name says |",
-        "|---|---|---|",
-    ]
-    for case in found:
-        code = verify_case(case).exit_code
-        agrees = (code == 0) != case.name.endswith("_fail")
-        lines.append(f"| {case.name} | {code} | {'yes' if agrees else 'no: ' + DEVIATIONS[case.name]} |")
-    return lines
+def doors(folder: Path, count: int) -> dict[str, tuple[int, int]]:
+    """How many mutants each door to a library was shown, and how many it refused with a code."""
+    folder.mkdir()
+    found = {}
+    with signed_evidence(folder, 2) as signed:
+        material = material_of(signed, folder)
+    for door, (_, seeds) in DOORS.items():
+        refused = 0
+        for data in mutants_of_bytes(seeds(material), count):
+            try:
+                door(material, data)
+            except AttestError:
+                refused += 1
+        found[door.__name__.replace("_", " ")] = (count, refused)
+    return found
 
 
 def main() -> None:
@@ -358,9 +364,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flips", type=int, default=1, help="bits to flip of each byte, 1 to 8")
     parser.add_argument("--mutants", type=int, default=1000, help="random mutants of each bundle")
+    parser.add_argument("--jobs", type=int, default=usable_cores(), help="processes that share the work")
     given = parser.parse_args()
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(given.flips, given.mutants), encoding="utf-8")
+    PAGE.write_text(page(given.flips, given.mutants, given.jobs), encoding="utf-8")
     print(f"wrote {PAGE}")
 
 

@@ -85,6 +85,10 @@ def time_of_the_log(value: dict[str, Any]) -> None:
     first_entry(value)["integratedTime"] = str(int(first_entry(value)["integratedTime"]) + 1)
 
 
+def time_of_the_log_in_the_future(value: dict[str, Any]) -> None:
+    first_entry(value)["integratedTime"] = str(int(first_entry(value)["integratedTime"]) + 10**9)
+
+
 def body_of_the_entry(value: dict[str, Any]) -> None:
     first_entry(value)["canonicalizedBody"] = flipped(first_entry(value)["canonicalizedBody"])
 
@@ -132,7 +136,7 @@ KEYLESS_ALTERATIONS: tuple[Alteration, ...] = (
 ALTERATIONS: tuple[Alteration, ...] = (
     payload, payload_type, signature, second_signature, key_name, certificate, promise_of_the_certificate_log,
     garbage_for_a_certificate, inclusion_proof, root_of_the_log, checkpoint_of_the_log, signed_entry_timestamp,
-    time_of_the_log, body_of_the_entry, no_entry, two_entries, garbage_for_an_entry, time_stamp, doubled_time_stamp,
+    time_of_the_log, time_of_the_log_in_the_future, body_of_the_entry, no_entry, two_entries, garbage_for_an_entry, time_stamp, doubled_time_stamp,
     no_time_stamp, too_many_time_stamps, unknown_field,
 )  # fmt: skip
 """All of them; one whose part a bundle does not have raises KeyError or IndexError."""

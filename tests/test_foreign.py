@@ -49,10 +49,10 @@ class Material:
 def material(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Material]:
     folder = tmp_path_factory.mktemp("foreign")
     with signed_evidence(folder, 2) as signed:
-        yield _material(signed, folder)
+        yield material_of(signed, folder)
 
 
-def _material(signed: Signed, folder: Path) -> Material:
+def material_of(signed: Signed, folder: Path) -> Material:
     keys = [folder / "first.pem", folder / "second.pem"]
     write_key_pair(keys[0])
     write_key_pair(keys[1], key_type="ed25519")
@@ -128,12 +128,12 @@ def private_key(material: Material, data: bytes) -> None:
 
 
 def signature(material: Material, data: bytes) -> None:
-    for key in material.keys:
-        public = PublicKey.read(key.with_suffix(".pub.pem"))
-        with pytest.raises(SignatureError):
-            public.verify(data, b"other")
-        with pytest.raises(SignatureError):
-            public.verify_digest(data, {"sha256": "00" * 32})
+    first, second = (PublicKey.read(key.with_suffix(".pub.pem")) for key in material.keys)
+    with pytest.raises(SignatureError):
+        second.verify(data, b"other")
+    with pytest.raises(SignatureError):
+        first.verify_digest(data, {"sha256": "00" * 32})
+    first.verify(data, b"other")
 
 
 def certificate_for_sigstore(material: Material, data: bytes) -> None:
@@ -228,7 +228,7 @@ def test_what_a_library_leaks_has_a_code(material: Material, door: Door):
         except AttestError as error:
             refused.append(str(error))
     assert not any("\n" in line for line in refused)
-    assert len(refused) > count / 10 or door is signature
+    assert len(refused) > count / 10
 
 
 def test_a_library_in_rust_that_panics_is_a_coded_error(material: Material):

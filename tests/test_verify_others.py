@@ -236,7 +236,7 @@ def shards(value: dict[str, Any]) -> None:
     value["predicate"]["serialization"]["method"] = "shards"
 
 
-def blake3(value: dict[str, Any]) -> None:
+def one_by_another_digest(value: dict[str, Any]) -> None:
     resources(value)[0]["algorithm"] = "blake3"
 
 
@@ -253,7 +253,7 @@ def unnamed(value: dict[str, Any]) -> None:
 
 
 CONTRADICTIONS = (
-    no_files, twice, another_root, two_subjects, no_digest, shards, blake3, no_serialization, numbers, unnamed
+    no_files, twice, another_root, two_subjects, no_digest, shards, one_by_another_digest, no_serialization, numbers, unnamed
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ class Compared:
         if isinstance(predicate, Evidence):
             named, total = predicate.checkpoint.file_count, predicate.checkpoint.bytes
         elif isinstance(predicate, ModelManifest):
-            named = len(predicate.files)
+            named, total = len(predicate.files), predicate.size
         return cls(files_named=named, files_covered=files, bytes_named=total, bytes_covered=size)
 
     @classmethod
@@ -53,7 +53,7 @@ class Compared:
     def text(self) -> str:
         """The counts in one line."""
         files, size = (
-            "an unknown number" if one is None else f"{one:,}" for one in (self.files_named, self.bytes_named)
+            "an unknown number of" if one is None else f"{one:,}" for one in (self.files_named, self.bytes_named)
         )
         return f"{self.files_covered:,} of {files} files and {self.bytes_covered:,} of {size} bytes were read and are the same."
 

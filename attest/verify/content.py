@@ -91,6 +91,8 @@ def _check_statement(payload: bytes) -> tuple[Check, Statement | None, Predicate
         statement = Statement.parse(payload, where="statement")
         predicate = _read_predicate(statement)
     except DocumentError as error:
+        if error.code == "unsupported-manifest":
+            return skipped("statement", f"Nothing of its content was checked, since it {error.message}."), None, None
         message = "The signed bytes are not a statement of a known schema."
         return checked("statement", "FAILED", message, [str(error)], code=error.code), None, None
     message = f"An in-toto statement; its predicate is of the schema {statement.predicate_type}."

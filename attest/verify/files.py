@@ -9,11 +9,12 @@ from pathlib import Path
 from attest.attestation_result import AttestationResult
 from attest.checkpoint.source import Location
 from attest.comparison import Comparison
-from attest.coverage import DigestedTree, Progress, cover, cover_digests, digest_tree
+from attest.coverage import DigestedTree, cover, cover_digests, digest_tree
 from attest.document import load, parse
 from attest.errors import AttestError, CheckpointError
 from attest.evidence import CHUNKS_NAME, ChunkList
 from attest.evidence_directory import named_details, read_detail
+from attest.hashing import Progress
 from attest.oms import ModelManifest
 from attest.protocol import Protocol
 from attest.statement import Statement
@@ -71,7 +72,7 @@ def check_checkpoint(
 
 def _check_model(manifest: ModelManifest, checkpoint: Location, left_out: Sequence[str], progress: Progress) -> Held:
     """Step 8 for a model signature. What the signer ignored is not signed, so it counts as any other file."""
-    coverage = cover_digests(manifest.files, checkpoint, left_out=left_out, progress=progress)
+    coverage = cover_digests(manifest, checkpoint, left_out=left_out, progress=progress)
     ignoring = (
         f" The signer left out: {', '.join(manifest.ignored[:20])}." if manifest.ignored and coverage.extra else ""
     )

@@ -30,11 +30,12 @@ from pathlib import Path
 from attest.bundle import BUNDLE_NAME, Bundle, MessageSignature, read_bundle
 from attest.checkpoint.source import Location, is_remote
 from attest.claims import CLAIMS_NAME, read_claims
-from attest.coverage import Coverage, Progress
+from attest.coverage import Coverage
 from attest.digest import sha256
 from attest.envelope import Envelope
 from attest.errors import InputError
 from attest.evidence_directory import directory_of
+from attest.hashing import Progress
 from attest.keyless import bundled_root
 from attest.renewal import read_renewals
 from attest.statement import Statement
