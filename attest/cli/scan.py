@@ -20,6 +20,7 @@ from attest.licenses.origin import releases as dating
 from attest.licenses.origin.corpus import program_of
 from attest.licenses.repository import Scan
 from attest.licenses.scan import read_files, scan
+from attest.licenses.scancode import SecondEngine, compare_with_scancode
 from attest.licenses.scopes import scopes
 from attest.licenses.source import Source
 from attest.licenses.whole import WHOLE
@@ -73,6 +74,11 @@ brackets."""
     multiple=True,
     help='Where code may lie that comments call "copied from"; as often as needed. REPO itself is looked in, too.',
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["scancode"]),
+    help="Also ask this program (the extra scancode, 0.7 GB, slow), and list where it and attest disagree.",
+)
 @click.option("--against-history", is_flag=True, help="Look in every version that the git history of --against holds.")
 @click.option(
     "--releases",
@@ -89,6 +95,7 @@ def command(
     history: bool,
     against: Location | None,
     references: tuple[Location, ...],
+    engine: str | None,
     against_history: bool,
     releases: tuple[Path, ...],
     style: str,
@@ -116,7 +123,12 @@ def command(
         "scopes": [dump(scope) for scope in scopes(result)],
         "obligations": [dump(obligation) for obligation in obligations(result)],
     }
-    emit(_text(_name(repository), result), value, style=style, output=output, force=force)
+    page = _text(_name(repository), result)
+    if engine:
+        second = compare_with_scancode(read_files(repository, revision))
+        value["secondEngine"] = dump(second)
+        page = f"{page}\n\n{_disagreements(second)}"
+    emit(page, value, style=style, output=output, force=force)
 
 
 def _origins(
@@ -144,6 +156,20 @@ def _text(name: str, result: Scan) -> str:
     return "\n\n".join(
         [_coverage(name, result), *filter(None, groups), *_scopes(result), *_obligations(result), _CLOSING]
     )
+
+
+def _disagreements(second: SecondEngine) -> str:
+    """Where a second engine says other licenses than attest."""
+    head = (
+        f"Beside {visible(second.name)} {visible(second.version)}: of {second.files} files that speak of licenses both name the same in "
+        f"{second.agreeing}, none in {second.silent}, others in {len(second.disagreements)}"
+    )
+    rows = [
+        f"  {visible(one.path)}: attest {visible(', '.join(one.attest)) or 'none'}; {visible(second.name)} {visible(', '.join(one.scancode)) or 'none'}"
+        for one in second.disagreements[:_SHOWN]
+    ]
+    more = len(second.disagreements) - _SHOWN
+    return "\n".join([head, *rows, *([f"  … and {more} more; --format json lists all"] if more > 0 else [])])
 
 
 def _scopes(result: Scan) -> list[str]:

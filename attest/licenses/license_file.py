@@ -33,7 +33,7 @@ _STATEMENT = (
 )
 """Chinese: statement of copyright, in both scripts, and of open source (software)."""
 
-_ALONE = {"copyright": "notice-file", "copyrights": "notice-file", "patents": "notice-file", "legal": "license-file"}
+_ALONE = frozenset({"copyright", "copyrights", "patents", "legal"})
 """Names that count only where no other word stands beside them."""
 
 _COMPANION = re.compile(r".*\.[a-z]\w{0,15}\.license")
@@ -66,7 +66,7 @@ def code_of_name(path: str) -> str | None:
         return None
     words = " ".join(_SEPARATORS.split(name))
     stem = words.removesuffix(suffix).strip() if suffix in _TEXT_SUFFIXES else words
-    code = _ALONE.get(stem) or _code_of_words(words)
+    code = "license-file" if stem in _ALONE else _code_of_words(words)
     in_folder = bool(folders) and _SEPARATORS.sub(" ", folders[-1]) in _FOLDERS
     return "license-file" if code is None and in_folder and suffix in _TEXT_SUFFIXES else code
 

@@ -23,6 +23,9 @@ LICENSES = [
     "legal/terms.txt",
     "TERMS_OF_USE.md",
     "LEGAL.md",
+    "COPYRIGHT",
+    "copyright.txt",
+    "PATENTS",
     "llama.LICENSE",
     "apache-2.0.LICENSE",
     "\u6a21\u578b\u8bb8\u53ef\u534f\u8bae.txt",
@@ -35,9 +38,6 @@ NOTICES = [
     "ThirdPartyNotices.txt",
     "LICENSES.third-party",
     "THIRD_PARTY_LICENSES.md",
-    "COPYRIGHT",
-    "copyright.txt",
-    "PATENTS",
     "\u5f00\u6e90\u8f6f\u4ef6\u58f0\u660e",
 ]
 POLICIES = ["USE_POLICY.md", "Acceptable-Use-Policy.md", "prohibited_use.txt"]

@@ -28,9 +28,6 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _BLOB = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?:blob|raw|tree)/[^/]+/([^#?]+\.py)")
 _PATH = re.compile(r"(?:[\w.+-]+/)+[\w.+-]+\.py")
 _MAX_CLAIMS = 1000
-_MAX_BLOCKS = 4
-"""Times the size of a file: what the blocks under its comments, some inside others, may hold together."""
-
 _SKIPPING = re.compile(r"#\s*Ignore copy\b", re.IGNORECASE)
 
 
@@ -88,21 +85,18 @@ def claims_of(source: Source) -> Iterator[CopyClaim]:
     if not source.path.endswith(".py"):
         return
     python: PythonText | None = None
-    room = _MAX_BLOCKS * len(source.data)
     for finding in islice(provenance_comment.detect(source), _MAX_CLAIMS):
         found = _CLAIM.search(finding.text)
         if found is None or finding.line is None:
             continue
         python = python or PythonText(source.data.decode("utf-8", "replace"))
-        block = python.after(finding.line) if room > 0 else None
-        room -= len(block.text) if block else 0
         claim = CopyClaim(
             path=source.path,
             line=finding.line,
             target=found["target"].rstrip(".,:"),
             is_copy=found["kind"].casefold() == "copied",
             changes=_changes(found["changes"] or ""),
-            block=block,
+            block=python.after(finding.line),
         )
         if claim.places:
             yield claim

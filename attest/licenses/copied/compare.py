@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
@@ -37,11 +38,15 @@ class _Module:
         self._data = source.data
         self._python: PythonText | None = None
 
-    def named(self, names: tuple[str, ...]) -> tuple[Block, ...]:
-        """Functions and classes of this name."""
+    def named(self, names: tuple[str, ...]) -> tuple[Block, ...] | None:
+        """Functions and classes of this name; None where there is one, but too long to be read."""
         if self._python is None:
             self._python = PythonText(self._data.decode("utf-8", "replace"))
         return self._python.named(names)
+
+    def mentions(self, name: str) -> bool:
+        """Whether the name stands anywhere in it: it may be assigned, imported, or defined under a condition."""
+        return re.search(rf"\b{re.escape(name)}\b".encode(), self._data) is not None
 
 
 def compare_copies(claims: Sequence[CopyClaim], references: Sequence[Reader]) -> Iterator[Finding]:
@@ -80,7 +85,8 @@ def compare_copies(claims: Sequence[CopyClaim], references: Sequence[Reader]) ->
 def _modules(files: Iterable[Source | Skipped], claims: Sequence[CopyClaim]) -> dict[str, _Module | None]:
     """Files that claims name, by every end of their paths that a claim may mean; None where several have that end."""
     wanted = {path for claim in claims for path, _ in claim.places}
-    found: dict[str, _Module | None] = {}
+    whole: dict[str, _Module | None] = {}
+    ending: dict[str, _Module | None] = {}
     for file in files:
         if not isinstance(file, Source) or not file.path.endswith(".py"):
             continue
@@ -89,8 +95,11 @@ def _modules(files: Iterable[Source | Skipped], claims: Sequence[CopyClaim]) -> 
         module = None
         for end in wanted.intersection(ends):
             module = module or _Module(file)
-            found[end] = module if end not in found or end == ends[0] else None
-    return found
+            if end == ends[0]:
+                whole[end] = module
+            else:
+                ending[end] = None if end in ending else module
+    return ending | whole
 
 
 def _outcome(claim: CopyClaim, references: Sequence[dict[str, _Module | None]]) -> tuple[Outcome, str]:
@@ -104,10 +113,10 @@ def _outcome(claim: CopyClaim, references: Sequence[dict[str, _Module | None]]) 
     module, names = found
     own = claim.block
     blocks = module.named(names or (own.name,)) if own else ()
-    if own and names and not blocks:
+    if own and names and blocks == () and not module.mentions(names[-1]):
         return "named nothing", f"{module.path} holds no function or class {'.'.join(names)}"
-    texts = [_changed(block.text, claim.changes) for block in blocks] if claim.is_comparable else []
-    if own is None or not texts or None in texts:
+    texts = [_changed(block.text, claim.changes) for block in blocks or ()] if claim.is_comparable else []
+    if own is None or not blocks or not texts or None in texts:
         return "not compared", ""
     differences = [_difference(own, text) for text in texts if text is not None]
     if None in differences:
@@ -117,7 +126,7 @@ def _outcome(claim: CopyClaim, references: Sequence[dict[str, _Module | None]]) 
 
 def _is_elsewhere(module: _Module, names: tuple[str, ...]) -> bool:
     """Whether a package has a thing by that name from one of its other files, if at all."""
-    return bool(names) and module.path.endswith("__init__.py") and not module.named(names)
+    return bool(names) and module.path.endswith("__init__.py") and module.named(names) == ()
 
 
 def _changed(text: str, changes: Sequence[tuple[str, str]]) -> str | None:

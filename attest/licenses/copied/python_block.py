@@ -6,11 +6,16 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 
 __all__ = ["Block", "PythonText", "words_of"]
 
-_MAX_DEPTH = 8
+_TIMES_READ = 8
 _MAX_DECORATORS = 50
+_MAX_GAP = 4_000
+"""Characters from a comment to the head under it, with decorators, and from the head of a class to its body."""
+
 _MAX_SAME = 10
 _MAX_STATEMENTS = 20_000
 _MAX_BLOCK = 200_000
@@ -24,7 +29,7 @@ _STRING = (
 _TOKEN = re.compile(
     rf"(?P<gap>#[^\n]*|\\\n|[^\S\n]+)|(?P<string>{_STRING})|(?P<word>\w+)|(?P<end>\n)|(?P<mark>.)", re.DOTALL
 )
-_HEAD = re.compile(r"[^\S\n]*(?:async\s+)?(?:def|class)\s+(\w+)")
+_HEAD = re.compile(r"^([^\S\n]*)(?:async[^\S\n]+)?(?:def|class)[^\S\n]+(\w+)", re.MULTILINE)
 _QUOTES = re.compile(r"\A[A-Za-z]{0,2}[\"']{1,3}|[\"']{1,3}\Z")
 _OPENING = frozenset("([{")
 _CLOSING = frozenset(")]}")
@@ -32,70 +37,92 @@ _CLOSING = frozenset(")]}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogicalLine:
-    """A statement, or the head of one. ``number`` counts from 1; ``begin`` is where its indentation begins."""
+    """A statement, or the head of one. ``begin`` is where its indentation begins."""
 
-    number: int
     begin: int
     indent: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Block:
-    """A function or class, without its decorators; ``number`` is the line of its head."""
+    """A function or class, without its decorators; ``number`` is the line of its head, ``begin`` where that begins."""
 
     name: str
     number: int
+    begin: int
     text: str
 
 
 class PythonText:
-    """A text, and where its statements, functions and classes begin."""
+    """A text in which functions and classes are looked up, each by reading from its head to its end alone.
+
+    All look-ups together read a limited number of times the text's own length, and find nothing beyond that.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._lines = tuple(_lines(text))
-        self._numbers = [line.number for line in self._lines]
-        self._places: dict[tuple[str, ...], list[int]] = {}
-        around: list[tuple[int, str]] = []
-        for place, line in enumerate(self._lines):
-            while around and around[-1][0] >= line.indent:
-                around.pop()
-            head = _HEAD.match(text, line.begin)
-            if head and len(around) < _MAX_DEPTH:
-                around.append((line.indent, head[1]))
-                self._places.setdefault(tuple(name for _, name in around), []).append(place)
+        self._room = _TIMES_READ * len(text)
+        self._found: dict[tuple[str, ...], tuple[Block, ...] | None] = {}
 
     def after(self, number: int) -> Block | None:
         """The function or class whose head or decorators are the next statement after a line, or None."""
-        place = bisect_right(self._numbers, number)
-        last = min(place + _MAX_DECORATORS, len(self._lines))
-        while place < last and self._text.startswith("@", self._lines[place].begin + self._lines[place].indent):
-            place += 1
-        return self._block(place) if place < last else None
+        begin = self._line_begins[number] if number < len(self._line_begins) else len(self._text)
+        for line in islice(_lines(self._text, begin, begin + _MAX_GAP), _MAX_DECORATORS):
+            if not self._text.startswith("@", line.begin + line.indent):
+                return self._block(line)
+        return None
 
-    def named(self, names: tuple[str, ...]) -> tuple[Block, ...]:
-        """Functions and classes of a name, or of a name in a class of a name; several where it is defined anew."""
-        blocks = (self._block(place) for place in self._places.get(names, ())[:_MAX_SAME])
-        return tuple(block for block in blocks if block)
+    def named(self, names: tuple[str, ...]) -> tuple[Block, ...] | None:
+        """Functions and classes of a name, or of a name in a class of a name; several where it is defined anew.
 
-    def _block(self, place: int) -> Block | None:
-        first = self._lines[place]
-        head = _HEAD.match(self._text, first.begin)
-        if head is None:
+        None where there is one, but too long to be read.
+        """
+        if names not in self._found:
+            found = list(self._named(names))
+            self._found[names] = None if None in found else tuple(block for block in found if block)
+        return self._found[names]
+
+    def _named(self, names: tuple[str, ...]) -> Iterator[Block | None]:
+        if len(names) == 1:
+            yield from self._members(0, len(self._text), 0, names[0])
+            return
+        around = self.named(names[:-1])
+        if around is None:
+            yield None
+        for outer in around or ():
+            lines = _lines(self._text, outer.begin, outer.begin + _MAX_GAP)
+            body = next(islice(lines, 1, 2), None)
+            if body is not None:
+                yield from self._members(body.begin, outer.begin + len(outer.text), body.indent, names[-1])
+
+    def _members(self, begin: int, end: int, indent: int, name: str) -> Iterator[Block | None]:
+        """Functions and classes of a name between two places, with this indentation; None for what is too long."""
+        heads = (head for head in _HEAD.finditer(self._text, begin, end) if head[2] == name and len(head[1]) == indent)
+        for head in islice(heads, _MAX_SAME):
+            yield self._block(LogicalLine(begin=head.start(), indent=indent))
+
+    @cached_property
+    def _line_begins(self) -> list[int]:
+        return [0, *(newline.end() for newline in re.finditer("\n", self._text))]
+
+    def _block(self, line: LogicalLine) -> Block | None:
+        """The function or class that a line begins."""
+        head = _HEAD.match(self._text, line.begin)
+        if head is None or self._room <= 0:
             return None
-        begins = (
-            line.begin for line in self._lines[place + 1 : place + _MAX_STATEMENTS] if line.indent <= first.indent
-        )
-        text = self._text[first.begin : next(begins, len(self._text))]
-        return Block(name=head[1], number=first.number, text=text) if len(text) <= _MAX_BLOCK else None
+        lines = islice(_lines(self._text, line.begin, len(self._text)), 1, _MAX_STATEMENTS)
+        end = next((other.begin for other in lines if other.indent <= line.indent), len(self._text))
+        self._room -= end - line.begin
+        number = bisect_right(self._line_begins, line.begin)
+        text = self._text[line.begin : end]
+        return Block(name=head[2], number=number, begin=line.begin, text=text) if len(text) <= _MAX_BLOCK else None
 
 
-def _lines(text: str) -> Iterator[LogicalLine]:
-    """Statements of a text in order, without lines that are empty or comments only."""
-    depth = begin = 0
-    number = 1
+def _lines(text: str, begin: int, end: int) -> Iterator[LogicalLine]:
+    """Statements that begin between the beginning of a line and a place, without lines that are comments only."""
+    depth = 0
     is_open = False
-    for token in _TOKEN.finditer(text):
+    for token in _TOKEN.finditer(text, begin, end):
         kind = token.lastgroup
         if kind == "end":
             if depth == 0:
@@ -103,9 +130,8 @@ def _lines(text: str) -> Iterator[LogicalLine]:
         elif kind != "gap":
             if not is_open:
                 is_open = True
-                yield LogicalLine(number=number, begin=begin, indent=token.start() - begin)
+                yield LogicalLine(begin=begin, indent=token.start() - begin)
             depth = max(depth + (token[0] in _OPENING) - (token[0] in _CLOSING), 0)
-        number += token[0].count("\n")
 
 
 def words_of(block: str) -> tuple[tuple[str, int], ...]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attest.errors import InputError
-from attest.licenses.git.program import output_of
+from attest.licenses.program_output import output_of
 
 __all__ = ["GitRepository", "damaged", "is_git_repository", "open_repository"]
 

@@ -119,6 +119,27 @@ def test_of_two_files_that_a_comment_could_mean_none_is_taken(tmp_path: Path):
     assert not any(finding.code == "copied-from-mismatch" for finding in scan(own, references=(package,)).findings)
 
 
+def test_a_name_that_is_assigned_or_defined_under_a_condition_is_not_called_absent(tmp_path: Path):
+    own = "# Copied from lib.models.llama.rotate\ndef rotate(x):\n    return 1\n"
+    for reference in (
+        "rotate = torch.rotate\n",
+        "try:\n    import x\nexcept ImportError:\n    def rotate(x):\n        pass\n",
+    ):
+        mismatches, counted = compared(tmp_path, own, reference)
+        assert mismatches == []
+        assert "1 claim no equal" in counted
+
+
+def test_the_file_at_the_very_path_counts_before_others_that_end_like_it(tmp_path: Path):
+    files = {
+        f"{name}lib/models/llama.py": f"def rotate(x):\n    return {number}\n"
+        for number, name in enumerate(("", "a/", "b/"))
+    }
+    package = write(tmp_path / "package", files)
+    own = write(tmp_path / "own", {"m.py": "# Copied from lib.models.llama.rotate\ndef rotate(x):\n    return 0\n"})
+    assert not any(finding.code == "copied-from-mismatch" for finding in scan(own, references=(package,)).findings)
+
+
 def test_a_package_whose_init_takes_a_name_from_elsewhere_is_not_at_hand(tmp_path: Path):
     own = "# Copied from lib.models.rotate\ndef rotate(x):\n    return 1\n"
     mismatches, counted = compared(tmp_path, own, "from .llama import rotate\n", "lib/models/__init__.py")

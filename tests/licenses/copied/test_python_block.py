@@ -48,7 +48,14 @@ def test_the_block_under_a_comment_is_whole_and_without_decorators():
     ],
 )
 def test_blocks_are_found_by_their_names(names: tuple[str, ...], numbers: list[int]):
-    assert [block.number for block in PythonText(TEXT).named(names)] == numbers
+    assert [block.number for block in PythonText(TEXT).named(names) or ()] == numbers
+
+
+def test_what_is_too_long_is_not_called_absent():
+    text = "class A:\n    def f(self):\n        x = 1\n" + "        x += 1\n" * 20_000
+    assert PythonText(text).named(("A",)) is None
+    assert PythonText(text).named(("A", "f")) is None
+    assert PythonText(text).named(("B",)) == ()
 
 
 @pytest.mark.parametrize("line", [0, 18, 21, 99])
@@ -76,5 +83,5 @@ def test_no_text_raises(text: str):
 @pytest.mark.parametrize("part", ['"""', "(", "@a\n", "def f():\n ", "class A:\n", "\\\n", "'\\", "  "])
 def test_one_endless_repetition_takes_bounded_time(part: str):
     python = PythonText(part * (60_000 // len(part)))
-    assert all(len(block.text) <= 200_000 for block in python.named(("f",)))
+    assert all(len(block.text) <= 200_000 for block in python.named(("f",)) or ())
     python.after(1)

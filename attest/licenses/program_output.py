@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 __all__ = ["Output", "output_of"]
@@ -26,9 +27,15 @@ class Output:
 
 
 def output_of(
-    command: Sequence[str], *, stdin: bytes, environment: Mapping[str, str], seconds: float, max_bytes: int
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    seconds: float,
+    max_bytes: int,
+    stdin: bytes = b"",
+    folder: Path | None = None,
 ) -> Output:
-    """Output of a program, which is ended when it takes longer, or writes more, than that.
+    """Output of a program, which is ended when it takes longer, or writes more, than that; it runs in a folder.
 
     Raises
     ------
@@ -39,7 +46,7 @@ def output_of(
         asked.write(stdin)
         asked.seek(0)
         with subprocess.Popen(  # noqa: S603 - who calls this vouches for the command, and no shell sees it
-            command, stdin=asked, stdout=subprocess.PIPE, stderr=complaints, env=environment
+            command, stdin=asked, stdout=subprocess.PIPE, stderr=complaints, env=environment, cwd=folder
         ) as process:
             late = threading.Event()
             watch = threading.Timer(seconds, _end, (process, late))
