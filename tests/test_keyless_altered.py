@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keyless_evidence import Signed, signed_evidence
-from verifying import overwrite
+from verifying import rewriting
 
 from attest.bundle import Bundle
 from attest.errors import AttestError
@@ -30,8 +30,8 @@ def signed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def ending(signed: Signed, data: bytes) -> int:
     """Exit code for a bundle on its own; any other exception than a coded one fails the test."""
     lone = signed.tiny.root / "lone.json"
-    lone.touch()
-    overwrite(lone, data)
+    with rewriting(lone) as write:
+        write(data)
     trust = Trust(root=TrustedRoot.read(signed.root))
     try:
         return verify(lone, expectation=signed.expectation(), trust=trust).exit_code
