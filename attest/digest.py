@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
-__all__ = ["CHUNK_SIZE", "sha256", "tensor_digest", "tree_digest"]
+__all__ = ["CHUNK_SIZE", "git_blob_id", "sha256", "tensor_digest", "tree_digest"]
 
 CHUNK_SIZE = 64 * 1024 * 1024
 """Largest chunk in bytes: what a browser can hash in one call (WebCrypto cannot stream)."""
@@ -14,6 +14,11 @@ CHUNK_SIZE = 64 * 1024 * 1024
 def sha256(data: bytes | bytearray | memoryview) -> str:
     """SHA-256 of bytes, as 64 lower-case hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def git_blob_id(data: bytes) -> str:
+    """Name that git gives to a file's bytes in a repository of SHA-1 ids: to find them there, and to bind nothing."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def tensor_digest(dtype: str, shape: Sequence[int], chunks: Iterable[bytes]) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from attest.document import Count, Limits, Timestamp, record
 from attest.finding import Finding
+from attest.license_summary import LicenseSummary
 from attest.statement import Sha256
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "File",
     "FileChunks",
     "FingerprintSummary",
-    "LicenseSummary",
     "Moments",
     "Quantization",
     "RemoteSource",
@@ -152,17 +152,6 @@ class FingerprintSummary:
     detail: str | None
     not_measured: str | None
     table: Table | None
-
-
-@record
-class LicenseSummary:
-    """What the scan of a repository found; all findings are in ``detail/licenses.json``."""
-
-    files_scanned: Count
-    files_skipped: Count
-    finding_count: Count
-    findings: tuple[Finding, ...]
-    detail: str
 
 
 @record

@@ -32,7 +32,6 @@ from attest.evidence import (
     File,
     FileChunks,
     FingerprintSummary,
-    LicenseSummary,
     RemoteSource,
     TensorList,
     TensorRow,
@@ -53,6 +52,7 @@ from attest.fingerprint import (
     make_accumulators,
 )
 from attest.journal import Journal, binding
+from attest.license_summary import LicenseSummary
 from attest.program import environment, this_tool
 from attest.provenance import Provenance, check_claims, find_provenance
 from attest.statement import DigestSet, Statement, Subject

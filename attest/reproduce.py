@@ -47,7 +47,7 @@ from attest.measure import Measurement, measure
 from attest.provenance import PLACE_FINDINGS
 from attest.reproduction import Outcome, Reproduction, Value
 
-__all__ = ["Outcome", "Reproduction", "Value", "reproduce"]
+__all__ = ["Outcome", "Reproduction", "Value", "compare_records", "reproduce"]
 
 _MAX_NAMED = 20
 _OF_ONE_MEASUREMENT = PLACE_FINDINGS | {"run-resumed"}
@@ -150,7 +150,7 @@ def _values(evidence: Evidence, again: Measurement, directory: Path) -> Iterator
         signed = replace(signed, findings=tuple(one for one in signed.findings if one.code not in RUN_FINDINGS))
     fresh = _without_place(fresh)
     signed = replace(_without_place(signed), name=fresh.name, ignored=fresh.ignored)
-    yield _equal("checkpoint summary", signed, fresh)
+    yield compare_records("checkpoint summary", signed, fresh)
     details = {detail.name: detail for detail in evidence.details}
     labels = _labels(evidence)
     for name, label in labels.items():
@@ -160,11 +160,11 @@ def _values(evidence: Evidence, again: Measurement, directory: Path) -> Iterator
     for name, detail in details.items():
         if name not in of_the_run:
             yield _detail(labels.get(name, name), detail, again, directory)
-    yield _equal("architecture", evidence.architecture, again.evidence.architecture)
-    yield _equal("tensor totals", evidence.tensors, again.evidence.tensors)
+    yield compare_records("architecture", evidence.architecture, again.evidence.architecture)
+    yield compare_records("tensor totals", evidence.tensors, again.evidence.tensors)
     summaries = {one.id: one for one in again.evidence.fingerprints}
     for one in evidence.fingerprints:
-        yield _equal(f"fingerprint {one.id}, table", one, summaries.get(one.id))
+        yield compare_records(f"fingerprint {one.id}, table", one, summaries.get(one.id))
     if evidence.licenses:
         yield _licenses(evidence, again)
     if evidence.activations:
@@ -211,7 +211,8 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_MAX_NAMED]) + more
 
 
-def _equal(name: str, signed: object, fresh: object) -> Value:
+def compare_records(name: str, signed: object, fresh: object) -> Value:
+    """Outcome for a record that must come out the same, with the fields that did not."""
     if signed == fresh:
         return Value(name=name, outcome="identical", message="")
     if signed is None or fresh is None:
@@ -310,7 +311,7 @@ def _largest_difference(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any
 def _licenses(evidence: Evidence, again: Measurement) -> Value:
     if again.evidence.licenses is None:
         return Value(name="licenses", outcome="not-measured", message="give --repo to scan it again")
-    return _equal("licenses", evidence.licenses, again.evidence.licenses)
+    return compare_records("licenses", evidence.licenses, again.evidence.licenses)
 
 
 def _activations(

@@ -7,6 +7,8 @@ change to a schema, to a fingerprint (under a new id) or to a sentence that is s
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +27,9 @@ from attest.measure import Measurement, measure
 from attest.panel import Panel, shipped_panel
 from attest.policy_file import DEFAULT_POLICY
 from attest.protocol import AnnouncedSide, protocol_statement
+from attest.repository_scan import NOTICES_NAME, ORIGINS_NAME, NoticeDetail, OriginDetail
 from attest.resource import resource
+from attest.survey import Places, Survey, survey
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TOOL = Tool(name="attest", version="0.1.0", source_sha256=sha256(b"the program's own Python files\n"))
@@ -40,8 +44,16 @@ REPOSITORY = {
 }
 """A repository to scan: files that each give a finding, and one that is not read."""
 
+HEADER = "# Copyright 2025 The example library authors\n"
+GIT = {
+    "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z",
+    "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org", "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z",
+    "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "PATH": os.environ["PATH"],
+}  # fmt: skip
+
 WIDTH = 180
 DETAILS = {CHUNKS_NAME: ChunkList, TENSORS_NAME: TensorList, LICENSES_NAME: LicenseDetail}
+SCAN_DETAILS = {NOTICES_NAME: NoticeDetail, ORIGINS_NAME: OriginDetail}
 
 
 def examples() -> Mapping[str, Any]:
@@ -53,6 +65,7 @@ def examples() -> Mapping[str, Any]:
         for name, text in REPOSITORY.items():
             (repository / name).write_text(text, encoding="utf-8")
         first = measured(family / "seed-1", repository)
+        scanned = surveyed(Path(folder))
     second = measured(family / "seed-1-continued", None)
     panel = shipped_panel()
     sides = [fingerprints(first), fingerprints(second)]
@@ -64,8 +77,12 @@ def examples() -> Mapping[str, Any]:
     )  # fmt: skip
     kept = find_deviations(protocol_statement(protocol), protocol, comparison, deep=False)
     details = {name: dump(load(kind, json.loads(first.details[name]), where=name)) for name, kind in DETAILS.items()}
+    details |= {
+        name: dump(load(kind, json.loads(scanned.details[name]), where=name)) for name, kind in SCAN_DETAILS.items()
+    }
     return {
         "evidence.v1.example.json": dump(first.evidence),
+        "repository-scan.v1.example.json": dump(replace(scanned.evidence, tool=TOOL, environment=ENVIRONMENT)),
         "comparison.v1.example.json": dump(replace(comparison, protocol=kept)),
         "policy.v1.example.json": dump(DEFAULT_POLICY),
         "protocol.v1.example.json": dump(protocol),
@@ -89,6 +106,49 @@ def measured(checkpoint: Path, repository: Path | None) -> Measurement:
     command = ("attest", "measure", checkpoint.name, *scanned)
     measurement = measure(checkpoint, repository=repository, command=command, now=NOW)
     return replace(measurement, evidence=replace(measurement.evidence, tool=TOOL, environment=ENVIRONMENT))
+
+
+def program(*blocks: int) -> str:
+    """A program of as many functions, each unlike those of other numbers."""
+    body = [
+        f"    v{at} = w{number * 31 + at} * {number * 97 + at} + u{at}(x[{number + at}])\n"
+        for number in blocks
+        for at in range(9)
+    ]
+    return "".join((f"def f{blocks[0]}(x):\n", *body))
+
+
+def surveyed(folder: Path) -> Survey:
+    """Scan of a git repository that took a program over, and in a second commit its notice out."""
+    library = {f"part_{number}.py": HEADER + program(number, number + 40) for number in range(20)}
+    copied = library["part_3.py"]
+    trees = {"library-1.0": library | {"part_3.py": HEADER + program(3)}, "library-1.1": library}
+    for name, files in trees.items():
+        for path, text in files.items():
+            write(folder / name / path, text)
+    repository = folder / "example-model"
+    write(repository / "modeling_example.py", copied)
+    write(repository / "README.md", REPOSITORY["README.md"])
+    git(repository, "init", "--quiet", "--initial-branch=main")
+    for text in (copied, copied.removeprefix(HEADER)):
+        write(repository / "modeling_example.py", text)
+        git(repository, "add", "--all")
+        git(repository, "commit", "--quiet", "--message=x")
+    releases = tuple(folder / name for name in trees)
+    places = Places(repository=repository, history="HEAD", revision="main", reference=releases[-1], releases=releases)
+    command = ("attest", "scan", "example-model", "--revision", "main", "--history", "--against", "library-1.1")
+    return survey(places, command=(*command, "--releases", "library-1.0", "--releases", "library-1.1"), now=NOW)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def git(folder: Path, *words: str) -> None:
+    """Run git with none of the machine's settings and at a fixed time."""
+    subprocess.run(("git", *words), cwd=folder, env=GIT, check=True)  # noqa: S603, S607 - the words stand in this file, git where the user has it
 
 
 def fingerprints(measurement: Measurement) -> Fingerprints:

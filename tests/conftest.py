@@ -10,6 +10,7 @@ from typing import get_args
 
 import pytest
 from hypothesis import settings
+from scanned import Scanned, scanned
 from servers.hub import Hub
 from servers.web import Web, serving
 from tiny_evidence import TinyEvidence, write_checkpoint
@@ -54,6 +55,12 @@ def _offline() -> None:
 def family() -> Path:
     """Folder of the fixture family: three small models of one recipe, and a continuation of the first."""
     return Path(__file__).resolve().parent / "data" / "family"
+
+
+@pytest.fixture(scope="session")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
+    """A repository with copied code, and its scan; no test writes into it."""
+    return scanned(tmp_path_factory.mktemp("scanned"))
 
 
 @pytest.fixture

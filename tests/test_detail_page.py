@@ -27,9 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SEED_1 = ROOT / "tests" / "data" / "family" / "seed-1"
 CHUNK = 67_108_864
 PAGES = {name: resource(f"schemas/{name}.v1.md").read_text(encoding="utf-8") for name in ("evidence", "detail")}
-EVIDENCE, COMPARISON, DETAIL = (
+EVIDENCE, COMPARISON, SCAN, DETAIL = (
     json.loads(resource(f"schemas/{name}.v1.example.json").read_text(encoding="utf-8"))
-    for name in ("evidence", "comparison", "detail")
+    for name in ("evidence", "comparison", "repository-scan", "detail")
 )
 ROWS = {row["name"]: row for row in DETAIL["detail/tensors.json"]["tensors"]}
 
@@ -313,7 +313,7 @@ def test_the_statement_of_the_example():
 
 
 def test_the_detail_files_of_the_example():
-    held = {detail["name"]: detail for detail in EVIDENCE["details"]}
+    held = {detail["name"]: detail for detail in (*SCAN["details"], *EVIDENCE["details"])}
     for name, value in DETAIL.items():
         data = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         assert (held[name]["size"], held[name]["sha256"]) == (len(data), sha256(data)), name

@@ -25,11 +25,14 @@ from attest.licenses.summary import LicenseDetail
 from attest.panel import MIN_PAIRS, Panel
 from attest.policy_file import POLICY_TYPE, Policy
 from attest.protocol import PROTOCOL_TYPE, Protocol
+from attest.repository_scan import REPOSITORY_SCAN_TYPE, NoticeDetail, OriginDetail, RepositoryScan
 from attest.resource import resource
 from attest.trust_policy import TRUST_POLICY_TYPE, TrustPolicy
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("evidence", "comparison", "detail", "panel", "policy", "protocol", "attestation-result", "trust-policy")
+NAMES = (
+    "evidence", "comparison", "detail", "panel", "policy", "protocol", "attestation-result", "trust-policy", "repository-scan",
+)  # fmt: skip
 
 
 def read(name: str, end: str) -> Any:
@@ -133,10 +136,26 @@ DOCUMENTS = {
         example=DETAILS["detail/licenses.json"],
         value=DETAILS["detail/licenses.json"],
     ),
+    "notices": Document(
+        record=NoticeDetail,
+        schema=part("NoticeDetail"),
+        example=DETAILS["detail/notices.json"],
+        value=DETAILS["detail/notices.json"],
+    ),
+    "origins": Document(
+        record=OriginDetail,
+        schema=part("OriginDetail"),
+        example=DETAILS["detail/origins.json"],
+        value=DETAILS["detail/origins.json"],
+    ),
 }
 DOCUMENTS |= {
     name: Document(record=record, schema=SCHEMAS[name], example=EXAMPLES[name], value=EXAMPLES[name])
-    for name, record in (("attestation-result", AttestationResult), ("trust-policy", TrustPolicy))
+    for name, record in (
+        ("attestation-result", AttestationResult),
+        ("trust-policy", TrustPolicy),
+        ("repository-scan", RepositoryScan),
+    )
 }
 EVERY_DOCUMENT = pytest.mark.parametrize("kind", DOCUMENTS.values(), ids=DOCUMENTS.keys())
 
@@ -206,6 +225,7 @@ def test_a_schema_is_named_as_the_predicate():
     assert SCHEMAS["comparison"]["$id"] == COMPARISON_TYPE
     assert SCHEMAS["policy"]["$id"] == POLICY_TYPE
     assert SCHEMAS["protocol"]["$id"] == PROTOCOL_TYPE
+    assert SCHEMAS["repository-scan"]["$id"] == REPOSITORY_SCAN_TYPE
     assert SCHEMAS["attestation-result"]["$id"] == ATTESTATION_RESULT_TYPE
     assert SCHEMAS["trust-policy"]["$id"] == TRUST_POLICY_TYPE
 

@@ -21,7 +21,10 @@ from attest.cli.options import (
     stream_option,
 )
 from attest.cli.progress import Progress
+from attest.evidence_directory import read_statement
+from attest.repository_scan import REPOSITORY_SCAN_TYPE
 from attest.reproduce import Reproduction, reproduce
+from attest.resurvey import resurvey
 from attest.terminal import visible
 
 __all__ = ["command"]
@@ -33,9 +36,23 @@ _MAX_NAMED = 5
 
 @click.command("reproduce")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--checkpoint", required=True, type=LOCATION, help="Your own copy of the checkpoint; a path or a URI.")
+@click.option("--checkpoint", type=LOCATION, help="Your own copy of the checkpoint; a path or a URI.")
 @base_option
-@click.option("--repo", type=click.Path(path_type=Path), help="Your own copy of the repository that was scanned.")
+@click.option("--repo", type=LOCATION, help="Your own copy of the repository that was scanned.")
+@click.option(
+    "--against",
+    type=LOCATION,
+    help="For a scan: your own copy of what code was looked for in. --repo is needed, --checkpoint is not.",
+)
+@click.option(
+    "--reference", "references", type=LOCATION, multiple=True, help="For a scan: what it was given as --reference."
+)
+@click.option(
+    "--releases",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="For a scan: your own copy of a release; once for each.",
+)
 @click.option("--no-activations", is_flag=True, help="Do not run the model again.")
 @device_option
 @stream_option
@@ -44,28 +61,38 @@ _MAX_NAMED = 5
 @output_option
 @format_option
 def command(
-    bundle: Path, checkpoint: Location, base: Location | None, repo: Path | None, no_activations: bool, device: Device,
-    stream: bool,
+    bundle: Path, checkpoint: Location | None, base: Location | None, repo: Location | None, against: Location | None,
+    references: tuple[Location, ...],
+    releases: tuple[Path, ...], no_activations: bool, device: Device, stream: bool,
     architecture: Path | None, threads: int | None, output: Path | None, force: bool, style: str,
 ) -> None:  # fmt: skip
     """Measure again with the same code and compare with BUNDLE, value by value.
 
+    BUNDLE is what attest measure wrote, and --checkpoint your copy; or what attest scan wrote, and --repo your copy.
+
     Exits 0 where every value came out the same (activations: within their tolerance), 1 where one differs, 3 where one
     that you did not leave out could not be measured. Checks no signature: run attest verify for that.
     """
-    with closing(Progress()) as progress:
-        result = reproduce(
-            bundle,
-            checkpoint=checkpoint,
-            base=base,
-            repository=repo,
-            run_model=not no_activations,
-            run_options=Options(device=device, stream=stream),
-            architecture=architecture,
-            threads=threads,
-            progress=progress,
-            run_progress=progress.ran,
-        )
+    if read_statement(bundle).predicate_type == REPOSITORY_SCAN_TYPE:
+        if repo is None:
+            raise click.UsageError("Evidence about a repository needs --repo.")
+        result = resurvey(bundle, repo, copied_from=references, reference=against, releases=releases)
+    elif checkpoint is None:
+        raise click.UsageError("Evidence about a checkpoint needs --checkpoint.")
+    else:
+        with closing(Progress()) as progress:
+            result = reproduce(
+                bundle,
+                checkpoint=checkpoint,
+                base=base,
+                repository=None if repo is None else Path(repo),
+                run_model=not no_activations,
+                run_options=Options(device=device, stream=stream),
+                architecture=architecture,
+                threads=threads,
+                progress=progress,
+                run_progress=progress.ran,
+            )
     value = {**asdict(result), "not_measured": result.not_measured, "reproduced": result.reproduced}
     emit(_describe(result), value, style=style, output=output, force=force)
     click.get_current_context().exit(1 if not result.reproduced else 3 if result.not_measured else 0)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from attest.checkpoint.source import Location
 from attest.cli.options import LOCATION, emit, format_option, output_option
 from attest.document import dump
+from attest.evidence_directory import refuse_place, write_evidence
 from attest.finding import Finding
-from attest.licenses.git import history_files
 from attest.licenses.kind import KINDS
 from attest.licenses.obligations import obligations
-from attest.licenses.origin import Origins, Release, compare_code, origin_text, origin_value
-from attest.licenses.origin import releases as dating
-from attest.licenses.origin.corpus import program_of
+from attest.licenses.origin import origin_text, origin_value
 from attest.licenses.repository import Scan
-from attest.licenses.scan import read_files, scan
+from attest.licenses.scan import read_files
 from attest.licenses.scancode import SecondEngine, compare_with_scancode
 from attest.licenses.scopes import scopes
-from attest.licenses.source import Source
 from attest.licenses.whole import WHOLE
+from attest.repository_scan import repository_scan_statement
+from attest.survey import Places, name_of, survey
 from attest.terminal import visible
 
 __all__ = ["command"]
@@ -86,6 +86,13 @@ brackets."""
     multiple=True,
     help="A release of the package of --against, as a wheel, archive or folder; once for each.",
 )
+@click.option(
+    "--evidence",
+    "directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write what was found as a folder that attest sign takes.",
+)
 @format_option
 @output_option
 def command(
@@ -98,6 +105,7 @@ def command(
     engine: str | None,
     against_history: bool,
     releases: tuple[Path, ...],
+    directory: Path | None,
     style: str,
     output: Path | None,
     force: bool,
@@ -106,15 +114,52 @@ def command(
 
     Text files up to 1 MiB are read, license files up to 4 MiB; no link is followed. The command quotes what it finds
     and exits 0 whatever that is. With --against it lists the programs of REPO that hold much code of another
-    repository, and the notices of that which are not there.
+    repository, and the notices of that which are not there. With --evidence it writes all of it to be signed.
     """
-    if against:
-        origins, dated = _origins(repository, revision, against, against_history, releases)
-        page, found = origin_text(origins, dated), origin_value(origins, dated)
-        emit(page, found, style=style, output=output, force=force)
-        return
-    result = scan(repository, revision=revision, history=history, references=references)
-    value = {
+    if against is None and (against_history or releases):
+        raise click.UsageError("--against-history and --releases need --against.")
+    if directory is not None:
+        refuse_place(directory, force=force)
+    places = Places(
+        repository=repository,
+        revision=revision,
+        history=(revision or "HEAD") if history else None,
+        copied_from=references,
+        reference=against,
+        reference_history=against_history,
+        releases=releases,
+    )
+    found = survey(places, command=_command(places))
+    if directory is not None:
+        write_evidence(directory, repository_scan_statement(found.evidence), found.details, force=force)
+    if found.compared:
+        origins, dating = found.compared.origins, found.compared.dating
+        emit(origin_text(origins, dating), origin_value(origins, dating), style=style, output=output, force=force)
+    else:
+        page, value = _text(_name(repository), found.scan), _value(found.scan)
+        if engine:
+            second = compare_with_scancode(read_files(repository, revision))
+            value["secondEngine"] = dump(second)
+            page = f"{page}\n\n{_disagreements(second)}"
+        emit(page, value, style=style, output=output, force=force)
+
+
+def _command(places: Places) -> tuple[str, ...]:
+    """The command line as it is signed: of paths only the last part, so that no user or folder is named."""
+    words = ["attest", "scan", name_of(places.repository)]
+    words += ["--revision", places.revision] if places.revision else []
+    words += ["--history"] if places.history else []
+    for place in places.copied_from:
+        words += ["--reference", name_of(place)]
+    words += ["--against", name_of(places.reference)] if places.reference else []
+    words += ["--against-history"] if places.reference_history else []
+    for path in places.releases:
+        words += ["--releases", name_of(path)]
+    return tuple(words)
+
+
+def _value(result: Scan) -> dict[str, Any]:
+    return {
         "schemaVersion": 1,
         "filesScanned": result.files_scanned,
         "filesSkipped": dict(result.files_skipped),
@@ -123,24 +168,6 @@ def command(
         "scopes": [dump(scope) for scope in scopes(result)],
         "obligations": [dump(obligation) for obligation in obligations(result)],
     }
-    page = _text(_name(repository), result)
-    if engine:
-        second = compare_with_scancode(read_files(repository, revision))
-        value["secondEngine"] = dump(second)
-        page = f"{page}\n\n{_disagreements(second)}"
-    emit(page, value, style=style, output=output, force=force)
-
-
-def _origins(
-    repository: Location, revision: str | None, against: Location, whole_history: bool, packages: tuple[Path, ...]
-) -> tuple[Origins, tuple[Release, ...]]:
-    """Code of ``against`` in a repository, and release by release where releases are given."""
-    reference = history_files(Path(against)) if whole_history else read_files(against)
-    result = compare_code(read_files(repository, revision), reference)
-    best = {origin.path: origin.origin for origin in result.origins}
-    sources = (file for file in read_files(repository, revision) if isinstance(file, Source) and file.path in best)
-    programs = [(program, best[program.path]) for source in sources if packages and (program := program_of(source))]
-    return result, dating(programs, [(path, read_files(path)) for path in packages])
 
 
 def _name(repository: Location) -> str:

@@ -7,18 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from attest.digest import sha256
-from attest.document import record
+from attest.digest import git_blob_id, sha256
 from attest.finding import Finding
+from attest.license_summary import ScannedFile
 from attest.licenses.kind import RANK
 from attest.licenses.license_file import code_of_name
 from attest.licenses.license_text import IdentifiedFile, findings_of, identify_file
 from attest.licenses.readable import Skipped
 from attest.licenses.source import Detector, Source
 from attest.licenses.whole import CONCLUSIONS, WHOLE, Gathered
-from attest.statement import Sha256
 
-__all__ = ["MAX_PER_CODE", "MAX_PER_FILE", "Scan", "ScannedFile", "scan_repository"]
+__all__ = ["MAX_PER_CODE", "MAX_PER_FILE", "Scan", "scan_repository"]
 
 MAX_PER_FILE = 1000
 """Findings that one detector makes in one file."""
@@ -28,14 +27,6 @@ MAX_IDENTIFIED = 1000
 
 MAX_PER_CODE = 3000
 """Findings of one code in one scan; with the limits of paths and texts, those of all codes fit a detail file."""
-
-
-@record
-class ScannedFile:
-    """A file that has a finding, by its bytes as they were read."""
-
-    path: str
-    sha256: Sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +79,8 @@ def scan_repository(
                 if code_of_name(file.path) and len(identified) < MAX_IDENTIFIED:
                     identified.append(file)
             if found:
-                files.append(ScannedFile(path=item.path, sha256=digests[item.path]))
+                blob = git_blob_id(item.raw)
+                files.append(ScannedFile(path=item.path, sha256=digests[item.path], blob=blob))
         counts.update(finding.code for finding in found)
         findings.extend(finding for finding in found if counts[finding.code] <= MAX_PER_CODE)
     for finding in more:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -34,8 +34,9 @@ from attest.licenses.remote import read_remote
 from attest.licenses.repository import Scan, scan_repository
 from attest.licenses.source import Detector, Source, cut
 from attest.licenses.walk import read_repository
+from attest.repository_scan import NoticeChange
 
-__all__ = ["DETECTORS", "MAX_CLAIMS", "read_files", "scan"]
+__all__ = ["DETECTORS", "MAX_CLAIMS", "local_folder", "read_files", "removals", "scan", "scan_files"]
 
 MAX_CLAIMS = 20_000
 """Comments that are held against the code that they name."""
@@ -90,14 +91,25 @@ def scan(
     It does not show which license applies, whether a license is kept, or that nothing else is in the repository:
     not found means only that these patterns found nothing in the files that were read.
     """
-    removed = _notices_removed(_folder(root, "a history"), revision or "HEAD") if history else ()
+    past = removals(notice_changes(local_folder(root, "a history"), revision or "HEAD")) if history else ()
+    return scan_files(read_files(root, revision), root, revision, references, past)
+
+
+def scan_files(
+    files: Iterable[Source | Skipped],
+    root: Location,
+    revision: str | None,
+    references: Sequence[Location],
+    past: Iterable[Finding],
+) -> Scan:
+    """Scan of files that are read only now; ``past`` are findings of their history."""
     claims: list[CopyClaim] = []
     readers = [*(partial(read_files, reference) for reference in references), partial(read_files, root, revision)]
-    later = chain(removed, compare_copies(claims, readers))  # it begins when the claims are there
-    return scan_repository(_noting_claims(read_files(root, revision), claims), DETECTORS, later)
+    later = chain(past, compare_copies(claims, readers))  # it begins when the claims are there
+    return scan_repository(_noting_claims(files, claims), DETECTORS, later)
 
 
-def _noting_claims(items: Iterator[Source | Skipped], claims: list[CopyClaim]) -> Iterator[Source | Skipped]:
+def _noting_claims(items: Iterable[Source | Skipped], claims: list[CopyClaim]) -> Iterator[Source | Skipped]:
     """The same items; what their comments say of having been copied is noted while they pass."""
     for item in items:
         if isinstance(item, Source) and len(claims) < MAX_CLAIMS:
@@ -117,14 +129,16 @@ def read_files(root: Location, revision: str | None = None) -> Iterator[Source |
     return read_archive(path) if is_archive(path) else read_repository(path)
 
 
-def _folder(root: Location, what: str) -> Path:
+def local_folder(root: Location, what: str) -> Path:
+    """The folder of a git repository, which must lie on this machine."""
     if is_remote(root):
         raise InputError("no-repository", f"is no git repository with {what}", fix="clone it first", where=str(root))
     return Path(root)
 
 
-def _notices_removed(root: Path, revision: str) -> Iterator[Finding]:
-    for change in notice_changes(root, revision):
+def removals(changes: Iterable[NoticeChange]) -> Iterator[Finding]:
+    """Findings on the lines that a history took out."""
+    for change in changes:
         for line in change.removed:
             words = f"{change.time[:10]}, commit {change.commit[:12]}: no longer there: {line}"
             yield Finding(code="notice-removed", path=change.path, line=None, text=cut(words))

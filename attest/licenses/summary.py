@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from attest.digest import sha256
 from attest.document import canonical, dump, record
-from attest.evidence import LicenseSummary
 from attest.finding import Finding
+from attest.license_summary import LicenseEngine, LicenseSummary, ScannedFile
 from attest.licenses.detect import index
 from attest.licenses.kind import RANK
 from attest.licenses.license_text import IdentifiedFile
-from attest.licenses.repository import Scan, ScannedFile
+from attest.licenses.obligations import obligations
+from attest.licenses.repository import Scan
 from attest.resource import resource
-from attest.statement import Sha256
 
-__all__ = ["LICENSES_NAME", "MAX_SUMMARY", "Engine", "LicenseDetail", "summarize"]
+__all__ = ["LICENSES_NAME", "MAX_SUMMARY", "LicenseDetail", "summarize"]
 
 LICENSES_NAME = "detail/licenses.json"
 ENGINE_ID = "license-words/v1"
@@ -24,16 +24,6 @@ ENGINE_ID = "license-words/v1"
 
 MAX_SUMMARY = 200
 """Findings that the statement itself lists."""
-
-
-@record
-class Engine:
-    """What identified the license texts: who repeats a scan needs the same."""
-
-    id: str
-    index_sha256: Sha256
-    index_source: str
-    sketches_sha256: Sha256
 
 
 @record
@@ -47,17 +37,22 @@ class LicenseDetail:
     files_skipped: Mapping[str, int]
     findings: tuple[Finding, ...]
     files: tuple[ScannedFile, ...]
-    engine: Engine
+    engine: LicenseEngine
     identified: tuple[IdentifiedFile, ...]
 
 
 def summarize(scan: Scan) -> tuple[LicenseSummary, bytes]:
     """Summary of a scan for the statement, and the bytes of its detail file."""
+    findings = _most_telling(scan.findings)
+    paths = {finding.path for finding in findings}
     summary = LicenseSummary(
         files_scanned=scan.files_scanned,
         files_skipped=sum(scan.files_skipped.values()),
         finding_count=len(scan.findings),
-        findings=_most_telling(scan.findings),
+        findings=findings,
+        files=tuple(file for file in scan.files if file.path in paths),
+        obligations=obligations(scan),
+        engine=_engine(),
         detail=LICENSES_NAME,
     )
     detail = LicenseDetail(
@@ -65,15 +60,19 @@ def summarize(scan: Scan) -> tuple[LicenseSummary, bytes]:
         files_skipped=scan.files_skipped,
         findings=scan.findings,
         files=scan.files,
-        engine=Engine(
-            id=ENGINE_ID,
-            index_sha256=index().sha256,
-            index_source=index().source,
-            sketches_sha256=sha256(resource("licenses/detect/sketches.json").read_bytes()),
-        ),
+        engine=summary.engine,
         identified=scan.identified,
     )
     return summary, canonical(dump(detail))
+
+
+def _engine() -> LicenseEngine:
+    return LicenseEngine(
+        id=ENGINE_ID,
+        index_sha256=index().sha256,
+        index_source=index().source,
+        sketches_sha256=sha256(resource("licenses/detect/sketches.json").read_bytes()),
+    )
 
 
 def _most_telling(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -15,6 +15,7 @@ from attest.errors import AttestError, SignatureError
 from attest.evidence import Evidence
 from attest.identity import CertifiedIdentity
 from attest.keyless import bundled_root
+from attest.repository_scan import RepositoryScan
 from attest.trust import TrustedRoot
 from attest.trust_policy import ReadPolicy, RequiredTime, TrustPolicy
 from attest.verify.check import Check, Outcome, checked
@@ -150,7 +151,8 @@ def _problems(read: ReadPolicy, found: Appraised) -> Iterator[str]:
         yield f"asks for a trusted time from {' or '.join(policy.trusted_time.sources)} within its bounds: none is"
     if policy.predicate_types and found.content.predicate_type not in policy.predicate_types:
         yield f"asks for {' or '.join(policy.predicate_types)}; it is {found.content.predicate_type or 'unknown'}"
-    level = found.content.predicate.assurance_level if isinstance(found.content.predicate, Evidence) else None
+    measured = found.content.predicate
+    level = measured.assurance_level if isinstance(measured, Evidence | RepositoryScan) else None
     if policy.assurance_levels and level not in policy.assurance_levels:
         yield f"asks for the assurance level {' or '.join(policy.assurance_levels)}; it is {level or 'not stated'}"
     for step, is_required in (("details", policy.require_details), ("checkpoint", policy.require_checkpoint)):

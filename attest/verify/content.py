@@ -19,6 +19,7 @@ from attest.policy_file import policy_digest
 from attest.predicate import PREDICATES
 from attest.predicate import Predicate as Measured
 from attest.protocol import Protocol
+from attest.repository_scan import RepositoryScan
 from attest.statement import MAX_STATEMENT, Statement
 from attest.verify.check import Check, checked, skipped
 
@@ -130,6 +131,9 @@ def _check_subjects(statement: Statement, predicate: Predicate) -> Check:
         expected = [("statement", predicate.statement_sha256), ("bundle", predicate.bundle_sha256)]
         problems = []
         message = "The statement and the bundle that were verified."
+    elif isinstance(predicate, RepositoryScan):
+        expected, problems = list(predicate.trees), []
+        message = "The tree digests of what was read: the repository, the reference and its releases."
     else:
         policy = [("policy", policy_digest(predicate.policy))] if isinstance(predicate, Protocol) else []
         sides = (("a", predicate.a), ("b", predicate.b))

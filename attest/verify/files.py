@@ -17,6 +17,7 @@ from attest.evidence_directory import named_details, read_detail
 from attest.hashing import Progress
 from attest.oms import ModelManifest
 from attest.protocol import Protocol
+from attest.repository_scan import RepositoryScan
 from attest.statement import Statement
 from attest.verify.check import Outcome, checked, skipped
 from attest.verify.compared import Compared, Held
@@ -25,6 +26,7 @@ from attest.verify.content import UNREAD, Content
 __all__ = ["check_checkpoint"]
 
 _UNASKED = "No checkpoint file was looked at; give --checkpoint to compare them."
+_IS_SCAN = "It is about a repository; attest reproduce --repo reads that again."
 _IS_RESULT = "It is about a statement; verify that one with its checkpoint."
 _NOT_LEFT_OUT = " Nothing was left out: only of what a model signature is about can it be."
 _MAX_CHUNK_LIST = 64 * 1024 * 1024
@@ -52,8 +54,11 @@ def check_checkpoint(
     progress : callable
     """
     statement, predicate = content.statement, content.predicate
-    reason = _UNASKED if checkpoint is None else _IS_RESULT if isinstance(predicate, AttestationResult) else UNREAD
-    if checkpoint is None or statement is None or predicate is None or isinstance(predicate, AttestationResult):
+    if checkpoint is None or statement is None or predicate is None:
+        step = skipped("checkpoint", _UNASKED if checkpoint is None else UNREAD)
+        return Held(check=step, compared=Compared.of(content))
+    if isinstance(predicate, AttestationResult | RepositoryScan):
+        reason = _IS_SCAN if isinstance(predicate, RepositoryScan) else _IS_RESULT
         return Held(check=skipped("checkpoint", reason), compared=Compared.of(content))
     try:
         if isinstance(predicate, Comparison | Protocol):

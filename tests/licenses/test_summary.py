@@ -4,9 +4,10 @@ from pathlib import Path
 from attest.document import canonical, dump, load, parse
 from attest.evidence_directory import MAX_DETAIL
 from attest.finding import Finding
+from attest.license_summary import ScannedFile
 from attest.licenses.kind import KINDS
 from attest.licenses.license_text import Difference, IdentifiedFile, IdentifiedText
-from attest.licenses.repository import MAX_IDENTIFIED, MAX_PER_CODE, Scan, ScannedFile
+from attest.licenses.repository import MAX_IDENTIFIED, MAX_PER_CODE, Scan
 from attest.licenses.scan import scan
 from attest.licenses.summary import MAX_SUMMARY, LicenseDetail, summarize
 from attest.statement import MAX_STATEMENT
@@ -74,7 +75,7 @@ def test_the_largest_detail_file_can_be_read_again():
     widest = "\N{MUSICAL SYMBOL G CLEF}"
     path = widest * 128
     one = made_of(finding("findings-cut", path=path, line=10**6, text=widest * 500))
-    file = ScannedFile(path=path, sha256="0" * 64)
+    file = ScannedFile(path=path, sha256="0" * 64, blob="0" * 40)
     _, data = summarize(
         Scan(files_scanned=1, files_skipped={}, findings=one.findings, files=(file,), identified=()),
     )

@@ -42,13 +42,13 @@ from attest.evidence import (
     Evidence,
     File,
     FingerprintSummary,
-    LicenseSummary,
     RemoteSource,
     Table,
     TensorSummary,
     Tool,
 )
 from attest.finding import Finding
+from attest.license_summary import LicenseEngine, LicenseSummary, Obligation, ScannedFile
 from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.predicate import PREDICATES, Predicate
 from attest.protocol import AnnouncedSide, Protocol, Resampling, protocol_statement
@@ -154,8 +154,36 @@ def _licenses() -> LicenseSummary:
             text="# Copied from transformers.models.llama.modeling_llama.rotate_half",
         ),
     )
+    clauses = (
+        ("4(a)", "license-text", "You must give any other recipients a copy of this License", "met", "LICENSE:1"),
+        (
+            "4(d)",
+            "notice",
+            "a readable copy of the attribution notices contained within such NOTICE file",
+            "not-found",
+            None,
+        ),
+    )
     return LicenseSummary(
-        files_scanned=14, files_skipped=2, finding_count=9, findings=findings, detail="detail/licenses.json"
+        files_scanned=14,
+        files_skipped=2,
+        finding_count=9,
+        findings=findings,
+        files=tuple(
+            ScannedFile(path=path, sha256=sha256(path.encode()), blob="b10b" * 10)
+            for path in ("LICENSE", "NOTICE", "README.md", "modeling_example.py", "tokenization_example.py")
+        ),
+        obligations=tuple(
+            Obligation(license="Apache-2.0", section=section, kind=kind, quote=quote, status=status, evidence=evidence)
+            for section, kind, quote, status, evidence in clauses
+        ),
+        engine=LicenseEngine(
+            id="license-words/v1",
+            index_sha256=sha256(b"index"),
+            index_source="example texts 1.0",
+            sketches_sha256=sha256(b"sketches"),
+        ),
+        detail="detail/licenses.json",
     )
 
 

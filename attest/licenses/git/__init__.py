@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from attest.licenses.git.history import NoticeChange, history_files, notice_changes
-from attest.licenses.git.repository import GitRepository, is_git_repository
+from attest.licenses.git.history import history_files, notice_changes
+from attest.licenses.git.repository import GitRepository, is_git_repository, open_repository
 from attest.licenses.git.tree import read_revision
 
 __all__ = [
     "GitRepository",
-    "NoticeChange",
     "history_files",
     "is_git_repository",
     "notice_changes",
+    "open_repository",
     "read_revision",
 ]

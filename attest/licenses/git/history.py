@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,26 +13,13 @@ from attest.licenses.git.repository import GitRepository, open_repository
 from attest.licenses.readable import Skipped, limit_of, source_of
 from attest.licenses.source import Source, cut
 from attest.licenses.whole.holders import holder_key, statement_of
+from attest.repository_scan import NoticeChange
 
-__all__ = ["NoticeChange", "history_files", "notice_changes"]
+__all__ = ["history_files", "notice_changes"]
 
 _HEAD = 4096
 _MAX_PATH = 512
 _BINARY = (".png", ".jpg", ".jpeg", ".gif", ".pdf", ".zip", ".gz", ".bin", ".safetensors", ".gguf", ".ipynb", ".svg")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NoticeChange:
-    """A commit after which a file names a holder no longer, or names one that it did not.
-
-    ``time`` is the committer's own clock, in UTC: a claim. ``path`` is the new one where the file moved.
-    """
-
-    commit: str
-    time: str
-    path: str
-    removed: tuple[str, ...]
-    added: tuple[str, ...]
 
 
 def history_files(path: Path) -> Iterator[Source]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from attest.document import record
 from attest.finding import Finding
+from attest.license_summary import Obligation
 from attest.licenses.license_file import code_of_name
 from attest.licenses.repository import Scan
 from attest.resource import resource
 
-__all__ = ["Clause", "Obligation", "clauses", "obligations"]
+__all__ = ["Clause", "clauses", "obligations"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,22 +27,6 @@ class Clause:
     check: Literal["text", "notice", "phrase", "policy", "none"]
     quote: str
     phrase: str = ""
-
-
-@record
-class Obligation:
-    """A clause of a license that was found, and what the files show.
-
-    ``evidence`` is a path, with a line where there is one. ``not-found`` says that nothing of the kind was found in
-    what was read, not that the license was broken: whether a clause applies at all depends on what somebody does.
-    """
-
-    license: str
-    section: str
-    kind: str
-    quote: str
-    status: Literal["met", "not-found", "not-applicable", "cannot-be-seen-from-files"]
-    evidence: str | None
 
 
 @cache

@@ -10,43 +10,29 @@ from numpy.typing import NDArray
 from attest.digest import sha256
 from attest.document import Count, decimal, record
 from attest.licenses.origin.corpus import Corpus, Program, corpus_of, program_of
-from attest.licenses.origin.null import Null, null_of
+from attest.licenses.origin.null import MIN_FILES, Null, null_of
+from attest.licenses.origin.tokens import GRAM, MIN_TOKENS, WINDOW
 from attest.licenses.readable import Skipped
 from attest.licenses.source import Source
+from attest.repository_scan import IdenticalFile, Origin, OriginMethod
 
-__all__ = ["MIN_CONTAINMENT", "Origin", "Origins", "compare_code"]
+__all__ = ["METHOD", "MIN_CONTAINMENT", "Origins", "compare_code"]
 
 MIN_CONTAINMENT = 0.3
 """Share of a file's grams that a file of the other side must hold to be listed."""
 
+METHOD = OriginMethod(
+    id="code-grams/v1",
+    gram_tokens=GRAM,
+    window=WINDOW,
+    least_tokens=MIN_TOKENS,
+    least_containment=decimal(MIN_CONTAINMENT),
+    least_null_files=MIN_FILES,
+)
+"""Tokens, grams, origins and nulls of this package; numbers that change are a new id."""
+
 _NEARLY = 0.9
 """Origins that hold this share of what the best holds could be the origin as well."""
-
-
-@record
-class Origin:
-    """A file, and the file of the other side that holds most of its grams.
-
-    ``containment`` is the share of the file's grams that the other holds, ``reverse`` the share of the other's grams
-    that the file holds, ``blind_containment`` the first without the names of things. ``runner_up`` is the next best
-    file under another name, ``margin`` how much less it holds. ``percentile`` ranks the containment among those of
-    files of the other side in one another, ``nearest_percentile`` among those of each in its own nearest. Both are
-    null, as is the percentile, where the other side has fewer than 20 files of the kind. ``missing_notices`` are lines of the
-    other file that name a holder whom no line of this file names, and whom each origin that is nearly as good names too.
-    """
-
-    path: str
-    tokens: Count
-    identical: bool
-    origin: str
-    containment: str
-    reverse: str
-    blind_containment: str
-    runner_up: str | None
-    margin: str
-    percentile: str | None
-    nearest_percentile: str | None
-    missing_notices: tuple[str, ...]
 
 
 @record
@@ -57,7 +43,7 @@ class Origins:
     programs: Count
     reference_programs: Count
     null_files: Count
-    identical_files: tuple[tuple[str, str], ...]
+    identical_files: tuple[IdenticalFile, ...]
     origins: tuple[Origin, ...]
 
 
@@ -79,14 +65,14 @@ def compare_code(files: Iterable[Source | Skipped], reference: Iterable[Source |
     """
     corpus = corpus_of(reference)
     nulls: dict[str, Null] = {}
-    identical: list[tuple[str, str]] = []
+    identical: list[IdenticalFile] = []
     origins: list[Origin] = []
     count = programs = 0
     for file in (file for file in files if isinstance(file, Source)):
         count += 1
         twin = corpus.others.get(sha256(file.raw))
         if twin is not None and file.raw.strip():
-            identical.append((file.path, twin))
+            identical.append(IdenticalFile(path=file.path, origin=twin))
         program = program_of(file)
         if program:
             programs += 1
@@ -96,7 +82,7 @@ def compare_code(files: Iterable[Source | Skipped], reference: Iterable[Source |
         programs=programs,
         reference_programs=len(corpus.programs),
         null_files=sum(null.files for null in nulls.values()),
-        identical_files=tuple(sorted(identical)),
+        identical_files=tuple(sorted(identical, key=lambda file: file.path)),
         origins=tuple(sorted(origins, key=lambda origin: origin.path)),
     )
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from attest.document import dump
-from attest.licenses.origin.compare import Origin, Origins
-from attest.licenses.origin.releases import Release
+from attest.licenses.origin.compare import Origins
+from attest.repository_scan import Dating, Origin
 from attest.terminal import visible
 
 __all__ = ["origin_text", "origin_value"]
 
-_DISTINCT = 0.95
 _SHOWN = 60
 _CLOSING = """\
 Containment is the share of a file's code (runs of twelve tokens, comments left out) that the other file holds. It
@@ -21,12 +19,12 @@ taking code over, mostly on the condition that notices stay. Nothing here says a
 not weight reuse. "Distinctive" means: alike as at most one in twenty files of the other side is to its own nearest."""
 
 
-def origin_value(result: Origins, dated: Sequence[Release]) -> dict[str, Any]:
+def origin_value(result: Origins, dating: Dating | None) -> dict[str, Any]:
     """The comparison as a JSON object."""
-    return {"schemaVersion": 1, **dump(result), "releases": [dump(release) for release in dated]}
+    return {"schemaVersion": 1, **dump(result), "dating": dump(dating)}
 
 
-def origin_text(result: Origins, dated: Sequence[Release]) -> str:
+def origin_text(result: Origins, dating: Dating | None) -> str:
     """The comparison for people; what is a path or a line of a file is escaped."""
     missing = sum(bool(origin.missing_notices) for origin in result.origins)
     head = [
@@ -38,7 +36,7 @@ def origin_text(result: Origins, dated: Sequence[Release]) -> str:
     more = (
         [f"… and {len(result.origins) - _SHOWN} more; --format json lists all"] if len(result.origins) > _SHOWN else []
     )
-    return "\n".join([*head, "", *rows, *more, *_curve(dated), "", _CLOSING])
+    return "\n".join([*head, "", *rows, *more, *_curve(dating), "", _CLOSING])
 
 
 def _rows(origin: Origin) -> list[str]:
@@ -53,16 +51,18 @@ def _rows(origin: Origin) -> list[str]:
 
 
 def _rank(origin: Origin) -> str:
-    distinct = origin.nearest_percentile is not None and float(origin.nearest_percentile) >= _DISTINCT
     return (
         f"above {origin.percentile} of unrelated pairs and {origin.nearest_percentile} of nearest pairs: "
-        f"{'distinctive' if distinct else 'not distinctive'}"
+        f"{'distinctive' if origin.is_distinctive else 'not distinctive'}"
     )
 
 
-def _curve(dated: Sequence[Release]) -> list[str]:
+def _curve(dating: Dating | None) -> list[str]:
+    if dating is None:
+        return []
     rows = [
-        f"  {visible(release.release)}  {visible(release.path)} in {visible(release.origin)}: {release.containment}{'  <- peak' if release.is_peak else ''}"
-        for release in dated
+        f"  {visible(release.name)}  {visible(file.path)} in {visible(file.origin)}: {file.containments[place]}{'  <- peak' if place in file.peaks else ''}"
+        for file in dating.files
+        for place, release in enumerate(dating.releases)
     ]
-    return ["", "Release by release:", *rows] if rows else []
+    return ["", "Release by release:", *rows]

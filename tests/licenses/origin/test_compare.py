@@ -8,10 +8,11 @@ from programs import program
 
 from attest.cli import main
 from attest.licenses.git import history_files
-from attest.licenses.origin import Origin, Origins, compare_code, releases
+from attest.licenses.origin import Origins, compare_code, date_files
 from attest.licenses.origin.corpus import program_of
 from attest.licenses.scan import read_files
 from attest.licenses.source import Source
+from attest.repository_scan import IdenticalFile, Origin
 
 OURS = "# Copyright 2024 Upstream Team\n"
 
@@ -100,7 +101,7 @@ def test_files_that_are_no_programs_are_compared_by_their_bytes():
     result = compare_code(
         sources({"x/tokenizer.json": "{}", "e.txt": ""}), sources({"tokenizer.json": "{}", "f.txt": ""})
     )
-    assert result.identical_files == (("x/tokenizer.json", "tokenizer.json"),)
+    assert result.identical_files == (IdenticalFile(path="x/tokenizer.json", origin="tokenizer.json"),)
 
 
 def test_nothing_against_nothing():
@@ -112,9 +113,9 @@ def test_the_release_that_holds_most_is_the_peak():
     versions = {"1.0": program(1, 2), "2.0": program(1, 2, 3), "3.0": program(3, 4, 5)}
     copy = program_of(Source.of("x.py", program(1, 2, 3).encode()))
     assert copy is not None
-    found = releases([(copy, "m.py")], [(Path(name), sources({"m.py": text})) for name, text in versions.items()])
-    assert [release.release for release in found if release.is_peak] == ["2.0"]
-    assert [release.release for release in releases([(copy, "m.py")], [(Path("x"), [])]) if release.is_peak] == []
+    (found,) = date_files([(copy, "m.py")], [sources({"m.py": text}) for text in versions.values()])
+    assert [list(versions)[place] for place in found.peaks] == ["2.0"]
+    assert date_files([(copy, "m.py")], [[]])[0].peaks == ()
 
 
 def test_a_version_in_the_history_is_an_origin(tmp_path: Path):

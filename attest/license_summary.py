@@ -1,0 +1,72 @@
+"""What of a scan of licenses is signed in a statement: the most telling findings, and what they rest on.
+
+All of it stands in ``detail/licenses.json`` (``attest.licenses.summary``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from attest.document import Count, Limits, record
+from attest.finding import Finding
+from attest.statement import Sha256
+
+__all__ = ["BlobId", "LicenseEngine", "LicenseSummary", "Obligation", "ScannedFile"]
+
+BlobId = Annotated[str, Limits(pattern="^[0-9a-f]{40}$")]
+"""What git names a file's bytes by: SHA-1 over ``blob``, their number and the bytes themselves."""
+
+
+@record
+class ScannedFile:
+    """A file that has a finding, by its bytes as they were read.
+
+    ``blob`` is how git names them, so that they are found in a repository; ``sha256`` is what binds them.
+    """
+
+    path: str
+    sha256: Sha256
+    blob: BlobId
+
+
+@record
+class LicenseEngine:
+    """What identified the license texts: who repeats a scan needs the same."""
+
+    id: str
+    index_sha256: Sha256
+    index_source: str
+    sketches_sha256: Sha256
+
+
+@record
+class Obligation:
+    """A clause of a license that was found, and what the files show.
+
+    ``evidence`` is a path, with a line where there is one. ``not-found`` says that nothing of the kind was found in
+    what was read, not that the license was broken: whether a clause applies at all depends on what somebody does.
+    """
+
+    license: str
+    section: str
+    kind: str
+    quote: str
+    status: Literal["met", "not-found", "not-applicable", "cannot-be-seen-from-files"]
+    evidence: str | None
+
+
+@record
+class LicenseSummary:
+    """What the scan of a repository found; all findings are in the detail file.
+
+    ``files`` are those of the findings that are listed here and that were read.
+    """
+
+    files_scanned: Count
+    files_skipped: Count
+    finding_count: Count
+    findings: tuple[Finding, ...]
+    files: tuple[ScannedFile, ...]
+    obligations: tuple[Obligation, ...]
+    engine: LicenseEngine
+    detail: str

@@ -1,0 +1,265 @@
+"""The repository-scan predicate: what one run of ``attest scan`` read in a repository, and whose code is in it.
+
+It is signed like evidence. The schema is ``schemas/repository-scan.v1.schema.json``; its page is
+``schemas/repository-scan.v1.md``. Nothing in it speaks of weights: code reuse is not weight reuse.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from attest.document import Count, Limits, Timestamp, dump, record
+from attest.evidence import Detail, Environment, Tool
+from attest.license_summary import LicenseSummary
+from attest.statement import DigestSet, Sha256, Statement, Subject
+
+__all__ = [
+    "DISTINCTIVE",
+    "NOTICES_NAME",
+    "ORIGINS_NAME",
+    "REPOSITORY_SCAN_TYPE",
+    "CodeOrigins",
+    "DatedFile",
+    "Dating",
+    "IdenticalFile",
+    "Kind",
+    "NoticeChange",
+    "NoticeDetail",
+    "NoticeHistory",
+    "NoticeMonth",
+    "Origin",
+    "OriginDetail",
+    "OriginMethod",
+    "RepositoryScan",
+    "ScannedRepository",
+    "repository_scan_statement",
+]
+
+REPOSITORY_SCAN_TYPE = "https://attest/repository-scan/v1"
+"""Identifier of the predicate; it names a meaning and is never fetched."""
+
+NOTICES_NAME = "detail/notices.json"
+ORIGINS_NAME = "detail/origins.json"
+
+DISTINCTIVE = 0.95
+"""Share of the reference's files that hold less of their own nearest than an origin does, to be called distinctive."""
+
+Share = Annotated[str, Limits(pattern=r"^(0|1|0\.[0-9]{1,10}|[1-9](\.[0-9]{1,4})?e-[0-9]{2})$")]
+"""A share from 0 to 1 as a decimal."""
+
+Commit = Annotated[str, Limits(pattern="^[0-9a-f]{40}([0-9a-f]{24})?$")]
+
+
+Kind: TypeAlias = Literal["archive", "folder", "history", "package", "remote", "revision"]
+"""What files were read of: an archive, a folder, all versions in a git history, an installed package, a server, or a git tree."""
+
+
+@record
+class ScannedRepository:
+    """Files as they were read.
+
+    ``tree_digest`` binds path, size and SHA-256 of each file that was read, and of no other. ``revision`` is what was
+    asked for, ``commit`` what it stood for; null where no git tree was read.
+    """
+
+    name: str
+    kind: Kind
+    revision: str | None
+    commit: Commit | None
+    files: Count
+    bytes: Count
+    tree_digest: Sha256
+
+
+@record
+class NoticeChange:
+    """A commit after which the head of a file names a holder no longer, or names one that it did not.
+
+    ``time`` is the committer's own clock, in UTC: a claim. ``path`` is the new one where the file moved. ``removed``
+    and ``added`` are the lines, verbatim.
+    """
+
+    commit: Commit
+    time: Timestamp
+    path: str
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+@record
+class NoticeMonth:
+    """How many lines that name a holder came and went in the commits of a month, ``YYYY-MM``."""
+
+    month: Annotated[str, Limits(pattern=r"^[0-9]{4}-[01][0-9]$")]
+    added: Count
+    removed: Count
+
+
+@record
+class NoticeDetail:
+    """What ``detail/notices.json`` holds: all changes, oldest first."""
+
+    changes: tuple[NoticeChange, ...]
+
+
+@record
+class NoticeHistory:
+    """When files began and ceased to name holders, in the history of a commit.
+
+    ``months`` counts all changes, up to 1,200 months; ``changes`` lists at most 100, those that removed a line first,
+    in order of time, at most five lines each; the detail file lists all.
+    """
+
+    commit: Commit
+    change_count: Count
+    months: tuple[NoticeMonth, ...]
+    changes: tuple[NoticeChange, ...]
+    detail: str
+
+
+@record
+class OriginMethod:
+    """How code was compared: who repeats it needs the same.
+
+    Runs of ``gram_tokens`` tokens, winnowed in windows of ``window``; files of fewer than ``least_tokens`` are left
+    out, an origin is listed from ``least_containment``, and there is a null from ``least_null_files`` files on.
+    """
+
+    id: str
+    gram_tokens: Count
+    window: Count
+    least_tokens: Count
+    least_containment: Share
+    least_null_files: Count
+
+
+@record
+class IdenticalFile:
+    """A file, and one of the reference with the same bytes."""
+
+    path: str
+    origin: str
+
+
+@record
+class Origin:
+    """A file, and the file of the other side that holds most of its grams.
+
+    ``containment`` is the share of the file's grams that the other holds, ``reverse`` the share of the other's grams
+    that the file holds, ``blind_containment`` the first without the names of things. ``runner_up`` is the next best
+    file under another name, ``margin`` how much less it holds. ``percentile`` ranks the containment among those of
+    files of the other side in one another, ``nearest_percentile`` among those of each in its own nearest. Both are
+    null, as is the percentile, where the other side has fewer than 20 files of the kind. ``missing_notices`` are lines of the
+    other file that name a holder whom no line of this file names, and whom each origin that is nearly as good names too.
+    """
+
+    path: str
+    tokens: Count
+    identical: bool
+    origin: str
+    containment: Share
+    reverse: Share
+    blind_containment: Share
+    runner_up: str | None
+    margin: Share
+    percentile: Share | None
+    nearest_percentile: Share | None
+    missing_notices: tuple[str, ...]
+
+    @property
+    def is_distinctive(self) -> bool:
+        """Whether at most one in twenty files of the reference is so alike to its own nearest."""
+        return self.nearest_percentile is not None and float(self.nearest_percentile) >= DISTINCTIVE
+
+
+@record
+class DatedFile:
+    """Containment of one file in the file ``origin`` of each release, in the order of ``Dating.releases``."""
+
+    path: str
+    origin: str
+    containments: tuple[Share, ...]
+
+    @property
+    def peaks(self) -> tuple[int, ...]:
+        """Places of the releases than which none holds more; none where no release holds any of it."""
+        shares = [float(share) for share in self.containments]
+        return tuple(place for place, share in enumerate(shares) if share == max(shares) > 0)
+
+
+@record
+class Dating:
+    """Which release of the reference holds most of each file. It dates code, not weights, and no act of copying."""
+
+    releases: tuple[ScannedRepository, ...]
+    files: tuple[DatedFile, ...]
+
+
+@record
+class OriginDetail:
+    """What ``detail/origins.json`` holds: all that ``CodeOrigins`` lists a part of."""
+
+    identical: tuple[IdenticalFile, ...]
+    origins: tuple[Origin, ...]
+    dating: Dating | None
+
+
+@record
+class CodeOrigins:
+    """Programs of the repository that hold much of a program of the reference.
+
+    ``null_files`` is how many files of the reference the null distributions were made of. At most 100 ``identical``
+    files and ``origins`` are listed, of these the most telling; the detail file lists all.
+    """
+
+    method: OriginMethod
+    reference: ScannedRepository
+    programs: Count
+    reference_programs: Count
+    null_files: Count
+    identical_count: Count
+    identical: tuple[IdenticalFile, ...]
+    origin_count: Count
+    missing_notice_count: Count
+    origins: tuple[Origin, ...]
+    dating: Dating | None
+    detail: str
+
+
+@record
+class RepositoryScan:
+    """What one run of ``attest scan`` found.
+
+    ``measured_at`` is the scanning machine's own clock, so a claim, not a trusted time. ``notices`` is null where no
+    history was searched, ``origins`` where there was no reference.
+    """
+
+    measured_at: Timestamp
+    command: tuple[str, ...]
+    tool: Tool
+    environment: Environment
+    assurance_level: Literal["self-attested"]
+    repository: ScannedRepository
+    licenses: LicenseSummary
+    notices: NoticeHistory | None
+    origins: CodeOrigins | None
+    details: tuple[Detail, ...]
+    does_not_show: tuple[str, ...]
+
+    @property
+    def trees(self) -> tuple[tuple[str, str], ...]:
+        """Names and digests of what was read, as the statement's subjects have them."""
+        read = [("repository", self.repository)]
+        if self.origins:
+            read.append(("reference", self.origins.reference))
+            read += [("release", one) for one in (self.origins.dating.releases if self.origins.dating else ())]
+        return tuple((f"{label}:{one.name}", one.tree_digest) for label, one in read)
+
+
+def repository_scan_statement(scan: RepositoryScan) -> Statement:
+    """Statement over the files that were read, of each side by its tree digest."""
+    return Statement.build(
+        subjects=tuple(Subject(name=name, digest=DigestSet(sha256=digest)) for name, digest in scan.trees),
+        predicate_type=REPOSITORY_SCAN_TYPE,
+        predicate=dump(scan),
+    )

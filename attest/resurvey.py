@@ -1,0 +1,135 @@
+"""Scanning a repository again: the same code, run on a reader's own copies, against what was signed.
+
+Nothing in a scan depends on the machine, so every value must be identical. No signature is checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from attest.checkpoint.source import Location, is_remote
+from attest.digest import sha256
+from attest.document import load
+from attest.errors import InputError
+from attest.evidence_directory import read_statement
+from attest.repository_scan import REPOSITORY_SCAN_TYPE, CodeOrigins, RepositoryScan, ScannedRepository
+from attest.reproduce import compare_records
+from attest.reproduction import Reproduction, Value
+from attest.survey import Places, survey
+
+__all__ = ["resurvey"]
+
+_LABELS = {
+    "detail/licenses.json": "all findings",
+    "detail/notices.json": "all changes of notices",
+    "detail/origins.json": "all origins of code",
+}
+
+
+def resurvey(
+    path: Path,
+    repository: Location,
+    *,
+    copied_from: tuple[Location, ...] = (),
+    reference: Location | None = None,
+    releases: tuple[Path, ...] = (),
+) -> Reproduction:
+    """Scan a repository again and compare, value by value.
+
+    Parameters
+    ----------
+    path : Path
+        Bundle or evidence directory of a scan.
+    repository : Path or str
+        The reader's own copy of what was scanned: a git repository where a revision or a history was.
+    copied_from : tuple of Path or str
+        Where code may lie that comments call "copied from", as it was given.
+    reference : Path or str, optional
+        The reader's own copy of what its code was held against.
+    releases : tuple of Path
+        The reader's own copies of the releases.
+
+    Raises
+    ------
+    InputError
+        The statement is not about a repository, or a copy cannot be read.
+    """
+    statement = read_statement(path)
+    if statement.predicate_type != REPOSITORY_SCAN_TYPE:
+        raise InputError(
+            "not-a-scan", "is not evidence about a repository", fix="give what attest scan wrote", where=str(path)
+        )
+    signed = load(RepositoryScan, statement.predicate, where=f"{path.name}#/predicate")
+    compared = signed.origins if reference is not None else None
+    again = survey(
+        Places(
+            repository=repository,
+            revision=signed.repository.commit or (signed.repository.revision if is_remote(repository) else None),
+            history=signed.notices.commit if signed.notices else None,
+            copied_from=copied_from,
+            reference=reference if compared else None,
+            reference_history=compared is not None and compared.reference.kind == "history",
+            releases=releases if compared and compared.dating else (),
+        )
+    )
+    values = tuple(_values(signed, again.evidence, {name: sha256(data) for name, data in again.details.items()}))
+    missing = tuple(value.name for value in values if value.outcome == "not-measured")
+    return Reproduction(
+        checkpoint=signed.repository.name,
+        statement_sha256=statement.digest,
+        values=values,
+        files=again.evidence.repository.files,
+        bytes=again.evidence.repository.bytes,
+        not_asked=missing if reference is None or not releases else (),
+    )
+
+
+def _values(signed: RepositoryScan, fresh: RepositoryScan, digests: dict[str, str]) -> Iterator[Value]:
+    yield _files("files of the repository", signed.repository, fresh.repository)
+    yield compare_records("licenses", signed.licenses, fresh.licenses)
+    if signed.notices:
+        yield compare_records("history of notices", signed.notices, fresh.notices)
+    if signed.origins:
+        yield from _origins(signed.origins, fresh.origins)
+    for detail in signed.details:
+        label = _LABELS.get(detail.name, detail.name)
+        if detail.name not in digests:
+            yield Value(name=label, outcome="not-measured", message="was not measured this time")
+        elif digests[detail.name] == detail.sha256:
+            yield Value(name=label, outcome="identical", message=f"{detail.size} bytes, sha256 {detail.sha256}")
+        else:
+            yield Value(name=label, outcome="differs", message=f"sha256 {detail.sha256} was signed")
+
+
+def _files(label: str, signed: ScannedRepository, fresh: ScannedRepository | None) -> Value:
+    if fresh is None:
+        return Value(name=label, outcome="not-measured", message="give your own copy to read it again")
+    same = signed.tree_digest == fresh.tree_digest
+    message = (
+        f"{fresh.files} files, tree {fresh.tree_digest}"
+        if same
+        else f"{signed.files} files were read, {fresh.files} now"
+    )
+    return Value(name=label, outcome="identical" if same else "differs", message=message)
+
+
+def _origins(signed: CodeOrigins, fresh: CodeOrigins | None) -> Iterator[Value]:
+    yield _files("files of the reference", signed.reference, fresh.reference if fresh else None)
+    again = {one.tree_digest: one for one in fresh.dating.releases} if fresh and fresh.dating else {}
+    for release in signed.dating.releases if signed.dating else ():
+        found = again.get(release.tree_digest)
+        yield _files(f"files of {release.name}", release, found)
+    if fresh is None or (signed.dating and not fresh.dating):
+        yield Value(name="origins of code", outcome="not-measured", message="give --against and every --releases")
+        return
+    yield compare_records("origins of code", _without_places(signed), _without_places(fresh))
+
+
+def _without_places(origins: CodeOrigins) -> CodeOrigins:
+    """Origins without what the copies are called: those are told apart by their digests."""
+    dating = origins.dating and replace(origins.dating, releases=())
+    return replace(
+        origins, reference=replace(origins.reference, name="", kind="folder", revision=None, commit=None), dating=dating
+    )

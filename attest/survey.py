@@ -1,0 +1,299 @@
+"""Surveying a repository: its licenses, the history of its notices, and whose code is in it, as evidence."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from attest.checkpoint.source import Location, is_remote
+from attest.digest import sha256, tree_digest
+from attest.document import canonical, dump, timestamp
+from attest.errors import InputError
+from attest.evidence_directory import describe_detail
+from attest.licenses.archive import is_archive
+from attest.licenses.git import history_files, is_git_repository, notice_changes, open_repository
+from attest.licenses.installed import is_package
+from attest.licenses.origin import METHOD, Origins, compare_code, date_files
+from attest.licenses.origin.corpus import program_of
+from attest.licenses.readable import Skipped
+from attest.licenses.repository import Scan
+from attest.licenses.scan import local_folder, read_files, removals, scan_files
+from attest.licenses.source import Source
+from attest.licenses.summary import summarize
+from attest.program import environment, this_tool
+from attest.repository_scan import (
+    NOTICES_NAME,
+    ORIGINS_NAME,
+    CodeOrigins,
+    Dating,
+    Kind,
+    NoticeChange,
+    NoticeDetail,
+    NoticeHistory,
+    NoticeMonth,
+    Origin,
+    OriginDetail,
+    RepositoryScan,
+    ScannedRepository,
+)
+from attest.terminal import visible
+
+__all__ = ["DOES_NOT_SHOW", "Places", "Survey", "name_of", "survey"]
+
+MAX_RELEASES = 200
+_MAX_LISTED = 100
+_MAX_LINES = 5
+_MAX_MONTHS = 1200
+_DIGITS = re.compile(r"(\d+)")
+
+DOES_NOT_SHOW = (
+    "Which license applies, or whether anybody keeps to one: the scan knows only what it found and what it did not find.",
+    "Who copied from whom: alike code may have been taken by either, or by both from a third.",
+    "When code was taken: the times of commits are claims, and the release that holds most of a file dates the code alone.",
+    "Anything about weights: reuse of code is not reuse of weights.",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Where what is surveyed lies.
+
+    Parameters
+    ----------
+    repository : Path or str
+        A folder, a git repository, a zip, wheel or tar archive, a URI, or an installed package.
+    revision : str or None
+        Branch, tag or commit of the git repository to be read instead of its folder.
+    history : str or None
+        The revision whose git history is searched for lines that name holders; None to search none.
+    copied_from : tuple of Path or str
+        Where code may lie that comments call "copied from", beside the repository itself.
+    reference : Path or str or None
+        Whose code to look for in it.
+    reference_history : bool
+        Whether to look in every version that the reference's git history holds.
+    releases : tuple of Path
+        Releases of the reference's package.
+    """
+
+    repository: Location
+    revision: str | None = None
+    history: str | None = None
+    copied_from: tuple[Location, ...] = ()
+    reference: Location | None = None
+    reference_history: bool = False
+    releases: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """Whose code is in a repository, before it is cut to what a statement lists."""
+
+    reference: ScannedRepository
+    origins: Origins
+    dating: Dating | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """What was found, before it is written or signed: the predicate, its detail files by name, and all they were made of."""
+
+    evidence: RepositoryScan
+    details: Mapping[str, bytes]
+    scan: Scan
+    compared: Compared | None
+
+
+def survey(places: Places, *, command: tuple[str, ...] = (), now: datetime | None = None) -> Survey:
+    """Read a repository and, where they are given, what its code is held against.
+
+    Parameters
+    ----------
+    places : Places
+    command : tuple of str
+        The command line, recorded as it is.
+    now : datetime, optional
+        Time of the scan; this machine's clock by default.
+
+    Raises
+    ------
+    InputError
+        Something cannot be read, or changed between the scan for licenses and that for code.
+    """
+    _check_releases(places.releases)
+    files = _Digested(read_files(places.repository, places.revision))
+    notices = None
+    details: dict[str, bytes] = {}
+    changes: tuple[NoticeChange, ...] = ()
+    if places.history:
+        path = local_folder(places.repository, "a history")
+        changes = tuple(notice_changes(path, places.history))
+        notices = _notices(path, places.history, changes, details)
+    scanned = scan_files(files, places.repository, places.revision, places.copied_from, removals(changes))
+    licenses, details["detail/licenses.json"] = summarize(scanned)
+    repository = _described(places.repository, places.revision, files, whole_history=False)
+    compared = _compare(places, places.reference, files) if places.reference else None
+    evidence = RepositoryScan(
+        measured_at=timestamp(now),
+        command=command,
+        tool=this_tool(),
+        environment=environment("numpy"),
+        assurance_level="self-attested",
+        repository=repository,
+        licenses=licenses,
+        notices=notices,
+        origins=_origins(compared, details) if compared else None,
+        details=tuple(describe_detail(name, "application/json", data) for name, data in sorted(details.items())),
+        does_not_show=DOES_NOT_SHOW,
+    )
+    return Survey(evidence=evidence, details=details, scan=scanned, compared=compared)
+
+
+class _Digested:
+    """Files that are counted and digested while somebody else reads them."""
+
+    def __init__(self, items: Iterable[Source | Skipped]) -> None:
+        self._items = items
+        self.files: list[tuple[str, int, str]] = []
+
+    def __iter__(self) -> Iterator[Source | Skipped]:
+        for item in self._items:
+            if isinstance(item, Source):
+                self.files.append((item.path, len(item.raw), sha256(item.raw)))
+            yield item
+
+
+def _check_releases(releases: Sequence[Path]) -> None:
+    if len(releases) > MAX_RELEASES:
+        raise InputError(
+            "too-many-releases",
+            f"{len(releases)} releases; at most {MAX_RELEASES} are read",
+            fix="give fewer; every tenth shows where the peak lies",
+        )
+
+
+def _described(place: Location, revision: str | None, read: _Digested, *, whole_history: bool) -> ScannedRepository:
+    kind, commit = _kind(place), None
+    if whole_history:
+        kind = "history"
+    elif isinstance(place, Path) and (revision or (is_git_repository(place) and not (place / ".git").exists())):
+        kind, commit = "revision", _commit(place, revision or "HEAD")
+    return ScannedRepository(
+        name=name_of(place),
+        kind=kind,
+        revision=revision,
+        commit=commit,
+        files=len(read.files),
+        bytes=sum(size for _, size, _ in read.files),
+        tree_digest=tree_digest(read.files),
+    )
+
+
+def _kind(place: Location) -> Kind:
+    if is_remote(place):
+        return "remote"
+    if is_package(str(place)):
+        return "package"
+    return "archive" if is_archive(Path(place)) else "folder"
+
+
+def name_of(place: Location) -> str:
+    """What the evidence calls a place: the last part of a path, so that no user or folder is named, or a URI."""
+    if is_remote(place):
+        return visible(str(place).partition("?")[0].partition("#")[0])
+    return visible(str(place) if is_package(str(place)) else Path(place).resolve().name) or "repository"
+
+
+def _commit(path: Path, revision: str) -> str:
+    with open_repository(path) as repository:
+        return repository.commit(revision)
+
+
+def _notices(path: Path, revision: str, changes: tuple[NoticeChange, ...], details: dict[str, bytes]) -> NoticeHistory:
+    """What of the changes is listed: those that took lines out first, then the others, in order of time."""
+    details[NOTICES_NAME] = canonical(dump(NoticeDetail(changes=changes)))
+    added, removed = Counter[str](), Counter[str]()
+    for change in changes:
+        added[change.time[:7]] += len(change.added)
+        removed[change.time[:7]] += len(change.removed)
+    listed = sorted(sorted(changes, key=lambda change: not change.removed)[:_MAX_LISTED], key=lambda one: one.time)
+    return NoticeHistory(
+        commit=_commit(path, revision),
+        change_count=len(changes),
+        months=tuple(
+            NoticeMonth(month=month, added=added[month], removed=removed[month])
+            for month in sorted(added.keys() | removed.keys())[-_MAX_MONTHS:]
+        ),
+        changes=tuple(
+            replace(change, removed=change.removed[:_MAX_LINES], added=change.added[:_MAX_LINES]) for change in listed
+        ),
+        detail=NOTICES_NAME,
+    )
+
+
+def _compare(places: Places, place: Location, read: _Digested) -> Compared:
+    """Code of the reference in the repository, and release by release where releases are given."""
+    held = history_files(local_folder(place, "a history")) if places.reference_history else read_files(place)
+    reference = _Digested(held)
+    again = _Digested(read_files(places.repository, places.revision))
+    found = compare_code(again, reference)
+    if again.files != read.files:
+        raise InputError(
+            "file-changed", "changed while it was read", fix="scan again when nothing writes to it",
+            where=str(places.repository),
+        )  # fmt: skip
+    return Compared(
+        reference=_described(place, None, reference, whole_history=places.reference_history),
+        origins=found,
+        dating=_date(places, found) if places.releases else None,
+    )
+
+
+def _date(places: Places, found: Origins) -> Dating:
+    """Every origin, release by release, in the order of the numbers in their names."""
+    best = {origin.path: origin.origin for origin in found.origins}
+    sources = (file for file in read_files(places.repository, places.revision) if isinstance(file, Source))
+    programs = [(program, best[file.path]) for file in sources if file.path in best and (program := program_of(file))]
+    paths = sorted(places.releases, key=_in_order)
+    read = [_Digested(read_files(path)) for path in paths]
+    files = date_files(programs, read)
+    releases = tuple(_described(path, None, one, whole_history=False) for path, one in zip(paths, read, strict=True))
+    return Dating(releases=releases, files=files)
+
+
+def _in_order(path: Path) -> list[tuple[int, str]]:
+    """Names by their numbers: 4.9 before 4.44."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(path.resolve().name)]
+
+
+def _origins(compared: Compared, details: dict[str, bytes]) -> CodeOrigins:
+    found, dating = compared.origins, compared.dating
+    details[ORIGINS_NAME] = canonical(
+        dump(OriginDetail(identical=found.identical_files, origins=found.origins, dating=dating))
+    )
+    listed = sorted(sorted(found.origins, key=_telling)[:_MAX_LISTED], key=lambda origin: origin.path)
+    paths = {origin.path for origin in listed}
+    return CodeOrigins(
+        method=METHOD,
+        reference=compared.reference,
+        programs=found.programs,
+        reference_programs=found.reference_programs,
+        null_files=found.null_files,
+        identical_count=len(found.identical_files),
+        identical=found.identical_files[:_MAX_LISTED],
+        origin_count=len(found.origins),
+        missing_notice_count=sum(bool(origin.missing_notices) for origin in found.origins),
+        origins=tuple(replace(origin, missing_notices=origin.missing_notices[:_MAX_LINES]) for origin in listed),
+        dating=dating and replace(dating, files=tuple(file for file in dating.files if file.path in paths)),
+        detail=ORIGINS_NAME,
+    )
+
+
+def _telling(origin: Origin) -> tuple[float, bool, float, str]:
+    """Rank among nearest pairs first, then missing notices, then containment."""
+    rank = float(origin.nearest_percentile or 0)
+    return (-rank, not origin.missing_notices, -float(origin.containment), origin.path)
