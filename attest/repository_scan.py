@@ -182,9 +182,10 @@ class DatedFile:
 
     @property
     def peaks(self) -> tuple[int, ...]:
-        """Places of the releases than which none holds more; none where no release holds any of it."""
+        """Places of the releases than which none holds more; none where several all hold the same, or none of it."""
         shares = [float(share) for share in self.containments]
-        return tuple(place for place, share in enumerate(shares) if share == max(shares) > 0)
+        is_flat = len(shares) > 1 and len(set(shares)) == 1
+        return tuple(place for place, share in enumerate(shares) if share == max(shares) > 0 and not is_flat)
 
 
 @record

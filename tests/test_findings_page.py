@@ -1,6 +1,7 @@
 """Every finding that the source can make is explained in docs/findings.md, and nothing else is."""
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,3 +45,12 @@ def test_the_page_explains_every_code_and_no_other():
 def test_every_code_says_what_it_means_and_what_it_does_not():
     for code, body in SECTION.findall(PAGE):
         assert re.match(r"Means: .+\nDoes not mean: .+\n", body), code
+
+
+def test_the_package_holds_the_words_of_the_page():
+    spec = importlib.util.spec_from_file_location("meanings", ROOT / "scripts" / "update_meanings.py")
+    assert spec
+    assert spec.loader
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.MEANINGS.read_text(encoding="utf-8") == script.text(), "run scripts/update_meanings.py"

@@ -17,7 +17,8 @@ from markupsafe import Markup
 from attest.document import canonical, decimal, dump
 from attest.envelope import b64encode
 from attest.errors import InputError
-from attest.licenses.kind import KINDS
+from attest.licenses.kind import KINDS, RANK
+from attest.licenses.meaning import meanings
 from attest.licenses.whole import WHOLE
 from attest.policy_file import DEFAULT_POLICY, Policy, policy_digest
 from attest.report.source import read_sources
@@ -65,6 +66,15 @@ RUNGS = {
 }
 
 
+STATUSES = {
+    "met": "found",
+    "not-found": "not found",
+    "not-applicable": "not applicable",
+    "cannot-be-seen-from-files": "cannot be seen from files",
+}
+"""What the files show of a clause, in words."""
+
+
 def _short(text: str, length: int = 80) -> str:
     """Text cut where a long name would push the rest off the first screen; the whole stands below."""
     return text if len(text) <= length else f"{text[:length]}…"
@@ -78,6 +88,12 @@ def _title(content: Page) -> str:
         return f"{len(content.comparisons)} comparisons of checkpoints"
     if len(content.evidences) == 1:
         return f"Measurement of {_short(content.evidences[0].evidence.checkpoint.name)}"
+    if not content.evidences and content.scans:
+        return (
+            "Scans of repositories"
+            if len(content.scans) > 1
+            else f"Scan of {_short(content.scans[0].scan.repository.name)}"
+        )
     if not content.evidences:
         return "Announcement of a comparison"
     return f"Measurements of {len(content.evidences)} checkpoints"
@@ -97,6 +113,7 @@ def _environment() -> Environment:
     environment.filters["visible_lines"] = lambda text: "\n".join(visible(line) for line in text.split("\n"))
     environment.filters["short"] = _short
     environment.filters["decimal"] = decimal
+    environment.filters["origin_pair"] = lambda file: (file.path, file.origin)
     environment.filters["base64"] = b64encode
     return environment
 
@@ -150,6 +167,9 @@ def _markup(content: Page) -> str:
             policy_digest=policy_digest,
             default_policy=DEFAULT_POLICY,
             media_type=POLICY_MEDIA_TYPE,
+            statuses=STATUSES,
+            meanings=meanings(),
+            telling={code for code, rank in RANK.items() if rank < RANK["license-text"]},
             kinds={kind.code: kind.title for kind in KINDS},
             whole=WHOLE,
             generator=f"{GENERATOR} {TEMPLATE_VERSION}",

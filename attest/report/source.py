@@ -14,12 +14,18 @@ from attest.evidence import EVIDENCE_TYPE, Evidence
 from attest.identity import CertifiedIdentity
 from attest.predicate import PREDICATES, Predicate
 from attest.protocol import PROTOCOL_TYPE
+from attest.repository_scan import REPOSITORY_SCAN_TYPE
 from attest.statement import Statement, Subject
 
 __all__ = ["MAX_SOURCES", "Source", "read_sources"]
 
 MAX_SOURCES = 16
-_KINDS = {EVIDENCE_TYPE: "evidence", COMPARISON_TYPE: "comparison", PROTOCOL_TYPE: "protocol"}
+_KINDS = {
+    EVIDENCE_TYPE: "evidence",
+    COMPARISON_TYPE: "comparison",
+    PROTOCOL_TYPE: "protocol",
+    REPOSITORY_SCAN_TYPE: "repository-scan",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,12 +35,13 @@ class Source:
     Parameters
     ----------
     label : str
-        Short name on the page: ``E1``, ``E2`` … for evidence, ``C1`` … for comparisons, ``P1`` … for protocols.
+        Short name on the page: ``E1``, ``E2`` … for evidence, ``C1`` … for comparisons, ``P1`` … for protocols,
+        ``R1`` … for scans of repositories.
     data : bytes
         The bundle file, byte for byte.
     bundle : Bundle
     statement : Statement
-    predicate : Evidence, Comparison or Protocol
+    predicate : Evidence, Comparison, Protocol or RepositoryScan
     """
 
     label: str
@@ -45,7 +52,7 @@ class Source:
 
     @property
     def kind(self) -> str:
-        """``evidence``, ``comparison`` or ``protocol``."""
+        """``evidence``, ``comparison``, ``protocol`` or ``repository-scan``."""
         return _KINDS[self.statement.predicate_type]
 
     @property
@@ -90,7 +97,7 @@ def _read(data: bytes, number: int) -> Source:
         raise DocumentError(
             "unknown-predicate",
             f"holds a {statement.predicate_type!r}, which this report does not show",
-            fix="give bundles of evidence, comparisons or protocols",
+            fix="give bundles of evidence, comparisons, protocols or scans",
             where=where,
         )
     predicate: Predicate = load(PREDICATES[statement.predicate_type], statement.predicate, where=f"{where}#/predicate")

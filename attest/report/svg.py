@@ -11,13 +11,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from attest.report.drawing import (
+    BAR,
+    BOTTOM,
+    LEFT,
+    MUTED,
+    RIGHT,
+    STYLES,
+    TOP,
+    WIDTH,
+    coordinate,
+    put_dot,
+    put_figure,
+    put_line,
+    put_text,
+)
 
 __all__ = ["Point", "Series", "histogram", "line_chart", "matrix_chart", "stem_chart"]
 
-WIDTH = 250
-_LEFT, _RIGHT = 2, 228
-_TOP, _BOTTOM = 24, 118
 _GUTTER = 78
 """Width kept free for a value that lies off the histogram's scale."""
 _STRETCH = 2.5
@@ -27,9 +40,7 @@ _MANY = 32
 _LABEL_GAP = 13
 _LABEL_ROOM = 50
 """How far from the middle a centered label still fits."""
-_STYLES = (("c1", "#0b57d0", ""), ("c2", "#a8320a", "5 3"))
 _CELL, _MOST_CELLS = 24.0, 64
-_INK, _MUTED, _RULE, _BAR = "#1f2328", "#57606a", "#c4c9d0", "#75808f"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,11 +71,6 @@ class Series:
     points: tuple[Point, ...]
 
 
-def _number(value: float) -> str:
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
-
-
 def _share(value: float, low: float, high: float) -> float:
     """Position of a value in a range, 0 to 1; the middle of an empty range. Halved, so that nothing overflows."""
     span = high / 2 - low / 2
@@ -81,30 +87,10 @@ class _Frame:
     y_high: float
 
     def x(self, value: float) -> float:
-        return _LEFT + _share(value, self.x_low, self.x_high) * (_RIGHT - _LEFT)
+        return LEFT + _share(value, self.x_low, self.x_high) * (RIGHT - LEFT)
 
     def y(self, value: float) -> float:
-        return _BOTTOM - _share(value, self.y_low, self.y_high) * (_BOTTOM - _TOP)
-
-
-def _text(x: float, y: float, text: str, *, anchor: str = "start", color: tuple[str, str] = ("ink", _INK)) -> Markup:
-    return Markup('<text x="{}" y="{}" text-anchor="{}" class="{}" fill="{}">{}</text>').format(
-        _number(x), _number(y), anchor, color[0], color[1], text
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, *, cls: str = "rule", color: str = _RULE) -> Markup:
-    return Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}" stroke="{}" stroke-width="1"/>').format(
-        _number(x1), _number(y1), _number(x2), _number(y2), cls, color
-    )
-
-
-def _figure(ident: str, title: str, description: str, height: int, parts: Iterable[Markup]) -> Markup:
-    return Markup(
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img"'
-        ' aria-labelledby="{i}-t {i}-d" font-family="system-ui, sans-serif" font-size="11">'
-        '<title id="{i}-t">{t}</title><desc id="{i}-d">{d}</desc>{parts}</svg>'
-    ).format(w=WIDTH, h=height, i=escape(ident), t=escape(title), d=escape(description), parts=Markup("").join(parts))
+        return BOTTOM - _share(value, self.y_low, self.y_high) * (BOTTOM - TOP)
 
 
 def _runs(points: Sequence[tuple[float, float] | None]) -> list[list[tuple[float, float]]]:
@@ -120,25 +106,18 @@ def _runs(points: Sequence[tuple[float, float] | None]) -> list[list[tuple[float
 
 def _polylines(series: Series, style: int, frame: _Frame) -> Markup:
     """One series: its runs as lines, its points as dots."""
-    cls, color, dashes = _STYLES[style]
+    cls, color, dashes = STYLES[style]
     at = [None if point.y is None else (frame.x(point.x), frame.y(point.y)) for point in series.points]
     dashed = Markup(' stroke-dasharray="{}"').format(dashes) if dashes else ""
     lines = Markup("").join(
         Markup('<polyline points="{}" class="{}" fill="none" stroke="{}" stroke-width="1.75"{}/>').format(
-            " ".join(f"{_number(x)},{_number(y)}" for x, y in run), cls, color, dashed
+            " ".join(f"{coordinate(x)},{coordinate(y)}" for x, y in run), cls, color, dashed
         )
         for run in _runs(at)
         if len(run) > 1
     )
     radius = 2.2 if len(at) <= _MANY else 1.2
-    return lines + Markup("").join(_dot(x, y, radius, style) for x, y in (point for point in at if point))
-
-
-def _dot(x: float, y: float, radius: float, style: int) -> Markup:
-    cls, color, _ = _STYLES[style]
-    return Markup('<circle cx="{}" cy="{}" r="{}" class="dot {}" fill="{}"/>').format(
-        _number(x), _number(y), _number(radius), cls, color
-    )
+    return lines + Markup("").join(put_dot(x, y, radius, style) for x, y in (point for point in at if point))
 
 
 def _end_labels(series: Sequence[Series], frame: _Frame) -> list[Markup]:
@@ -153,7 +132,7 @@ def _end_labels(series: Sequence[Series], frame: _Frame) -> list[Markup]:
         middle = (ends[0][0] + ends[1][0]) / 2
         ends = [(middle - _LABEL_GAP / 2, ends[0][1]), (middle + _LABEL_GAP / 2, ends[1][1])]
     return [
-        _text(_RIGHT + 6, y, series[index].label, color=(f"ink-{_STYLES[index][0]}", _STYLES[index][1]))
+        put_text(RIGHT + 6, y, series[index].label, color=(f"ink-{STYLES[index][0]}", STYLES[index][1]))
         for y, index in ends
     ]
 
@@ -193,13 +172,13 @@ class _Extremes:
     def finish(self, ident: str, title: str, x_name: str, parts: Iterable[Markup]) -> Markup:
         """The chart with its words around it."""
         words = (
-            _text(_LEFT, _TOP - 10, self.high_text, color=("muted", _MUTED)),
-            _text(_LEFT, _BOTTOM + 15, self.low_text, color=("muted", _MUTED)),
-            _text(_LEFT, _BOTTOM + 29, f"{x_name} {self.first.x_text}"),
-            _text(_RIGHT, _BOTTOM + 29, f"{x_name} {self.last.x_text}", anchor="end"),
+            put_text(LEFT, TOP - 10, self.high_text, color=("muted", MUTED)),
+            put_text(LEFT, BOTTOM + 15, self.low_text, color=("muted", MUTED)),
+            put_text(LEFT, BOTTOM + 29, f"{x_name} {self.first.x_text}"),
+            put_text(RIGHT, BOTTOM + 29, f"{x_name} {self.last.x_text}", anchor="end"),
         )
         description = f"From {x_name} {self.first.x_text} to {self.last.x_text}: {self.high_text}, {self.low_text}."
-        return _figure(ident, title, description, _BOTTOM + 33, (*parts, *words))
+        return put_figure(ident, title, description, BOTTOM + 33, (*parts, *words))
 
 
 def line_chart(*, ident: str, title: str, series: Sequence[Series], x_name: str) -> Markup | None:
@@ -226,8 +205,8 @@ def line_chart(*, ident: str, title: str, series: Sequence[Series], x_name: str)
         return None
     frame = _Frame(x_low=ends.first.x, x_high=ends.last.x, y_low=ends.low, y_high=ends.high)
     parts = [
-        _line(_LEFT, _TOP, _RIGHT, _TOP),
-        _line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM),
+        put_line(LEFT, TOP, RIGHT, TOP),
+        put_line(LEFT, BOTTOM, RIGHT, BOTTOM),
         *(_polylines(one, index, frame) for index, one in enumerate(series)),
         *(_end_labels(series, frame) if len(series) > 1 else ()),
     ]
@@ -255,11 +234,11 @@ def stem_chart(*, ident: str, title: str, points: Sequence[Point], x_name: str, 
         return None
     frame = _Frame(x_low=ends.first.x, x_high=ends.last.x, y_low=min(-floor, ends.low), y_high=max(floor, ends.high))
     zero = frame.y(0.0)
-    parts = [_line(_LEFT, zero, _RIGHT, zero, cls="axis", color=_MUTED), _text(_RIGHT + 6, zero + 4, "0")]
+    parts = [put_line(LEFT, zero, RIGHT, zero, cls="axis", color=MUTED), put_text(RIGHT + 6, zero + 4, "0")]
     for point in points:
         if point.y is not None:
             x, y = frame.x(point.x), frame.y(point.y)
-            parts += [_line(x, zero, x, y, cls=_STYLES[0][0], color=_STYLES[0][1]), _dot(x, y, 2.6, 0)]
+            parts += [put_line(x, zero, x, y, cls=STYLES[0][0], color=STYLES[0][1]), put_dot(x, y, 2.6, 0)]
     return ends.finish(ident, title, x_name, parts)
 
 
@@ -288,7 +267,7 @@ def histogram(
         return None
     low, high = _scale(edges, observed.x)
     beyond = (observed.x > high) - (observed.x < low)
-    start, end = (_LEFT + _GUTTER if beyond < 0 else _LEFT), (_RIGHT - _GUTTER if beyond > 0 else _RIGHT)
+    start, end = (LEFT + _GUTTER if beyond < 0 else LEFT), (RIGHT - _GUTTER if beyond > 0 else RIGHT)
 
     def at(value: float) -> float:
         return start + _share(value, low, high) * (end - start)
@@ -296,13 +275,13 @@ def histogram(
     off = f", beyond a break in the axis that ends at {texts[-1] if beyond > 0 else texts[0]}" if beyond else ""
     description = f"Bars from {texts[0]} to {texts[-1]}. Observed: {observed.x_text}{off}."
     parts = [
-        _line(start, _BOTTOM, end, _BOTTOM, cls="axis", color=_MUTED),
+        put_line(start, BOTTOM, end, BOTTOM, cls="axis", color=MUTED),
         *_bars([at(edge) for edge in edges], counts),
         *_observed(observed, beyond, at(min(max(observed.x, low), high))),
-        _text(at(edges[0]), _BOTTOM + 15, texts[0]),
-        _text(at(edges[-1]), _BOTTOM + 15, texts[-1], anchor="end"),
+        put_text(at(edges[0]), BOTTOM + 15, texts[0]),
+        put_text(at(edges[-1]), BOTTOM + 15, texts[-1], anchor="end"),
     ]
-    return _figure(ident, title, description, _BOTTOM + 20, parts)
+    return put_figure(ident, title, description, BOTTOM + 20, parts)
 
 
 def _scale(edges: Sequence[float], observed: float) -> tuple[float, float]:
@@ -316,10 +295,14 @@ def _bars(edges: Sequence[float], counts: Sequence[int]) -> list[Markup]:
     """Bars between edges given in the chart's own coordinates, the tallest as high as the drawing area allows."""
     bars = []
     for (left, right), count in zip(pairwise(edges), counts, strict=True):
-        tall = count / max(counts) * (_BOTTOM - _TOP - 8)
+        tall = count / max(counts) * (BOTTOM - TOP - 8)
         bars.append(
             Markup('<rect x="{}" y="{}" width="{}" height="{}" class="bar" fill="{}"/>').format(
-                _number(left), _number(_BOTTOM - tall), _number(max(right - left - 0.6, 0.4)), _number(tall), _BAR
+                coordinate(left),
+                coordinate(BOTTOM - tall),
+                coordinate(max(right - left - 0.6, 0.4)),
+                coordinate(tall),
+                BAR,
             )
         )
     return bars
@@ -327,26 +310,24 @@ def _bars(edges: Sequence[float], counts: Sequence[int]) -> list[Markup]:
 
 def _observed(observed: Point, beyond: int, inside: float) -> list[Markup]:
     """The observed value: a line on the axis, or beyond a break in it."""
-    cls, color = _STYLES[1][:2]
-    x = {0: inside, 1: _RIGHT - 6.0, -1: _LEFT + 6.0}[beyond]
+    cls, color = STYLES[1][:2]
+    x = {0: inside, 1: RIGHT - 6.0, -1: LEFT + 6.0}[beyond]
     near_edge = abs(x - WIDTH / 2) > _LABEL_ROOM
     anchor = ("end" if x > WIDTH / 2 else "start") if near_edge else "middle"
-    edge = {"end": min(x + 4, _RIGHT), "start": max(x - 4, _LEFT), "middle": x}[anchor]
+    edge = {"end": min(x + 4, RIGHT), "start": max(x - 4, LEFT), "middle": x}[anchor]
     parts = [
         Markup('<line x1="{x}" y1="{}" x2="{x}" y2="{}" class="{}" stroke="{}" stroke-width="2"/>').format(
-            _TOP - 4, _BOTTOM, cls, color, x=_number(x)
+            TOP - 4, BOTTOM, cls, color, x=coordinate(x)
         ),
-        _text(edge, _TOP - 10, f"observed {observed.x_text}", anchor=anchor, color=(f"ink-{cls}", color)),
+        put_text(edge, TOP - 10, f"observed {observed.x_text}", anchor=anchor, color=(f"ink-{cls}", color)),
     ]
     if beyond:
-        gap = _RIGHT - _GUTTER + 8 if beyond > 0 else _LEFT + _GUTTER - 8
+        gap = RIGHT - _GUTTER + 8 if beyond > 0 else LEFT + _GUTTER - 8
         parts += [
-            _line(gap - 4, _BOTTOM + 5, gap, _BOTTOM - 5, cls="axis", color=_MUTED),
-            _line(gap, _BOTTOM + 5, gap + 4, _BOTTOM - 5, cls="axis", color=_MUTED),
-            _line(gap + beyond * 3, _BOTTOM, _RIGHT if beyond > 0 else _LEFT, _BOTTOM, cls="axis", color=_MUTED),
-            _text(
-                _RIGHT if beyond > 0 else _LEFT, _BOTTOM + 15, "not to scale", anchor=anchor, color=("muted", _MUTED)
-            ),
+            put_line(gap - 4, BOTTOM + 5, gap, BOTTOM - 5, cls="axis", color=MUTED),
+            put_line(gap, BOTTOM + 5, gap + 4, BOTTOM - 5, cls="axis", color=MUTED),
+            put_line(gap + beyond * 3, BOTTOM, RIGHT if beyond > 0 else LEFT, BOTTOM, cls="axis", color=MUTED),
+            put_text(RIGHT if beyond > 0 else LEFT, BOTTOM + 15, "not to scale", anchor=anchor, color=("muted", MUTED)),
         ]
     return parts
 
@@ -369,24 +350,24 @@ def matrix_chart(
         return None
     if any(len(row) != len(columns) for row in values):
         return None
-    cell = min(_CELL, (_RIGHT - _LEFT) / max(len(rows), len(columns)))
-    bottom = _TOP + cell * len(rows)
+    cell = min(_CELL, (RIGHT - LEFT) / max(len(rows), len(columns)))
+    bottom = TOP + cell * len(rows)
     parts = [
         Markup('<rect x="{}" y="{}" width="{s}" height="{s}" class="cell" fill="{}" fill-opacity="{}"/>').format(
-            _number(_LEFT + cell * j),
-            _number(_TOP + cell * i),
-            _STYLES[0][1],
-            _number(min(max(value, 0.0), 1.0)),
-            s=_number(max(cell - 0.5, 0.5)),
+            coordinate(LEFT + cell * j),
+            coordinate(TOP + cell * i),
+            STYLES[0][1],
+            coordinate(min(max(value, 0.0), 1.0)),
+            s=coordinate(max(cell - 0.5, 0.5)),
         )
         for i, row in enumerate(values)
         for j, value in enumerate(row)
     ]
     words = [
-        _text(_LEFT, _TOP - 10, f"of B: {name} {columns[0]} to {columns[-1]}, left to right"),
-        _text(_LEFT, bottom + 15, f"of A: {name} {rows[0]} to {rows[-1]}, from the top"),
-        _text(_LEFT, bottom + 29, "empty is 0 or less, full is 1", color=("muted", _MUTED)),
+        put_text(LEFT, TOP - 10, f"of B: {name} {columns[0]} to {columns[-1]}, left to right"),
+        put_text(LEFT, bottom + 15, f"of A: {name} {rows[0]} to {rows[-1]}, from the top"),
+        put_text(LEFT, bottom + 29, "empty is 0 or less, full is 1", color=("muted", MUTED)),
     ]
     flat = [value for row in values for value in row]
     description = f"{len(rows)} by {len(columns)} values, from {min(flat):.3g} to {max(flat):.3g}."
-    return _figure(ident, title, description, round(bottom) + 35, (*parts, *words))
+    return put_figure(ident, title, description, round(bottom) + 35, (*parts, *words))

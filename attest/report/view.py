@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from attest.comparison import Comparison, Control, Found, Rank, Side, Test
 from attest.evidence import ActivationSummary, Evidence, FingerprintSummary
-from attest.finding import Finding
 from attest.policy import Conclusion, conclude
 from attest.policy_file import Policy
 from attest.protocol import Protocol
@@ -22,7 +21,9 @@ from attest.report.figure import (
     matrix_figure,
     null_figure,
 )
+from attest.report.scan_view import LicenseView, ScanView, license_view, scan_view
 from attest.report.source import Source
+from attest.repository_scan import RepositoryScan
 
 __all__ = ["Page", "page"]
 
@@ -98,11 +99,10 @@ class ComparisonView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvidenceView:
-    """One evidence bundle, its license findings grouped by code."""
+    """One evidence bundle."""
 
     source: Source
     evidence: Evidence
-    findings: tuple[tuple[str, tuple[Finding, ...]], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +143,8 @@ class Page:
     protocols: tuple[ProtocolView, ...]
     comparisons: tuple[ComparisonView, ...]
     evidences: tuple[EvidenceView, ...]
+    scans: tuple[ScanView, ...]
+    licenses: tuple[LicenseView, ...]
     profiles: tuple[ProfileView, ...]
     activations: tuple[ActivationView, ...]
     limits: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
@@ -211,15 +213,13 @@ def _found(ident: str, found: Found) -> FoundView:
     return FoundView(found=found, figures=(figure,) if figure else ())
 
 
-def _evidence(source: Source, evidence: Evidence) -> EvidenceView:
-    findings: dict[str, list[Finding]] = {}
-    for finding in evidence.licenses.findings if evidence.licenses else ():
-        findings.setdefault(finding.code, []).append(finding)
-    return EvidenceView(
-        source=source,
-        evidence=evidence,
-        findings=tuple((code, tuple(found)) for code, found in findings.items()),
-    )
+def _licenses(evidences: Sequence[EvidenceView], scans: Sequence[ScanView]) -> Iterator[LicenseView]:
+    """Scans of licenses: those beside a checkpoint, and those of repositories."""
+    for one in evidences:
+        if one.evidence.licenses:
+            yield license_view(one.source, one.evidence.checkpoint.name, one.evidence.licenses)
+    for view in scans:
+        yield license_view(view.source, view.scan.repository.name, view.scan.licenses, view.scan.notices)
 
 
 def _groups(comparisons: Sequence[ComparisonView], evidences: Sequence[EvidenceView]) -> list[tuple[EvidenceView, ...]]:
@@ -298,7 +298,12 @@ def page(sources: Sequence[Source], policy: Policy) -> Page:
     protocols = [
         _protocol(source, source.predicate, comparisons) for source in sources if isinstance(source.predicate, Protocol)
     ]
-    evidences = [_evidence(source, source.predicate) for source in sources if isinstance(source.predicate, Evidence)]
+    evidences = [
+        EvidenceView(source=source, evidence=source.predicate)
+        for source in sources
+        if isinstance(source.predicate, Evidence)
+    ]
+    scans = [scan_view(source, source.predicate) for source in sources if isinstance(source.predicate, RepositoryScan)]
     groups = _groups(comparisons, evidences)
     return Page(
         sources=tuple(sources),
@@ -306,6 +311,8 @@ def page(sources: Sequence[Source], policy: Policy) -> Page:
         protocols=tuple(protocols),
         comparisons=tuple(comparisons),
         evidences=tuple(evidences),
+        scans=tuple(scans),
+        licenses=tuple(_licenses(evidences, scans)),
         profiles=tuple(profile for group in groups for profile in _weight_profiles(group)),
         activations=tuple(view for group in groups for view in _activations(group)),
         limits=_limits(sources),

@@ -52,6 +52,7 @@ from attest.license_summary import LicenseEngine, LicenseSummary, Obligation, Sc
 from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.predicate import PREDICATES, Predicate
 from attest.protocol import AnnouncedSide, Protocol, Resampling, protocol_statement
+from attest.repository_scan import RepositoryScan, repository_scan_statement
 from attest.statement import PAYLOAD_TYPE, DigestSet, Statement, Subject
 
 P256 = derive_private_key(0xA77E57, SECP256R1())
@@ -88,6 +89,8 @@ def sign(
 def subjects_of(predicate: Predicate) -> tuple[Subject, ...]:
     if isinstance(predicate, Protocol):
         return protocol_statement(predicate).subjects
+    if isinstance(predicate, RepositoryScan):
+        return repository_scan_statement(predicate).subjects
     if isinstance(predicate, Comparison):
         sides = (predicate.a, predicate.b)
         return tuple(Subject(name=side.name, digest=DigestSet(sha256=side.tree_digest)) for side in sides)
@@ -461,8 +464,13 @@ def trio(*, z: float = 357.214568123, pvalue: float = 1e-4) -> tuple[bytes, byte
 
 
 _FIXED = re.compile(
-    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|\d{4}-\d\d-\d\dT.*Z"
+    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|archive|folder|history|revision|met|not-found|\d{4}-\d\d|\d{4}-\d\d-\d\dT.*Z"
 )
+
+
+_SHARES = {
+    "containment", "containments", "reverse", "blindContainment", "margin", "percentile", "nearestPercentile", "leastContainment",
+}  # fmt: skip
 
 
 def spoiled(predicate: Predicate, hostile: str, *, keep_charts: bool) -> Predicate:
@@ -475,9 +483,9 @@ def spoiled(predicate: Predicate, hostile: str, *, keep_charts: bool) -> Predica
     def spoil(value: Any, key: str = "") -> Any:
         if isinstance(value, str):
             room = {"text": 400, "words": 90, "id": 90}.get(key, len(hostile))  # texts that have an end
-            return value if _FIXED.fullmatch(value) else f"{hostile[:room]}[{next(numbers)}]"
+            return value if _FIXED.fullmatch(value) or key in _SHARES else f"{hostile[:room]}[{next(numbers)}]"
         if isinstance(value, list):
-            return [spoil(item) for item in value]
+            return [spoil(item, key) for item in value]
         if not isinstance(value, dict):
             return value
         if keep_charts and set(value) == {"columns", "rows"}:

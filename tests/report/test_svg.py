@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from attest.report import svg
+from attest.report import drawing
 from attest.report.svg import Point, Series, histogram, line_chart, stem_chart
 from attest.resource import resource
 
@@ -60,7 +60,7 @@ def test_coordinates_are_inside_and_have_two_decimals_at_most(first: list[float 
         for text in coordinates(made) if made else ():
             assert re.fullmatch(r"-?\d+(\.\d{1,2})?", text)
             assert text != "-0"
-            assert -1 <= float(text) <= svg.WIDTH
+            assert -1 <= float(text) <= drawing.WIDTH
 
 
 @given(st.lists(numbers, min_size=2, max_size=9, unique=True), numbers)
@@ -70,7 +70,7 @@ def test_histograms_stay_inside_whatever_is_observed(edges: list[float], observe
     assert made is not None
     for text in coordinates(made):
         assert re.fullmatch(r"-?\d+(\.\d{1,2})?", text)
-        assert -1 <= float(text) <= svg.WIDTH
+        assert -1 <= float(text) <= drawing.WIDTH
 
 
 def test_highest_and_lowest_are_printed_as_they_are_signed():
@@ -202,9 +202,9 @@ def palettes() -> list[dict[str, str]]:
 
 def test_text_in_charts_contrasts_in_light_dark_and_print():
     light, dark, printed = palettes()
-    attributes = {svg._INK, svg._MUTED, *(color for _, color, _ in svg._STYLES)}
+    attributes = {drawing.INK, drawing.MUTED, *(color for _, color, _ in drawing.STYLES)}
     assert attributes == {light[name] for name in ("ink", "muted", "one", "two")}
-    assert light["bar"] == svg._BAR
+    assert light["bar"] == drawing.BAR
     for palette in (light, dark, printed):
         for ground in ("paper", "card", "notice"):
             for name in ("ink", "muted", "one", "two"):

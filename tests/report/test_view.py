@@ -92,7 +92,7 @@ def test_descriptive_numbers_are_kept_apart_from_tests():
 
 
 def test_findings_are_grouped_by_code_in_the_order_that_the_scan_gave():
-    (view,) = page_of(factory.evidence()).evidences
+    (view,) = page_of(factory.evidence()).licenses
     assert [(code, len(found)) for code, found in view.findings] == [
         ("declared-licenses-differ", 1),
         ("license-file", 1),
