@@ -73,6 +73,8 @@ def command(
     Exits 0 where every value came out the same (activations: within their tolerance), 1 where one differs, 3 where one
     that you did not leave out could not be measured. Checks no signature: run attest verify for that.
     """
+    if checkpoint is None and repo is None:
+        raise click.UsageError("Give --checkpoint, or --repo for evidence about a repository.")
     if read_statement(bundle).predicate_type == REPOSITORY_SCAN_TYPE:
         if repo is None:
             raise click.UsageError("Evidence about a repository needs --repo.")

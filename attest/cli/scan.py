@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
 import textwrap
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from attest.checkpoint.source import Location
-from attest.cli.options import LOCATION, emit, format_option, output_option
-from attest.document import dump
+from attest.cli.options import LOCATION, emit, output_option
+from attest.document import dump, timestamp
 from attest.evidence_directory import refuse_place, write_evidence
 from attest.finding import Finding
+from attest.licenses.export import EXPORTS, Content
 from attest.licenses.kind import KINDS
 from attest.licenses.obligations import obligations
 from attest.licenses.origin import origin_text, origin_value
@@ -23,7 +27,7 @@ from attest.licenses.scancode import SecondEngine, compare_with_scancode
 from attest.licenses.scopes import scopes
 from attest.licenses.whole import WHOLE
 from attest.repository_scan import repository_scan_statement
-from attest.survey import Places, name_of, survey
+from attest.survey import Places, Survey, name_of, survey
 from attest.terminal import visible
 
 __all__ = ["command"]
@@ -93,7 +97,14 @@ brackets."""
     metavar="DIR",
     help="Also write what was found as a folder that attest sign takes.",
 )
-@format_option
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", *EXPORTS]),
+    default="text",
+    show_default=True,
+    help="Print for people, as one JSON object for programs, or in a format of others (docs/licenses.md).",
+)
 @output_option
 def command(
     repository: Location,
@@ -132,7 +143,9 @@ def command(
     found = survey(places, command=_command(places))
     if directory is not None:
         write_evidence(directory, repository_scan_statement(found.evidence), found.details, force=force)
-    if found.compared:
+    if style in EXPORTS:
+        emit(EXPORTS[style](_content(found)), None, style="text", output=output, force=force)
+    elif found.compared:
         origins, dating = found.compared.origins, found.compared.dating
         emit(origin_text(origins, dating), origin_value(origins, dating), style=style, output=output, force=force)
     else:
@@ -142,6 +155,20 @@ def command(
             value["secondEngine"] = dump(second)
             page = f"{page}\n\n{_disagreements(second)}"
         emit(page, value, style=style, output=output, force=force)
+
+
+def _content(found: Survey) -> Content:
+    """What formats of others are made of; ``SOURCE_DATE_EPOCH`` stands for the time where it is set."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    fixed = datetime.fromtimestamp(int(epoch), UTC) if re.fullmatch(r"[0-9]{1,11}", epoch) else None
+    return Content(
+        name=found.evidence.repository.name,
+        tree_digest=found.evidence.repository.tree_digest,
+        scan=found.scan,
+        origins=found.compared.origins.origins if found.compared else (),
+        tool=found.evidence.tool,
+        created=timestamp(fixed) if fixed else found.evidence.measured_at,
+    )
 
 
 def _command(places: Places) -> tuple[str, ...]:

@@ -63,7 +63,8 @@ def test_it_is_reproduced_and_a_change_is_seen(folder: Path, found: Scanned, tmp
 
 
 def test_what_is_needed_is_asked_for(folder: Path, found: Scanned, tmp_path: Path):
-    assert "needs --repo" in run("reproduce", folder / "evidence").output
+    assert "Give --checkpoint, or --repo" in run("reproduce", folder / "evidence").output
+    assert "needs --repo" in run("reproduce", folder / "evidence", "--checkpoint", tmp_path).output
     assert "need --against" in run("scan", found.places.repository, "--against-history").output
     assert run("scan", found.places.repository, "--evidence", folder / "evidence").exit_code == 3
     (tmp_path / "other").mkdir()

@@ -1,0 +1,80 @@
+"""CycloneDX 1.7 as JSON: the repository as a component, its files with the licenses and copyrights found in them.
+
+References
+----------
+ECMA-424, CycloneDX 1.7: ``component.licenses`` with the acknowledgement ``declared``, ``component.evidence`` for what
+was found by analysis. It has no time and no serial number: both may be left out, and neither is found in the files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attest.licenses.export.content import Content, FileContent, as_json
+from attest.licenses.export.expression import expression_of
+from attest.licenses.kind import RANK
+
+__all__ = ["to_cyclonedx"]
+
+_LISTED = RANK["license-text"]
+
+
+def to_cyclonedx(content: Content) -> str:
+    """A bill of materials of the repository."""
+    files = [_file(file, number) for number, file in enumerate(content.files(), start=1)]
+    return as_json(
+        {
+            "$schema": "http://cyclonedx.org/schema/bom-1.7.schema.json",
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.7",
+            "version": 1,
+            "metadata": {
+                "tools": {
+                    "components": [{"type": "application", "name": content.tool.name, "version": content.tool.version}]
+                },
+                "component": _repository(content),
+            },
+            "components": files,
+            "dependencies": [{"ref": "repository"}],
+        }
+    )
+
+
+def _repository(content: Content) -> dict[str, Any]:
+    """The whole; ``library`` is what the standard recommends where the kind of component is not known."""
+    told = [
+        {"name": f"attest:{finding.code}", "value": f"{finding.path}: {finding.text}"}
+        for finding in content.scan.findings
+        if RANK[finding.code] < _LISTED
+    ]
+    licenses = [_declared(value) for value in content.declared()]
+    return {
+        "type": "library",
+        "bom-ref": "repository",
+        "name": content.name,
+        **({"licenses": licenses} if licenses else {}),
+        "properties": [{"name": "attest:tree-digest", "value": content.tree_digest}, *told],
+    }
+
+
+def _declared(value: str) -> dict[str, Any]:
+    expression = expression_of(value)
+    if expression:
+        return {"expression": expression, "acknowledgement": "declared"}
+    return {"license": {"name": value, "acknowledgement": "declared"}}
+
+
+def _file(content: FileContent, number: int) -> dict[str, Any]:
+    evidence = {
+        "licenses": [{"expression": expression} for expression in content.licenses],
+        "copyright": [{"text": line} for line in content.copyrights],
+    }
+    held = {name: rows for name, rows in evidence.items() if rows}
+    return {
+        "type": "file",
+        "bom-ref": f"file-{number}",
+        "name": content.file.path,
+        "hashes": [{"alg": "SHA-256", "content": content.file.sha256}],
+        **({"evidence": held} if held else {}),
+        "properties": [{"name": "attest:git-blob", "value": content.file.blob}],
+    }
