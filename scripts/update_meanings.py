@@ -14,6 +14,9 @@ from attest.licenses.kind import KINDS
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "findings.md"
 MEANINGS = ROOT / "attest" / "licenses" / "meanings.json"
+ORIGINS = ("code-origin", "origin-notice-missing")
+"""What an export says of code; a page has a section on it instead."""
+
 _SECTION = re.compile(r"^### `([a-z-]+)`\nMeans: (.+)\nDoes not mean: (.+)\n", re.MULTILINE)
 _MARKS = re.compile(r"\[([^\]]+)\]\([^)]+\)|`([^`]+)`|\*([^*\s][^*]*)\*")
 
@@ -21,7 +24,7 @@ _MARKS = re.compile(r"\[([^\]]+)\]\([^)]+\)|`([^`]+)`|\*([^*\s][^*]*)\*")
 def meanings(page: str) -> dict[str, tuple[str, str]]:
     """Both paragraphs of each kind of finding, in the order of the kinds."""
     found = {code: (plain(means), plain(does_not_mean)) for code, means, does_not_mean in _SECTION.findall(page)}
-    return {kind.code: found[kind.code] for kind in KINDS}
+    return {code: found[code] for code in (*(kind.code for kind in KINDS), *ORIGINS)}
 
 
 def plain(text: str) -> str:

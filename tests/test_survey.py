@@ -28,7 +28,7 @@ def test_releases_stand_in_the_order_of_their_numbers_and_the_peak_is_the_one_it
     assert origins is not None
     assert origins.dating is not None
     assert [release.name for release in origins.dating.releases] == ["library-1.9", "library-1.10"]
-    assert {file.path: file.peaks for file in origins.dating.files} == {"m4.py": (0, 1), "model.py": (1,)}
+    assert {file.path: file.peaks for file in origins.dating.files} == {"m4.py": (), "model.py": (1,)}
 
 
 def test_the_history_of_notices_names_the_commit_that_took_a_line_out(found: Scanned):

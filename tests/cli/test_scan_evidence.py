@@ -56,7 +56,7 @@ def test_it_is_reproduced_and_a_change_is_seen(folder: Path, found: Scanned, tmp
     theirs = ["--against", places.reference or "", "--releases", places.releases[0], "--releases", places.releases[1]]
     result = run("reproduce", folder / "evidence", "--repo", places.repository, *theirs)
     assert result.exit_code == 0, result.output
-    assert "reproduced: the same numbers again" in result.output
+    assert "reproduced: 10 of 10 values are the same numbers again" in result.output
     shutil.copytree(places.repository, tmp_path / "mine")
     commit(tmp_path / "mine", {"model.py": "# empty\n"})
     assert run("reproduce", folder / "evidence", "--repo", tmp_path / "mine", *theirs).exit_code == 1

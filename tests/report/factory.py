@@ -464,7 +464,7 @@ def trio(*, z: float = 357.214568123, pvalue: float = 1e-4) -> tuple[bytes, byte
 
 
 _FIXED = re.compile(
-    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|archive|folder|history|revision|met|not-found|\d{4}-\d\d|\d{4}-\d\d-\d\dT.*Z"
+    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|archive|folder|history|package|remote|revision|met|not-found|\d{4}-\d\d|\d{4}-\d\d-\d\dT.*Z"
 )
 
 

@@ -24,7 +24,13 @@ _NOTICE = "# Copyright 2024 The Example Team and The HuggingFace Inc. team. All 
 def repository(name: str, kind: str = "folder", revision: str | None = None) -> ScannedRepository:
     commit = "c0ffee" * 6 + "c0ff" if kind == "revision" else None
     return ScannedRepository(
-        name=name, kind=kind, revision=revision, commit=commit, files=217, tree_digest=sha256(name.encode())
+        name=name,
+        kind=kind,
+        revision=revision,
+        commit=commit,
+        files=217,
+        bytes=1_482_990,
+        tree_digest=sha256(name.encode()),
     )
 
 

@@ -44,7 +44,7 @@ def test_every_kind_of_finding_stands_with_what_it_means_and_what_it_does_not(pa
     for finding in scan_factory.scan().licenses.findings:
         assert meanings()[finding.code].means in words
         assert meanings()[finding.code].does_not_mean in words
-    assert meanings().keys() == {kind.code for kind in KINDS}
+    assert {kind.code for kind in KINDS} < meanings().keys()
 
 
 def test_a_finding_leads_to_the_digests_of_its_file(page: bytes):

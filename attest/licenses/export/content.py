@@ -11,11 +11,14 @@ from typing import Any
 
 from attest.evidence import Tool
 from attest.license_summary import ScannedFile
-from attest.licenses.export.expression import expression_of
+from attest.licenses.expression import expression_of
 from attest.licenses.repository import Scan
 from attest.repository_scan import Origin
 
 __all__ = ["Content", "FileContent", "as_json"]
+
+_OF_OTHERS = " (for "
+"""Stands in what REUSE.toml says of other files: found there, not in them."""
 
 _COMMENT_MARKS = re.compile(r"^[^\w©(]+")
 
@@ -67,6 +70,8 @@ class Content:
         licenses: dict[str, set[str]] = defaultdict(set)
         copyrights: dict[str, dict[str, None]] = defaultdict(dict)
         for finding in self.scan.findings:
+            if _OF_OTHERS in finding.text:
+                continue
             if finding.code in ("license-notice", "spdx-license") and (found := expression_of(finding.text)):
                 licenses[finding.path].add(found)
             elif finding.code in ("copyright", "spdx-copyright"):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from attest.licenses.export.content import Content, FileContent, as_json
-from attest.licenses.export.expression import expression_of
+from attest.licenses.expression import expression_of
 from attest.licenses.kind import RANK
 
 __all__ = ["to_cyclonedx"]

@@ -27,16 +27,6 @@ _FOR_REVIEW = frozenset(kind.code for kind in KINDS if RANK[kind.code] < RANK["l
     "origin-notice-missing"
 }
 _ESCAPED = str.maketrans({"{": "{{", "}": "}}", "[": "\\[", "]": "\\]", "\\": "\\\\"})
-_ORIGINS = {
-    "code-origin": Meaning(
-        means="a file of another repository holds much of this file's code, comments left out.",
-        does_not_mean="that it was copied from there, in which direction, or that both did not take it from a third; nothing about weights.",
-    ),
-    "origin-notice-missing": Meaning(
-        means="a line of that other file names a holder whom no line of this file names.",
-        does_not_mean="that the notice is owed, was ever in this file, or does not stand elsewhere.",
-    ),
-}
 _TITLES = {kind.code: kind.title for kind in KINDS} | {
     "code-origin": "Code that stands in another repository, too",
     "origin-notice-missing": "Notices of such code that are not here",
@@ -45,8 +35,7 @@ _TITLES = {kind.code: kind.title for kind in KINDS} | {
 
 def to_sarif(content: Content) -> str:
     """One run with a rule for each kind of finding, whether or not it was found."""
-    told = {**meanings(), **_ORIGINS}
-    rules = [_rule(code, told[code]) for code in _TITLES]
+    rules = [_rule(code, meanings()[code]) for code in _TITLES]
     places = {code: place for place, code in enumerate(_TITLES)}
     artifacts = {file.path: place for place, file in enumerate(content.scan.files)}
     results = [_result(one, artifacts, places) for one in (*content.scan.findings, *_of_origins(content.origins))]

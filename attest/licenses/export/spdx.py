@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from attest.licenses.export.content import Content, FileContent, as_json
-from attest.licenses.export.expression import expression_of
+from attest.licenses.expression import expression_of
 
 __all__ = ["to_spdx"]
 
