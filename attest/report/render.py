@@ -169,7 +169,7 @@ def _markup(content: Page) -> str:
             media_type=POLICY_MEDIA_TYPE,
             statuses=STATUSES,
             meanings=meanings(),
-            telling={code for code, rank in RANK.items() if rank < RANK["license-text"]},
+            telling={code for code, rank in RANK.items() if rank < RANK["license-text"]} | {"no-license-file"},
             kinds={kind.code: kind.title for kind in KINDS},
             whole=WHOLE,
             generator=f"{GENERATOR} {TEMPLATE_VERSION}",
