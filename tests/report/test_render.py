@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "7708703a8dd287d5fa36b0ee4b16f3d97e0bcdb4214e7a1c8e72fece489bd922"}
+GOLDEN = {1: "55cada090cb3ac8701b437c77120374e1d9b31768988249d3f1fcd91a3d4542a"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
