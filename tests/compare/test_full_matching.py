@@ -16,8 +16,8 @@ def test_nearest_neighbors_both_ways_by_hand():
     found = _match([x], [y], absolute=False, assignment=True)
     assert found.there.tolist() == [1, 0]
     assert found.back.tolist() == [1, 0, 0]
-    assert found.assigned is not None
-    assert found.assigned.tolist() == [1, 0]
+    assert found.similarities is not None
+    assert found.similarities == pytest.approx(x @ y.T)
     assert _match([x], [y], absolute=True, assignment=False).there.tolist() == [1, 2]
 
 
