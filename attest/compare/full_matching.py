@@ -32,10 +32,12 @@ from attest.cores import on_all_cores
 from attest.document import decimal
 from attest.fingerprint.unit_sums import N_BUCKETS
 
-__all__ = ["LayerMatch", "full_matching", "match_layers"]
+__all__ = ["ASSIGNED_TEST", "LayerMatch", "full_matching", "match_layers"]
+
+ASSIGNED_TEST = "assigned-rank-correlation/v1"
 
 _AGREEMENT = "full-row-agreement/v1"
-_RANKS = "assigned-rank-correlation/v1"
+_NOT_ASKED_FOR = "linear sum assignments were not asked for (attest compare --weights --assignments)"
 _SKETCH = "neuron-sketch/v1"
 _BLOCK = 1024
 _WORK = 3_000_000_000_000
@@ -72,8 +74,12 @@ class _Matched:
     similarities: NDArray[np.float32] | None
 
 
-def full_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
+def full_matching(
+    a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint], *, assignment: bool = True
+) -> Outcome:
     """Match whole neurons of layers that belong together by their sketches, layer 0 apart.
+
+    ``assignment`` asks for the linear sum assignments besides, which of networks trained apart take as long again.
 
     Notes
     -----
@@ -94,16 +100,16 @@ def full_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, C
     count = max(1, min(len(deep), _MAX_PAIRS, _WORK // max(work.values())))
     chosen = [deep[place * len(deep) // count] for place in range(count)]
     if b.side.tree_digest < a.side.tree_digest:
-        matches = [match_layers(second, first, j, i) for i, j in chosen]
+        matches = [match_layers(second, first, j, i, assignment=assignment) for i, j in chosen]
     else:
-        matches = [match_layers(first, second, i, j) for i, j in chosen]
+        matches = [match_layers(first, second, i, j, assignment=assignment) for i, j in chosen]
     for one in weights:
         one.tree.check_unchanged()
-    return _outcome(chosen, matches)
+    return _outcome(chosen, matches, "neurons are too much alike to be assigned" if assignment else _NOT_ASKED_FOR)
 
 
 def _nothing(reason: str) -> Outcome:
-    return Outcome(not_compared=(*left_out(_AGREEMENT, reason), *left_out(_RANKS, reason)))
+    return Outcome(not_compared=(*left_out(_AGREEMENT, reason), *left_out(ASSIGNED_TEST, reason)))
 
 
 def _partners(agreement: LayerAgreement) -> list[tuple[int, int]]:
@@ -216,7 +222,7 @@ def _match(
     return _Matched(there, back, kept)
 
 
-def _outcome(chosen: Sequence[tuple[int, int]], matches: Sequence[LayerMatch]) -> Outcome:
+def _outcome(chosen: Sequence[tuple[int, int]], matches: Sequence[LayerMatch], reason: str) -> Outcome:
     names = ", ".join(f"{i} with {j}" for i, j in chosen)
     n = sum(one.neurons for one in matches)
     shares = [one.share for one in matches]
@@ -229,10 +235,9 @@ def _outcome(chosen: Sequence[tuple[int, int]], matches: Sequence[LayerMatch]) -
         f" that belong together ({names}); networks trained apart may share some",
     )
     if not ranks:
-        reason = "neurons are too much alike to be assigned"
-        return Outcome(tests=(agreement,), not_compared=left_out(_RANKS, reason))
+        return Outcome(tests=(agreement,), not_compared=left_out(ASSIGNED_TEST, reason))
     assigned = descriptive(
-        _RANKS,
+        ASSIGNED_TEST,
         float(decimal(sum(ranks) / len(ranks), 4)),
         n,
         "mean rank correlation of two linear sum assignments of the same neurons, one by the whole gate, one by the"
