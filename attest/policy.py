@@ -49,6 +49,10 @@ _SHARED_COMPONENT = (
     "Beside the main stack of layers, {n} telling tensors hold the same values in both: such a part, as an encoder of images"
     " or speech, is often taken from a third party by both, and it says nothing of the main stack."
 )
+_OTHER_PANEL = (
+    "Ranks in the reference panel {panel} carry nothing: it is none of those that the policy names. Compare again with one"
+    " of these (attest compare --panel)."
+)
 _NOT_ONE_TO_ONE = (
     "Every tensor of each is found in the other, byte for byte, but not one to one in the same place: some are repeated,"
     " or moved to another layer or role."
@@ -91,7 +95,9 @@ def conclude(comparison: Comparison, policy: Policy = DEFAULT_POLICY) -> Conclus
     """
     readings = read_tests(comparison, policy)
     rung, because = _climb(comparison, policy, readings)
-    left_out = (f"{one.test} is left out: {one.left_out}." for one in readings if one.left_out)
+    left_out = [f"{one.test} is left out: {one.left_out}." for one in readings if one.left_out]
+    if comparison.panel is not None and not _accepts(policy, comparison.panel):
+        left_out.append(_OTHER_PANEL.format(panel=comparison.panel.sha256[:16]))
     return Conclusion(
         propositions=PROPOSITIONS, rung=rung, policy=policy, because=(*because, *left_out), readings=readings
     )
@@ -155,7 +161,7 @@ def _shared_components(comparison: Comparison) -> list[str]:
 
 def _above_panel(comparison: Comparison, policy: Policy) -> tuple[list[str], list[str]]:
     """Sentences on the statistics above the whole panel: those well above it, and those nearer."""
-    if comparison.panel is None:
+    if comparison.panel is None or not _accepts(policy, comparison.panel):
         return [], []
     ranks = {rank.id: rank for rank in comparison.panel.ranks if rank.independent.n >= policy.minimum_pairs}
     tests = [
@@ -172,6 +178,10 @@ def _above_panel(comparison: Comparison, policy: Policy) -> tuple[list[str], lis
         )
         (above if far else near).append(_describe_rank(test, level, ranks[test.id], comparison.panel))
     return above, near
+
+
+def _accepts(policy: Policy, panel: PanelRanks) -> bool:
+    return policy.panels is None or panel.sha256 in policy.panels
 
 
 def _is_strong(test: Test, policy: Policy) -> bool:

@@ -19,6 +19,7 @@ from pydantic import Field
 from attest.digest import sha256
 from attest.document import Count, canonical, dump, load, parse, record
 from attest.errors import DocumentError, InputError
+from attest.statement import Sha256
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -100,6 +101,8 @@ class Policy:
         Level at which an empirical test counts as above the panel, after Holm's correction over those that were ranked.
     panel_ratio, panel_distance : float
         How many times the panel's greatest statistic, and how far above it, the statistic must besides be.
+    panels : tuple of str, or None
+        SHA-256 of the reference panels whose ranks are heard; of any where None.
     scale : Scale
     """
 
@@ -115,6 +118,7 @@ class Policy:
     panel_alpha: Level
     panel_ratio: Annotated[float, Field(ge=1, le=1000)]
     panel_distance: Annotated[float, Field(ge=0, le=1)]
+    panels: Annotated[tuple[Sha256, ...], Field(min_length=1, max_length=64)] | None
     scale: Scale
 
 
@@ -131,6 +135,7 @@ DEFAULT_POLICY = Policy(
     panel_alpha=0.05,
     panel_ratio=3.0,
     panel_distance=0.05,
+    panels=None,
     scale=Scale(
         id="attest-rarity/v1",
         measure="p-value",

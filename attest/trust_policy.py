@@ -174,7 +174,7 @@ def read_trust_policy(path: Path) -> ReadPolicy:
             data = stream.read(_MAX_POLICY + 1)
     except OSError as error:
         reason = f"cannot be read ({error.strerror})"
-        raise InputError("no-policy", reason, fix="give a trust policy", where=str(path)) from error
+        raise InputError("no-trust-policy", reason, fix="give a trust policy", where=str(path)) from error
     policy = load(TrustPolicy, parse(data, where=path.name, max_bytes=_MAX_POLICY), where=path.name)
     keys = tuple(
         (signer.name, PublicKey.parse(pem.encode(), where=f"{path.name}#/signers/{number}/publicKeys"))
@@ -183,7 +183,7 @@ def read_trust_policy(path: Path) -> ReadPolicy:
     )
     reason = _contradiction(policy, [key.hint for _, key in keys])
     if reason:
-        raise DocumentError("bad-policy", reason, fix="see schemas/trust-policy.v1.md", where=path.name)
+        raise DocumentError("bad-trust-policy", reason, fix="see schemas/trust-policy.v1.md", where=path.name)
     return ReadPolicy(policy=policy, sha256=sha256(data), keys=keys)
 
 

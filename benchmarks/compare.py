@@ -1,7 +1,7 @@
 """What comparing costs: CPU seconds, seconds and peak memory of each scenario, each in a process of its own.
 
     python benchmarks/compare.py
-    python benchmarks/compare.py --scenario full-matching --neurons 11008 --width 4096
+    python benchmarks/compare.py --scenario full-matching --neurons 11008 --width 4096    # the goal is 60 s on 2 cores
 
 ``full-matching`` matches one layer of a Llama-like network with the same layer of its descendant (10 % of the deviation
 added as noise, neurons in another order) and of a stranger, on whole rows: mutual nearest neighbors alone, and with the two

@@ -224,6 +224,19 @@ def test_an_empirical_test_without_a_rank_says_nothing() -> None:
     assert conclude(dataclasses.replace(panel_says(0.9, greatest=0.01), panel=None)).rung == "no-evidence"
 
 
+def test_ranks_in_a_panel_that_the_policy_does_not_name_carry_nothing_and_a_sentence_says_so() -> None:
+    held = panel_says(0.9, greatest=0.01)
+    assert held.panel is not None
+    named = conclude(held, dataclasses.replace(DEFAULT_POLICY, panels=("f" * 64, held.panel.sha256)))
+    assert named.rung == "matched-above-panel"
+    for statistic in (0.9, 0.02):
+        held = panel_says(statistic, greatest=0.01)
+        other = conclude(held, dataclasses.replace(DEFAULT_POLICY, panels=("f" * 64,)))
+        assert other.rung == "no-evidence"
+        assert "none of those that the policy names" in other.because[-1]
+    assert "policy names" not in " ".join(conclude(held).because)
+
+
 def test_an_exact_test_stands_above_the_panel() -> None:
     held = panel_says(0.9, greatest=0.01)
     assert conclude(dataclasses.replace(held, tests=(exact(40.0, 0.0001), *held.tests))).rung == "exact-rejected"

@@ -67,6 +67,8 @@ def test_a_level_for_inconclusive_below_the_one_for_a_rejection_is_refused() -> 
     [
         {"policyType": "https://attest/trust-policy/v1"},
         {"alpha": 0},
+        {"panels": []},
+        {"panels": ["0" * 63]},
         {"alpha": "0.01"},
         {"minimumZ": 0.5},
         {"controlZ": None},

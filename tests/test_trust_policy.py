@@ -219,4 +219,4 @@ def test_a_policy_that_is_not_there_is_a_coded_error(tmp_path: Path):
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(InputError) as caught:
             read_trust_policy(path)
-        assert caught.value.code == "no-policy"
+        assert caught.value.code == "no-trust-policy"

@@ -21,6 +21,7 @@ from validity.pairs import Pair
 __all__ = ["COINCIDENCES", "Coincidence", "coinciding_pairs"]
 
 _NETWORKS = (("qwen2-1", "qwen2-2", "qwen2-3"), ("llama-1", "llama-2", "llama-3"))
+_COPIES = 8
 _ENCODER = (("self_attn.q_proj", (96, 96)), ("self_attn.out_proj", (96, 96)), ("mlp.fc1", (384, 96)))
 
 
@@ -90,6 +91,21 @@ def _repeat_layers(network: Network) -> Network:
     return structure.arrange_layers(tracked(network), (0, 1, 2, 1, 2, 3), torch.Generator().manual_seed(0))
 
 
+def _grow(network: Network) -> Network:
+    """An eighth of the neurons, each eight times, and some training after: how a network is grown out of a small one."""
+    changed = {}
+    for place, mlp in enumerate(mlps(network)):
+        gate, up, down = (f"{mlp}.{part}_proj.weight" for part in ("gate", "up", "down"))
+        few = network.weights[gate].shape[0] // _COPIES
+        seed = int(network.weights[gate].abs().sum() * 1000) + place
+        rng = torch.Generator().manual_seed(seed)  # of its own in each network
+        for name, value in ((gate, network.weights[gate][:few]), (up, network.weights[up][:few]),
+                            (down, network.weights[down][:, :few])):  # fmt: skip
+            copied = value.repeat((1, _COPIES) if name == down else (_COPIES, 1))
+            changed[name] = copied + 0.2 * copied.std() * torch.randn(copied.shape, generator=rng)
+    return network.with_weights(changed)
+
+
 def _add_encoder(network: Network) -> Network:
     rng = torch.Generator().manual_seed(1)
     return network.with_weights({
@@ -114,6 +130,7 @@ COINCIDENCES = (
     Coincidence(name="sorted-by-direction", title="neurons sorted by activity", apply=_sorted(_by_direction)),
     Coincidence(name="layers-shared", title="one MLP in all layers", apply=_share_layers),
     Coincidence(name="layers-repeated", title="layers 1 and 2 twice", apply=_repeat_layers),
+    Coincidence(name="neurons-cloned", title="grown by copying an eighth of the neurons eight times", apply=_grow),
     Coincidence(name="one-encoder", title="the same encoder of images beside", apply=_add_encoder),
     Coincidence(name="one-embedding", title="the same public embeddings", apply=_take_embeddings),
     Coincidence(name="int4", title="rounded to the same grid, int4", apply=damage.int4),

@@ -19,6 +19,7 @@ from attest.cli.progress import Progress
 from attest.compare import compare, comparison_statement
 from attest.compare.announcement import find_deviations, read_protocol
 from attest.compare.fingerprints import Fingerprints, holds_evidence, read_fingerprints
+from attest.compare.full_matching import ASSIGNED_TEST
 from attest.compare.merge import Parent
 from attest.document import dump
 from attest.errors import InputError
@@ -87,6 +88,12 @@ def _show_policy(context: click.Context, _option: click.Parameter, value: object
     " A and B must be checkpoints.",
 )
 @click.option(
+    "--assignments",
+    is_flag=True,
+    help="With --weights: also match all neurons of some layers one to one (linear sum assignment): minutes for large"
+    " networks. A protocol that announced it asks for it too.",
+)
+@click.option(
     "--parent",
     "parents",
     type=LOCATION,
@@ -107,7 +114,7 @@ def _show_policy(context: click.Context, _option: click.Parameter, value: object
 @format_option
 def command(
     a: Location, b: Location, directory: Path | None, fail_on: str | None, policy_file: Path | None, announced: Path | None,
-    deep: bool, activations: str | None, with_weights: bool, parents: tuple[Location, ...], panel_file: Path | None,
+    deep: bool, activations: str | None, with_weights: bool, assignments: bool, parents: tuple[Location, ...], panel_file: Path | None,
     threads: int | None, output: Path | None, force: bool, style: str,
 ) -> None:  # fmt: skip
     """Test whether checkpoints A and B are related.
@@ -115,8 +122,8 @@ def command(
     A and B are checkpoints, here or at a URI, or evidence directories: the fingerprints in those suffice, no weights
     are needed. Exits 0 whatever is found, unless --fail-on asks for 1.
     """
-    if parents and not with_weights:
-        raise click.UsageError("--parent needs --weights.")
+    if (parents or assignments) and not with_weights:
+        raise click.UsageError("--parent and --assignments need --weights.")
     policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
     protocol = None if announced is None else _protocol(announced, policy if policy_file else None)
     panel = shipped_panel() if panel_file is None else read_panel(panel_file)
@@ -129,6 +136,7 @@ def command(
         tool=this_tool(),
         environment=environment("numba", "numpy"),
         weights=weights,
+        assignments=assignments or (protocol is not None and ASSIGNED_TEST in protocol[1].methods),
         parents=[Parent(fingerprints=measured, weights=opened) for opened, measured in others],
         panel=panel,
     )

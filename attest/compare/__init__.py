@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from attest.checkpoint import Checkpoint
 from attest.compare.activation_matching import activation_matching
@@ -111,13 +112,14 @@ DOES_NOT_SHOW = (
 )
 
 
-def compare(
+def compare(  # noqa: PLR0913 - each is a choice of its own, given by name
     a: Fingerprints,
     b: Fingerprints,
     *,
     tool: Tool,
     environment: Environment,
     weights: tuple[Checkpoint, Checkpoint] | None = None,
+    assignments: bool = True,
     parents: Sequence[Parent] = (),
     panel: ReferencePanel | None = None,
     now: datetime | None = None,
@@ -129,6 +131,8 @@ def compare(
     a, b : Fingerprints
     weights : tuple of Checkpoint, optional
         The checkpoints that these are of, opened before they were measured: runs ``WEIGHT_TESTS`` too.
+    assignments : bool
+        With weights: whether neurons are matched by linear sum assignments too.
     parents : sequence of Parent
         With weights: further candidates that b may have been merged from, beside a.
     panel : ReferencePanel, optional
@@ -145,7 +149,10 @@ def compare(
     """
     outcomes = [test(a, b) for test in TESTS]
     if weights is not None:
-        outcomes += [test(a, b, weights) for test in WEIGHT_TESTS]
+        briefly: dict[WeightTest, WeightTest] = (
+            {} if assignments else {full_matching: partial(full_matching, assignment=False)}
+        )
+        outcomes += [briefly.get(test, test)(a, b, weights) for test in WEIGHT_TESTS]
         if parents:
             candidates = (Parent(fingerprints=a, weights=weights[0]), *parents)
             outcomes.append(merge_coefficients(weights[1], candidates))

@@ -28,13 +28,16 @@ from attest.compare.layer_alignment import FOUND
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.rank_correlation import rank_correlation
 from attest.compare.role_weights import RoleWeights, in_both
+from attest.cores import on_all_cores
 from attest.document import decimal
 from attest.fingerprint.unit_sums import N_BUCKETS
 
-__all__ = ["LayerMatch", "full_matching", "match_layers"]
+__all__ = ["ASSIGNED_TEST", "LayerMatch", "full_matching", "match_layers"]
+
+ASSIGNED_TEST = "assigned-rank-correlation/v1"
 
 _AGREEMENT = "full-row-agreement/v1"
-_RANKS = "assigned-rank-correlation/v1"
+_NOT_ASKED_FOR = "linear sum assignments were not asked for (attest compare --weights --assignments)"
 _SKETCH = "neuron-sketch/v1"
 _BLOCK = 1024
 _WORK = 3_000_000_000_000
@@ -64,15 +67,19 @@ class LayerMatch:
 
 @dataclass(frozen=True, slots=True)
 class _Matched:
-    """For each neuron of the narrower layer the nearest of the other, for each of that the nearest here; assigned."""
+    """For each neuron of the narrower layer the nearest of the other, for each of that the nearest here; similarities."""
 
     there: NDArray[np.int64]
     back: NDArray[np.int64]
-    assigned: NDArray[np.int64] | None
+    similarities: NDArray[np.float32] | None
 
 
-def full_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
+def full_matching(
+    a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint], *, assignment: bool = True
+) -> Outcome:
     """Match whole neurons of layers that belong together by their sketches, layer 0 apart.
+
+    ``assignment`` asks for the linear sum assignments besides, which of networks trained apart take as long again.
 
     Notes
     -----
@@ -93,16 +100,16 @@ def full_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, C
     count = max(1, min(len(deep), _MAX_PAIRS, _WORK // max(work.values())))
     chosen = [deep[place * len(deep) // count] for place in range(count)]
     if b.side.tree_digest < a.side.tree_digest:
-        matches = [match_layers(second, first, j, i) for i, j in chosen]
+        matches = [match_layers(second, first, j, i, assignment=assignment) for i, j in chosen]
     else:
-        matches = [match_layers(first, second, i, j) for i, j in chosen]
+        matches = [match_layers(first, second, i, j, assignment=assignment) for i, j in chosen]
     for one in weights:
         one.tree.check_unchanged()
-    return _outcome(chosen, matches)
+    return _outcome(chosen, matches, "neurons are too much alike to be assigned" if assignment else _NOT_ASKED_FOR)
 
 
 def _nothing(reason: str) -> Outcome:
-    return Outcome(not_compared=(*left_out(_AGREEMENT, reason), *left_out(_RANKS, reason)))
+    return Outcome(not_compared=(*left_out(_AGREEMENT, reason), *left_out(ASSIGNED_TEST, reason)))
 
 
 def _partners(agreement: LayerAgreement) -> list[tuple[int, int]]:
@@ -151,7 +158,7 @@ def match_layers(first: RoleWeights, second: RoleWeights, i: int, j: int, *, ass
     Notes
     -----
     Rows are scaled to unit length; gains of the norm in front are folded in. Memory is that of two matrices of each
-    network, and with assignments n by n similarities, in float32. Products pass through BLAS.
+    network, and with assignments twice n by n similarities, in float32. Products pass through BLAS.
     """
     roles = _roles(first, i)
     looks = (roles[:1], roles[1:])
@@ -170,9 +177,9 @@ def match_layers(first: RoleWeights, second: RoleWeights, i: int, j: int, *, ass
     by_gate, by_rest = found
     agree = (by_gate.there == by_rest.there) & (by_gate.back[by_gate.there] == np.arange(by_gate.there.size))
     agree &= by_rest.back[by_rest.there] == np.arange(by_rest.there.size)
-    correlation = None
-    if by_gate.assigned is not None and by_rest.assigned is not None:
-        correlation = rank_correlation(by_gate.assigned, by_rest.assigned)
+    assigned = on_all_cores(assign, [one.similarities for one in found if one.similarities is not None])
+    places = [one for one in assigned if one is not None]
+    correlation = rank_correlation(*places) if len(places) == 2 else None
     share = float(np.count_nonzero(agree)) / agree.size
     return LayerMatch(neurons=agree.size, share=share, correlation=correlation)
 
@@ -191,27 +198,31 @@ def _units(one: RoleWeights, role: str, layer: int) -> NDArray[np.float32]:
 def _match(
     x: Sequence[NDArray[np.float32]], y: Sequence[NDArray[np.float32]], *, absolute: bool, assignment: bool
 ) -> _Matched:
-    """Nearest neighbors both ways by the sum of the parts' cosines, in blocks of rows."""
+    """Nearest neighbors both ways by the sum of the parts' cosines, in blocks of rows, some at once."""
     n_x, n_y = len(x[0]), len(y[0])
     kept = np.empty((n_x, n_y), np.float32) if assignment else None
     there, back = np.empty(n_x, np.int64), np.zeros(n_y, np.int64)
     best = np.full(n_y, -np.inf, np.float32)
-    for begin in range(0, n_x, _BLOCK):
+
+    def look(begin: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Of each of the others the nearest of a block of rows, and how near it is."""
         rows = slice(begin, begin + _BLOCK)
         similar = sum((one[rows] @ other.T for one, other in zip(x[1:], y[1:], strict=True)), x[0][rows] @ y[0].T)
         if absolute:
             np.abs(similar, out=similar)
         there[rows] = similar.argmax(axis=1)
-        nearest = similar.argmax(axis=0)
-        values = similar[nearest, np.arange(n_y)]
-        better = values > best
-        back[better], best[better] = nearest[better] + begin, values[better]
         if kept is not None:
             kept[rows] = similar
-    return _Matched(there, back, None if kept is None else assign(kept))
+        nearest = similar.argmax(axis=0)
+        return nearest + begin, similar[nearest, np.arange(n_y)]
+
+    for nearest, values in on_all_cores(look, range(0, n_x, _BLOCK)):
+        better = values > best
+        back[better], best[better] = nearest[better], values[better]
+    return _Matched(there, back, kept)
 
 
-def _outcome(chosen: Sequence[tuple[int, int]], matches: Sequence[LayerMatch]) -> Outcome:
+def _outcome(chosen: Sequence[tuple[int, int]], matches: Sequence[LayerMatch], reason: str) -> Outcome:
     names = ", ".join(f"{i} with {j}" for i, j in chosen)
     n = sum(one.neurons for one in matches)
     shares = [one.share for one in matches]
@@ -224,10 +235,9 @@ def _outcome(chosen: Sequence[tuple[int, int]], matches: Sequence[LayerMatch]) -
         f" that belong together ({names}); networks trained apart may share some",
     )
     if not ranks:
-        reason = "neurons are too much alike to be assigned"
-        return Outcome(tests=(agreement,), not_compared=left_out(_RANKS, reason))
+        return Outcome(tests=(agreement,), not_compared=left_out(ASSIGNED_TEST, reason))
     assigned = descriptive(
-        _RANKS,
+        ASSIGNED_TEST,
         float(decimal(sum(ranks) / len(ranks), 4)),
         n,
         "mean rank correlation of two linear sum assignments of the same neurons, one by the whole gate, one by the"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint
+from attest.compare.cloned_units import find_copies
 from attest.compare.controls import exact_controls
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.order import IN_ORDER, REACH, order_z
@@ -51,6 +52,10 @@ def shared_layers(a: Fingerprints, b: Fingerprints) -> tuple[range, tuple[str, .
 
 
 _TIED = "both have layers that list their units in one order, as shared, repeated or stacked layers do:"
+_CLONED = (
+    "both repeat their units, as networks grown out of smaller ones do: in {layers} groups of units the {many} copies of"
+    " each were exchanged together"
+)
 _IN_ORDER = "both list their units in an order of their own, as sorted or nested networks do"
 
 
@@ -89,10 +94,14 @@ def exchangeable(pairings: Sequence[Pairing], *, directions: bool) -> Exchangeab
     if len(tied) < len(pairings):
         reasons = (*reasons, f"{_TIED} layers {_named(pairings, tied)} were exchanged together")
     masks = tuple(np.all([tells[place] for place in places], axis=0) for places in tied)
-    free = tuple(
-        Pairing.beside([pairings[place] for place in places]).only(mask)
-        for places, mask in zip(tied, masks, strict=True)
-    )
+    free = tuple(Pairing.beside([pairings[place] for place in places]) for places in tied)
+    copies = tuple(find_copies(one) for one in free)
+    if any(copies):
+        many = ", ".join(sorted({str(one.count) for one in copies if one}))
+        reasons = (*reasons, _CLONED.format(layers=sum(map(bool, copies)), many=many))
+        masks = tuple(one.all_of(mask) if one else mask for one, mask in zip(copies, masks, strict=True))
+        free = tuple(one.joined(pairing) if one else pairing for one, pairing in zip(copies, free, strict=True))
+    free = tuple(pairing.only(mask) for pairing, mask in zip(free, masks, strict=True))
     if _both_in_order(free):
         if directions:
             reasons = (*reasons, f"{_IN_ORDER}: what a unit shares with the {2 * REACH} next to it")

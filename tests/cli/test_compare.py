@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,9 @@ def test_with_the_weights_tensors_are_made_again(tmp_path: Path) -> None:
     run = {*tests, *(item["id"] for item in value["notCompared"])}
     assert run == {*METHODS, *DEEP_METHODS, *WEIGHT_METHODS}, "name a new test in attest/compare/announcement.py"
     assert {found["id"] for found in value["found"]} >= {"exact-replay/v1", "weight-delta/v1", "row-containment/v1"}
-    code, text, _ = attest("compare", source, source, "--weights")
+    assert "assigned-rank-correlation/v1" not in tests
+    code, text, _ = attest("compare", source, source, "--weights", "--assignments")
+    assert re.search(r"^assigned-rank-correlation/v1 +descriptive +1 ", text, re.MULTILINE)
     assert "exact-replay/v1: Tensors of b made again out of a" in text
     assert "more, in --format json" in text
 
@@ -103,6 +106,7 @@ def test_evidence_has_no_weights(tmp_path: Path) -> None:
 def test_candidates_for_a_merge_need_the_weights() -> None:
     one, two, three = (family() / f"seed-{seed}" for seed in (1, 2, 3))
     assert attest("compare", one, two, "--parent", three)[0] == 2
+    assert attest("compare", one, two, "--assignments")[0] == 2
     code, text, _ = attest("compare", one, one, "--weights", "--parent", three)
     assert code == 0
     assert "merge-coefficients/v1: Coefficients of the candidates in b" in text

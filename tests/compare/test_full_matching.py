@@ -16,8 +16,8 @@ def test_nearest_neighbors_both_ways_by_hand():
     found = _match([x], [y], absolute=False, assignment=True)
     assert found.there.tolist() == [1, 0]
     assert found.back.tolist() == [1, 0, 0]
-    assert found.assigned is not None
-    assert found.assigned.tolist() == [1, 0]
+    assert found.similarities is not None
+    assert found.similarities == pytest.approx(x @ y.T)
     assert _match([x], [y], absolute=True, assignment=False).there.tolist() == [1, 2]
 
 
@@ -49,6 +49,11 @@ def test_assignments_are_left_out_where_they_are_not_asked_for():
     plain = match_layers(first, second, 1, 1, assignment=False)
     assert (plain.share, plain.correlation, plain.neurons) == (1.0, None, 256)
     assert match_layers(first, second, 1, 1).correlation == 1.0
+    outcome = full_matching(
+        opened("seed-1")[0], opened("seed-2")[0], (opened("seed-1")[1], opened("seed-2")[1]), assignment=False
+    )
+    assert [one.id for one in outcome.tests] == ["full-row-agreement/v1"]
+    assert "--assignments" in outcome.not_compared[0].reason
 
 
 def test_hidden_sizes_that_differ_have_no_common_rows():

@@ -1,0 +1,58 @@
+"""Networks grown out of smaller ones by repeating units: strangers stay strangers, and descendants are still seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attest.compare.cloned_units import Copies, find_copies
+from attest.compare.outcome import exchangeable
+from attest.compare.permutation import Pairing, layer_statistics
+
+RNG = np.random.default_rng(9)
+
+
+def grown(count: int, *, adjacent: bool, n: int = 256, width: int = 12) -> np.ndarray:
+    small = RNG.standard_normal((n // count, width))
+    large = np.repeat(small, count, axis=0) if adjacent else np.tile(small, (count, 1))
+    return large + 0.2 * RNG.standard_normal(large.shape)
+
+
+def z(x: np.ndarray, y: np.ndarray) -> float:
+    free = exchangeable([Pairing(layer=0, x=x, y=y)], directions=True)
+    (found,) = layer_statistics(free.pairings)
+    assert found.z is not None
+    return found.z
+
+
+@pytest.mark.parametrize("adjacent", [False, True])
+@pytest.mark.parametrize("count", [2, 5, 8])
+def test_copies_in_both_are_found_and_strangers_have_an_ordinary_z(count: int, adjacent: bool):  # noqa: FBT001 - by name
+    n = 256 // count * count
+    pairs = [(grown(count, adjacent=adjacent, n=n), grown(count, adjacent=adjacent, n=n)) for _ in range(60)]
+    assert find_copies(Pairing(layer=0, x=pairs[0][0], y=pairs[0][1])) == Copies(count=count, adjacent=adjacent)
+    assert np.std([z(x, y) for x, y in pairs]) < 1.4
+    assert find_copies(Pairing(layer=0, x=pairs[0][0], y=RNG.standard_normal((n, 12)))) is None
+
+
+def test_a_descendant_of_a_grown_network_is_seen():
+    parent = grown(4, adjacent=False)
+    assert z(parent, parent + 0.5 * RNG.standard_normal(parent.shape)) > 20
+
+
+def test_no_copies_are_seen_where_there_are_none():
+    for n in (15, 16, 31, 256):
+        for _ in range(20):
+            x, y = RNG.standard_normal((2, n, 8))
+            assert find_copies(Pairing(layer=0, x=x, y=y)) is None
+            assert find_copies(Pairing(layer=0, x=x, y=x)) is None
+    assert find_copies(Pairing(layer=0, x=np.ones((64, 2)), y=np.ones((64, 2)))) is None
+
+
+def test_a_unit_counts_where_all_its_copies_do():
+    mask = np.array([True, True, False, True, True, True])
+    assert Copies(count=2, adjacent=True).all_of(mask).tolist() == [True, False, True]
+    assert Copies(count=2, adjacent=False).all_of(mask).tolist() == [True, True, False]
+    features = np.arange(12.0).reshape(6, 2)
+    joined = Copies(count=3, adjacent=False).joined(Pairing(layer=4, x=features, y=features))
+    assert (joined.layer, joined.x.tolist()) == (4, [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]])
