@@ -158,13 +158,16 @@ def main() -> None:
     sections = [section(one, found) for one in networks]
     summary = next(iter(found.values())).summary
     largest = max(size for _, size in sections)
-    lines = [
-        "# How much activations differ between settings",
-        "",
+    made = (
         f"Made by `python benchmarks/activation_tolerance.py`: torch {torch.__version__}, transformers"
         f" {transformers.__version__}, {platform.machine()} with {summary.versions['torch CPU capability']}. Each line is"
         " the largest difference from the unrestricted run on one thread: relative, or of sketches in steps, or of tokens"
-        " in number.",
+        " in number."
+    )
+    lines = [
+        "# How much activations differ between settings",
+        "",
+        made,
         "",
         f"Largest relative difference in float32: **{largest:.1e}**; stated tolerance: {summary.tolerance}.",
         "",
