@@ -142,7 +142,7 @@ def test_a_checkpoint_that_changes_between_the_run_and_the_read_is_refused(
         (tmp_path / "equal").replace(checkpoint / "model.safetensors")
         return activations_of(family / "seed-1", "random-tokens")
 
-    monkeypatch.setattr("attest.measure.measure_activations", ran_and_replaced)
+    monkeypatch.setattr("attest.activation.measure_activations", ran_and_replaced)
     with pytest.raises(CheckpointError) as caught:
         measure(checkpoint, prompts=read_prompts("random-tokens"))
     assert (caught.value.code, caught.value.where) == ("file-changed", "model.safetensors")
