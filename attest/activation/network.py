@@ -94,7 +94,8 @@ def run_network(
             steps = begin.steps if begin else 0
             run_whole(network, plan, job.watched, emit, device=job.device, tell=tell, begin=steps, keep=keep)
     observed = {name: observer.result() for name, (_, observer) in observers.items()}
-    return _run(inputs, network, observed, begin.steps if begin else 0), observed
+    versions = _versions(job.device)
+    return _run(inputs, network, observed, versions=versions, resumed=begin.steps if begin else 0), observed
 
 
 def _settle(job: Job) -> None:
@@ -109,7 +110,7 @@ def _settle(job: Job) -> None:
 
 def _binding(job: Job, plan: Plan) -> str:
     """Digest of what a run's numbers follow from besides the weights: the job, what is fed, versions."""
-    return sha256(canonical({"job": dump(job), "tokenIds": plan.token_ids, "versions": _versions()}))
+    return sha256(canonical({"job": dump(job), "tokenIds": plan.token_ids, "versions": _versions(job.device)}))
 
 
 def _plan(job: Job, inputs: Inputs) -> Plan:
@@ -134,7 +135,9 @@ def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _run(inputs: Inputs, network: Network, observed: Mapping[str, Observed], resumed: int) -> Run:
+def _run(
+    inputs: Inputs, network: Network, observed: Mapping[str, Observed], *, versions: Mapping[str, str], resumed: int
+) -> Run:
     return Run(
         token_ids=inputs.token_ids,
         cut=inputs.cut,
@@ -143,11 +146,12 @@ def _run(inputs: Inputs, network: Network, observed: Mapping[str, Observed], res
         not_measured={name: one.not_measured for name, one in observed.items()},
         resumed=resumed,
         peak_memory=_peak_memory(),
-        versions=_versions(),
+        versions=versions,
     )
 
 
-def _versions() -> dict[str, str]:
+def _versions(device: str) -> dict[str, str]:
+    """What the numbers pass through, by name."""
     import tokenizers  # noqa: PLC0415  # heavy, and optional
     import torch  # noqa: PLC0415
     import transformers  # noqa: PLC0415
@@ -158,7 +162,7 @@ def _versions() -> dict[str, str]:
         "torch": torch.__version__,
         "torch CPU capability": torch.backends.cpu.get_cpu_capability(),
         "transformers": transformers.__version__,
-    }
+    } | ({"CUDA": str(torch.version.cuda), "GPU": torch.cuda.get_device_name()} if device == "cuda" else {})
 
 
 def _check_device(device: str) -> None:

@@ -8,6 +8,7 @@ from attest.compare.descriptive import descriptive
 from attest.compare.layer_agreement import LayerAgreement, LayerPair
 from attest.compare.layer_alignment import AlignedLayer
 from attest.compare.permutation import signed_digits
+from attest.compare.strangers import strangers_gave
 from attest.comparison import Found, LayerStatistic, Test
 from attest.document import decimal
 from attest.evidence import Table
@@ -22,6 +23,7 @@ def matched_test(test_id: str, looks: str, deep: Sequence[LayerPair], agreement:
         f"mean share of neurons whose partner {looks} is the same, each layer of"
         f" {'a' if agreement.by_first else 'b'} with the layer that agrees most, layer 0 apart; layers that are not partners"
         f" agree on {decimal(sum(others) / len(others), 3)} at the mean and {decimal(max(others), 3)} at most"
+        f"{strangers_gave(test_id)}"
     )
     return share_test(test_id, note, deep, agreement)
 

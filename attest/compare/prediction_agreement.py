@@ -21,6 +21,7 @@ from attest.compare.common_places import common_places
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
+from attest.compare.strangers import strangers_gave
 from attest.document import decimal
 
 __all__ = ["prediction_agreement"]
@@ -48,7 +49,7 @@ def prediction_agreement(a: Fingerprints, b: Fingerprints) -> Outcome:
     note = (
         f"share of {mine.size} words after which both expect the same token; of the {x.shape[1]} most likely"
         f" {decimal(among, 3)} are common; words taken at random agree on {decimal(by_chance, 3)}; models of one language"
-        " agree on much, whoever made them"
+        f" agree on much, whoever made them{strangers_gave(_ID)}"
     )
     return Outcome(tests=(descriptive(_ID, same, int(mine.size), note),))
 

@@ -27,6 +27,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching import public_order
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
+from attest.compare.strangers import strangers_gave
 from attest.comparison import Control, ControlKind, Found, LayerStatistic, Test
 from attest.document import decimal
 from attest.evidence import Table
@@ -88,7 +89,8 @@ def _outcome(x: Matrix, y: Matrix, order: NDArray[np.int64], *, alone: int) -> O
             LayerStatistic(layer=max(place), n=alone, statistic=signed_digits(share), z=None)
             for place, share in zip(partners, shares, strict=True)
         )
-        tests.append(descriptive(test_id, sum(shares) / len(shares), alone, _note(words, known), layers=statistics))
+        note = f"{_note(words, known)}{strangers_gave(test_id)}"
+        tests.append(descriptive(test_id, sum(shares) / len(shares), alone, note, layers=statistics))
         controls += share_controls(test_id, known)
         found.append(_matrix_table(test_id, matrix))
     return Outcome(tests=tuple(tests), controls=tuple(controls), found=tuple(found))

@@ -92,6 +92,8 @@ def test_the_summary_says_what_was_fed_and_with_what(bert: Path, measured: Activ
     assert (summary.dtype, summary.device, summary.threads, summary.seed) == ("float32", "cpu", 1, 0)
     assert summary.prompt_set_sha256 == PROMPT_SETS["general-en"]
     assert float(summary.tolerance) == TOLERANCE
+    (cut,) = (finding for finding in measured.findings if finding.code == "prompts-cut")
+    assert cut.text == "10 of 10 texts were cut after 24 tokens, which is all that was fed of them"
     assert {"numpy", "tokenizers", "torch", "transformers"} < set(summary.versions)
 
 

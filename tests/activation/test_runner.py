@@ -1,17 +1,19 @@
+import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from activation.conftest import save_network
+from activation.staged import activations_of
 
-from attest.activation import runner
+from attest.activation import Activations, read_prompts, runner
 from attest.activation.activations import PROFILE_ID
 from attest.activation.prompts import load_prompt_set
 from attest.activation.runner import Options, run_checkpoint
 from attest.checkpoint.arrays import unpack_arrays
 from attest.errors import CheckpointError, InputError
+from attest.measure import measure
 
 Altered = Callable[..., Path]
 RANDOM = load_prompt_set("random-tokens")
@@ -27,7 +29,9 @@ def test_code_in_the_checkpoint_never_runs_and_nothing_is_printed(
     for name in ("evil", "torch", "transformers", "json", "sitecustomize", "numpy"):
         (checkpoint / f"{name}.py").write_text(EVIL.format(marker=str(marker)))
     monkeypatch.chdir(checkpoint)
-    outcome = run_checkpoint(checkpoint, RANDOM)
+    steps: list[tuple[int, int]] = []
+    outcome = run_checkpoint(checkpoint, RANDOM, progress=lambda *step: steps.append(step))
+    assert steps == [(step, 8) for step in range(1, 9)]
     assert not marker.exists()
     assert [finding.code for finding in outcome.findings] == ["remote-code-not-run"]
     assert unpack_arrays(outcome.arrays[PROFILE_ID], where="arrays")["mean_abs"].shape == (3, 32)
@@ -98,27 +102,6 @@ def test_a_missing_library_says_what_to_install(tmp_path: Path, monkeypatch: pyt
     assert caught.value.fix == "pip install 'attest-checkpoints[torch]'"
 
 
-@pytest.mark.torch
-def test_a_streamed_run_holds_less_in_memory_and_tells_how_far_it_is(tmp_path: Path):
-    import torch  # noqa: PLC0415 - heavy, and the next
-    from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
-
-    config = LlamaConfig(
-        vocab_size=256, hidden_size=512, num_hidden_layers=12, num_attention_heads=8, intermediate_size=2048
-    )
-    torch.manual_seed(6)
-    checkpoint = save_network(LlamaForCausalLM(config), tmp_path / "checkpoint")
-    weights = (checkpoint / "model.safetensors").stat().st_size
-    steps: list[tuple[int, int]] = []
-    whole = run_checkpoint(checkpoint, RANDOM)
-    streamed = run_checkpoint(
-        checkpoint, RANDOM, options=Options(stream=True), progress=lambda *step: steps.append(step)
-    )
-    assert streamed.arrays == whole.arrays
-    assert whole.run.peak_memory - streamed.run.peak_memory > weights // 2
-    assert steps[-1] == (12 * 8, 12 * 8)
-
-
 @pytest.mark.parametrize(
     ("status", "errors", "code"),
     [
@@ -138,6 +121,31 @@ def test_too_little_memory_has_a_hint_of_its_own(status: int, errors: bytes, cod
         runner._explain(status, errors)
     assert caught.value.code == code
     assert ("--stream" in caught.value.fix) == (code == "out-of-memory")
+
+
+def test_only_a_run_on_a_gpu_sees_one(tmp_path: Path):
+    hidden = {device: runner._environment(tmp_path, Options(device=device)) for device in ("cpu", "cuda")}
+    assert hidden["cpu"]["CUDA_VISIBLE_DEVICES"] == ""
+    assert hidden["cuda"].get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
+    assert {one["CUBLAS_WORKSPACE_CONFIG"] for one in hidden.values()} == {":4096:8"}
+
+
+@pytest.mark.torch
+@pytest.mark.usefixtures("unchanged_torch")
+def test_a_checkpoint_that_changes_between_the_run_and_the_read_is_refused(
+    family: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    checkpoint = shutil.copytree(family / "seed-1", tmp_path / "checkpoint")
+
+    def ran_and_replaced(*_: object, **__: object) -> Activations:
+        shutil.copy(checkpoint / "model.safetensors", tmp_path / "equal")
+        (tmp_path / "equal").replace(checkpoint / "model.safetensors")
+        return activations_of(family / "seed-1", "random-tokens")
+
+    monkeypatch.setattr("attest.activation.measure_activations", ran_and_replaced)
+    with pytest.raises(CheckpointError) as caught:
+        measure(checkpoint, prompts=read_prompts("random-tokens"))
+    assert (caught.value.code, caught.value.where) == ("file-changed", "model.safetensors")
 
 
 def test_blocks_are_not_streamed_to_a_device(tmp_path: Path):

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from activation.staged import run
+from activation.staged import activations_of, run
 
+from attest.activation import Activations, read_prompts
 from attest.activation.prompts import load_prompt_set
 from attest.activation.snapshot import Snapshot, Snapshots
+from attest.journal import Journal
+from attest.measure import measure
 
 Causal = Callable[[str], Path]
 ENGLISH = load_prompt_set("general-en")
@@ -55,6 +58,25 @@ def test_a_killed_run_goes_on_to_the_same_bits(
         assert one.arrays
         assert one.arrays.keys() == found[name].arrays.keys()
         assert all(np.array_equal(found[name].arrays[key], array) for key, array in one.arrays.items())
+
+
+@pytest.mark.torch
+@pytest.mark.usefixtures("unchanged_torch")
+def test_measuring_keeps_a_run_in_its_journal_and_clears_it(
+    family: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    journal, kept = tmp_path / "journal", []
+
+    def ran(*_: object, snapshot: Path, **__: object) -> Activations:
+        snapshot.write_bytes(b"what it had got to")
+        kept.append(snapshot.parent)
+        return activations_of(family / "seed-1", "random-tokens")
+
+    monkeypatch.setattr("attest.activation.measure_activations", ran)
+    measure(family / "seed-1", prompts=read_prompts("random-tokens"), resume=journal)
+    assert kept == [journal]
+    Journal.clear(journal)
+    assert not journal.exists()
 
 
 def test_another_run_or_a_damaged_file_is_not_seen(tmp_path: Path):

@@ -1,13 +1,15 @@
 """Block by block gives the numbers of the whole network, bit for bit; encoder-decoders and others run whole."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from activation.conftest import save_network
 from activation.staged import refusal, run
 
-from attest.activation.prompts import load_prompt_set
+from attest.activation.prompts import PromptSet, load_prompt_set
 from attest.activation.stream import STREAMED
 from attest.checkpoint.arrays import pack_arrays, unpack_arrays
 
@@ -15,6 +17,8 @@ pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("unchanged_torch")]
 
 Causal = Callable[[str], Path]
 Altered = Callable[..., Path]
+CLEAR = Path("/proc/self/clear_refs")
+FEW = PromptSet(id="few", about="", sequences=2, tokens=16, texts=None)
 ENGLISH = load_prompt_set("general-en")
 
 
@@ -29,6 +33,27 @@ def test_a_streamed_run_is_the_whole_run_to_the_bit(causal: Causal, tmp_path: Pa
         assert one.not_measured is None
         assert second[name].arrays.keys() == one.arrays.keys()
         assert all(np.array_equal(second[name].arrays[key], array) for key, array in one.arrays.items())
+
+
+@pytest.mark.skipif(not CLEAR.exists(), reason="only Linux sets the peak of a process back")
+def test_a_streamed_run_holds_less_in_memory(tmp_path: Path):
+    import torch  # noqa: PLC0415 - heavy, and the next
+    from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
+
+    sizes = {"vocab_size": 256, "hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 1024}
+    torch.manual_seed(6)
+    checkpoint = save_network(LlamaForCausalLM(LlamaConfig(num_hidden_layers=8, **sizes)), tmp_path / "checkpoint")
+    peaks = {}
+    for name in ("whole", "stream"):
+        child = os.fork()
+        if not child:
+            CLEAR.write_text("5")
+            found, _ = run(checkpoint, tmp_path / name, FEW, stream=name == "stream")
+            (tmp_path / f"{name}.peak").write_text(str(found.peak_memory))
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        peaks[name] = int((tmp_path / f"{name}.peak").read_text())
+    assert peaks["whole"] - peaks["stream"] > (checkpoint / "model.safetensors").stat().st_size // 2
 
 
 def test_without_a_head_nothing_is_predicted(causal: Causal, altered: Altered, tmp_path: Path):

@@ -58,6 +58,8 @@ def test_networks_trained_apart_share_no_dimension_and_next_to_no_neuron(a: str,
     assert abs(tests["residual-activation-correspondence"].z) < 4
     assert tests["activation-matching"].statistic < 0.02
     assert tests["activation-layer-alignment"].statistic == 0
+    with_words = {"activation-matching", "debiased-cka", "linear-cka", "prediction-agreement"}
+    assert {name for name, one in tests.items() if "unrelated pairs of small networks gave" in one.note} == with_words
 
 
 def test_continued_training_is_seen():
