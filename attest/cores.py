@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 __all__ = ["on_all_cores", "usable_cores"]
@@ -31,5 +30,7 @@ def on_all_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> l
     threads = min(_MAX_THREADS, usable_cores(), len(waiting))
     if threads < 2:
         return [function(item) for item in waiting]
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loads logging, which measuring does not need
+
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, waiting))

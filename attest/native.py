@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 __all__ = ["Kernel"]
 
 _LOADING = Lock()
+_MEMORY = ctypes.c_byte * 0
+"""Stands for the place where an array begins."""
 
 
 class Kernel:
@@ -64,9 +66,11 @@ class Kernel:
             return self._code
 
 
-def _as_c(argument: NDArray[Any] | int, expected: np.dtype[Any] | None) -> int:
+def _as_c(argument: NDArray[Any] | int, expected: np.dtype[Any] | None) -> Any:
     if not isinstance(argument, np.ndarray):
         return argument
-    if argument.dtype != expected or not argument.flags.c_contiguous:
+    flags = argument.flags
+    if argument.dtype != expected or not flags.c_contiguous:
         raise TypeError(f"{argument.dtype} array, expected a contiguous one of {expected}")
-    return int(argument.__array_interface__["data"][0])
+    # The address as a number takes four times as long, and kernels of small tensors take as long as their arguments.
+    return _MEMORY.from_buffer(argument) if flags.writeable else argument.__array_interface__["data"][0]  # type: ignore[arg-type]  # is a buffer

@@ -15,6 +15,7 @@ from attest.architecture.placed import Part, PlacedTensor
 from attest.architecture.shape import Sizes, read_sizes
 from attest.architecture.stack import Stack, read_stacks
 from attest.checkpoint import Checkpoint, Tensor
+from attest.checkpoint.packed import Packed
 from attest.finding import Finding
 from attest.terminal import visible
 
@@ -79,10 +80,12 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
     family = chosen[0] if chosen else None
     sizes = read_sizes(main, transposed=family is not None and family.transposed)
     n_heads, n_kv_heads, d_head = claimed_heads(checkpoint.config, sizes)
-    main = [replace(one, packed=packed.get(one.tensor.name)) for one in main]
-    main = [replace(one, parts=tuple(_parts(one, family, sizes, n_kv_heads))) for one in main]
+    main = [_with_codes(one, packed) for one in main]
+    main = [
+        replace(one, parts=parts) if (parts := tuple(_parts(one, family, sizes, n_kv_heads))) else one for one in main
+    ]
     others = [
-        replace(one, packed=packed.get(one.tensor.name))
+        _with_codes(one, packed)
         for stack, its in zip(stacks[1:], chosen[1:], strict=True)
         for one in _place(stack, its)
     ]
@@ -102,6 +105,10 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
         positions=_positions(checkpoint.config, roles, family),
         findings=(*_given(given), *contradictions(checkpoint.config, family, families, roles)),
     )
+
+
+def _with_codes(one: PlacedTensor, packed: Mapping[str, Packed]) -> PlacedTensor:
+    return replace(one, packed=packed[one.tensor.name]) if one.tensor.name in packed else one
 
 
 def _weights(checkpoint: Checkpoint) -> list[Tensor]:

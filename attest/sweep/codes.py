@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NARROW", "Codes", "codes_of"]
+__all__ = ["NARROW", "RUN", "Codes", "codes_of"]
 
 _FLOATS = {
     # exponent bits, significand bits, bias
@@ -27,6 +27,9 @@ _FLOATS = {
     "F8_E4M3FNUZ": (4, 3, 8),
 }
 _INTEGERS = {"BOOL": np.uint8, "U8": np.uint8, "I8": np.int8}
+
+RUN = 32
+"""Codes that can be skipped at once where none of them occurs."""
 
 NARROW = frozenset({*_FLOATS, *_INTEGERS, "F8_E8M0"})
 """Dtypes whose values can be counted code by code."""
@@ -48,6 +51,8 @@ class Codes:
     scale : int
     bits : ndarray of shape (n_codes,), uint64
         The values as binary64; 0 is never negative, and NaN is 0x7FF8000000000000.
+    runs : ndarray of shape (n_codes / RUN,), int64
+        The least of so many codes in a row, where they are consecutive numbers up or down; else -1.
     """
 
     codes: NDArray[np.int64]
@@ -55,6 +60,7 @@ class Codes:
     shifts: NDArray[np.int64]
     scale: int
     bits: NDArray[np.uint64]
+    runs: NDArray[np.int64]
 
 
 @cache
@@ -102,4 +108,12 @@ def _table(
         shifts=shifts[codes],
         scale=scale,
         bits=ordered.view(np.uint64),
+        runs=_runs(codes),
     )
+
+
+def _runs(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    rows = codes.reshape(-1, RUN)
+    steps = np.diff(rows, axis=1)
+    is_run = (steps == 1).all(axis=1) | (steps == -1).all(axis=1)
+    return np.where(is_run, rows.min(axis=1), -1)

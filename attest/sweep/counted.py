@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from attest.digest import sha256
 from attest.native import Kernel
-from attest.sweep.codes import Codes, codes_of
+from attest.sweep.codes import RUN, Codes, codes_of
 from attest.sweep.exact import ExactSums
 
 __all__ = ["sums_of_codes"]
@@ -63,17 +63,18 @@ def _sum(table: Codes, counts: NDArray[np.int64]) -> tuple[tuple[int, ...], NDAr
     """Sums of the first four powers; and the values that occur, ascending, with how often, shape (n_distinct, 2)."""
     if counts.shape != table.codes.shape:
         raise ValueError(f"shape {counts.shape}, expected {table.codes.shape}")
-    occurring = np.empty((counts.size, 2), np.uint64)
-    n_distinct = np.zeros(1, np.int64)
+    ranks, n_found = np.empty(counts.size, np.int64), np.zeros(2, np.int64)
+    _FIND_RANKS(counts, table.runs.size, table.codes, table.runs, ranks, n_found)
+    occurring = np.empty((int(n_found[0]), 2), np.uint64)
     sums = np.zeros((4, _DIGITS), np.int64)
     _SUM_CODES(
-        counts, counts.size, table.codes, table.significands, table.shifts, table.bits, np.zeros((256, 4, 4), np.int64),
-        _DIGITS, sums, occurring, n_distinct,
+        counts, len(occurring), ranks, table.codes, table.significands, table.shifts, table.bits,
+        np.zeros((256, 4, 4), np.int64), _DIGITS, sums, occurring, n_found[1:],
     )  # fmt: skip
     digits = sums.astype("<u4").tobytes()
     size = 4 * _DIGITS
     powers = tuple(int.from_bytes(digits[row : row + size], "little", signed=True) for row in range(0, 4 * size, size))
-    return powers, occurring[: int(n_distinct[0])]
+    return powers, occurring[: int(n_found[1])]
 
 
 def _describe(occurring: Any, n_rows: int, shares: Any, n_shares: int, found: Any, values: Any) -> None:
@@ -108,9 +109,26 @@ def _describe(occurring: Any, n_rows: int, shares: Any, n_shares: int, found: An
         values[share + 1] = occurring[2 * row]
 
 
+def _find_ranks(counts: Any, n_runs: int, codes: Any, runs: Any, ranks: Any, n_found: Any) -> None:
+    """Places in the order of values of the codes that occur; most runs of a small tensor are empty."""
+    n = 0
+    for run in range(n_runs):
+        least = runs[run]
+        some = np.int64(least < 0)
+        if least >= 0:
+            for code in range(least, least + RUN):
+                some |= counts[code]
+        if some:
+            for rank in range(run * RUN, (run + 1) * RUN):
+                if counts[codes[rank]]:
+                    ranks[n] = rank
+                    n += 1
+    n_found[0] = n
+
+
 def _sum_codes(  # noqa: PLR0913, PLR0917 - one pass over the counts fills all of them
-    counts: Any, n_codes: int, codes: Any, significands: Any, shifts: Any, bits: Any, partial: Any, n_digits: int,
-    sums: Any, occurring: Any, n_distinct: Any,
+    counts: Any, n_ranks: int, ranks: Any, codes: Any, significands: Any, shifts: Any, bits: Any, partial: Any,
+    n_digits: int, sums: Any, occurring: Any, n_distinct: Any,
 ) -> None:  # fmt: skip
     """Sums of powers, in digits of 32 bits of which the last has the sign, and the distinct values.
 
@@ -118,11 +136,9 @@ def _sum_codes(  # noqa: PLR0913, PLR0917 - one pass over the counts fills all o
     above them, with 20 low bits of the count, or what is above them: 64 bits hold those of all codes.
     """
     n = last = 0
-    for rank in range(n_codes):
-        code = codes[rank]
-        count: Any = counts[code]
-        if count == 0:
-            continue
+    for position in range(n_ranks):
+        rank = ranks[position]
+        count: Any = counts[codes[rank]]
         if n and occurring[2 * last] == bits[rank]:
             occurring[2 * last + 1] += np.uint64(count)
         else:
@@ -157,7 +173,8 @@ def _sum_codes(  # noqa: PLR0913, PLR0917 - one pass over the counts fills all o
             sums[digit] &= 0xFFFFFFFF
 
 
+_FIND_RANKS = Kernel(_find_ranks, "int64*", "int64", *("int64*",) * 4)
 _SUM_CODES = Kernel(
-    _sum_codes, "int64*", "int64", *("int64*",) * 3, "uint64*", "int64*", "int64", "int64*", "uint64*", "int64*"
+    _sum_codes, "int64*", "int64", *("int64*",) * 4, "uint64*", "int64*", "int64", "int64*", "uint64*", "int64*"
 )
 _DESCRIBE = Kernel(_describe, "uint64*", "int64", "int64*", "int64", "int64*", "uint64*")

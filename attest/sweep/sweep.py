@@ -32,6 +32,9 @@ BLOCK_SIZE = 2 * 1024 * 1024
 MAX_BLOCKS = 128
 """Most blocks in memory at once, however many threads there are."""
 
+_BLOCKS_A_THREAD = 16
+"""As many as are hashed while the compiled loops are loaded, so that no thread waits for them."""
+
 Progress = Callable[[int], None]
 
 
@@ -76,7 +79,7 @@ def sweep(
     ]
     if found:
         progress(sum(result.digest.size for result in found.values()))
-    with Crew(threads=count, max_blocks=min(2 * count + 2, MAX_BLOCKS)) as crew:
+    with Crew(threads=count, max_blocks=min(_BLOCKS_A_THREAD * count, MAX_BLOCKS)) as crew:
         for size in _take_turns((reader.blocks(crew) for reader in readers), at_once=max(1, count // 2)):
             progress(size)
         crew.finish()
