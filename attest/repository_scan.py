@@ -15,6 +15,7 @@ from attest.statement import DigestSet, Sha256, Statement, Subject
 
 __all__ = [
     "DISTINCTIVE",
+    "LEAST_ALIKE_TOKENS",
     "NOTICES_NAME",
     "ORIGINS_NAME",
     "REPOSITORY_SCAN_TYPE",
@@ -42,7 +43,10 @@ NOTICES_NAME = "detail/notices.json"
 ORIGINS_NAME = "detail/origins.json"
 
 DISTINCTIVE = 0.95
-"""Share of the reference's files that hold less of their own nearest than an origin does, to be called distinctive."""
+"""Share of the reference's files that must fall short of an origin, with its margin, for it to be called distinctive."""
+
+LEAST_ALIKE_TOKENS = 200
+"""Tokens that must be alike for it."""
 
 Share = Annotated[str, Limits(pattern=r"^(0|1|0\.[0-9]{1,10}|[1-9](\.[0-9]{1,4})?e-[0-9]{2})$")]
 """A share from 0 to 1 as a decimal."""
@@ -147,10 +151,12 @@ class Origin:
 
     ``containment`` is the share of the file's grams that the other holds, ``reverse`` the share of the other's grams
     that the file holds, ``blind_containment`` the first without the names of things. ``runner_up`` is the next best
-    file under another name, ``margin`` how much less it holds. ``percentile`` ranks the containment among those of
-    files of the other side in one another, ``nearest_percentile`` among those of each in its own nearest. Both are
-    null, as is the percentile, where the other side has fewer than 20 files of the kind. ``missing_notices`` are lines of the
-    other file that name a holder whom no line of this file names, and whom each origin that is nearly as good names too.
+    file under another name, ``margin`` how much less it holds. ``percentile`` ranks the containment among those of the
+    other side's files of the kind in one another, ``nearest_percentile`` among those of each in its own nearest;
+    ``both_percentile`` is the share of these files that are not at once as much like their nearest and as far ahead of
+    their next. All three are null where the other side has fewer than 20 such files. ``missing_notices`` are lines of
+    the other file that name a holder whom no line of this file names, and whom each origin that is nearly as good names
+    too.
     """
 
     path: str
@@ -164,12 +170,27 @@ class Origin:
     margin: Share
     percentile: Share | None
     nearest_percentile: Share | None
+    both_percentile: Share | None
     missing_notices: tuple[str, ...]
 
     @property
+    def is_short(self) -> bool:
+        """Whether too few tokens are alike to be called distinctive."""
+        return float(self.containment) * self.tokens < LEAST_ALIKE_TOKENS
+
+    @property
     def is_distinctive(self) -> bool:
-        """Whether at most one in twenty files of the reference is so alike to its own nearest."""
-        return self.nearest_percentile is not None and float(self.nearest_percentile) >= DISTINCTIVE
+        """Whether at most one in twenty files of the kind is so alike to its nearest and so far ahead of its next."""
+        return not self.is_short and float(self.both_percentile or 0) >= DISTINCTIVE
+
+    @property
+    def reading(self) -> str:
+        """What may be said of the rank, in words."""
+        if self.both_percentile is None:
+            return "no null: too few files"
+        if self.is_short:
+            return "too short to be distinctive"
+        return "distinctive" if self.is_distinctive else "not distinctive"
 
 
 @record

@@ -294,6 +294,6 @@ def _origins(compared: Compared, details: dict[str, bytes]) -> CodeOrigins:
 
 
 def _telling(origin: Origin) -> tuple[float, bool, float, str]:
-    """Rank among nearest pairs first, then missing notices, then containment."""
-    rank = float(origin.nearest_percentile or 0)
+    """Rank with the margin first, then missing notices, then containment."""
+    rank = float(origin.both_percentile or 0)
     return (-rank, not origin.missing_notices, -float(origin.containment), origin.path)

@@ -1,6 +1,6 @@
 """Measure what the license scan is right about, and how fast it is; writes ``reports/licences/results.json``.
 
-Usage: ``licenses.py --models DIR --spdx DIR --scancode DIR --keys DIR --trees DIR… [--copies A@REV=B …]``. All corpora
+Usage: ``licenses.py --models DIR --spdx DIR --scancode DIR --keys DIR --trees DIR… [--histories REPO …] [--copies A@REV=B …] [--origins COPY=PACKAGE …]``. All corpora
 are other people's texts, and none of them is kept here; ``reports/licences/README.md`` says which they are.
 """
 
@@ -26,6 +26,7 @@ from attest.licenses import spdx_tag
 from attest.licenses.copyright_line import detect as copyrights
 from attest.licenses.detect import identify, index, twins
 from attest.licenses.detect.found import FoundText
+from attest.licenses.git import notice_changes
 from attest.licenses.readable import Skipped, source_of
 from attest.licenses.source import Source
 
@@ -199,6 +200,36 @@ def copies(pairs: list[str]) -> list[dict[str, Any]]:
     return rows
 
 
+def origins(rows: list[str]) -> list[dict[str, Any]]:
+    """Best origin of a program, and its peak, for each ``COPY=PACKAGE``; all packages are beside it as releases."""
+    found = []
+    for row in rows:
+        copy, _, package = row.partition("=")
+        releases = sorted(str(path) for path in Path(package).parent.glob("*.whl"))
+        command = ["scan", copy, "--against", package, "--format", "json", *(f"--releases={path}" for path in releases)]
+        done = subprocess.run([sys.executable, "-m", "attest", *command], capture_output=True, check=True)
+        value = json.loads(done.stdout)
+        names = [release["name"] for release in value["dating"]["releases"]]
+        curve = dict(zip(names, value["dating"]["files"][0]["containments"], strict=True))
+        peaks = [name for name in names if float(curve[name]) == max(map(float, curve.values()))]
+        found += [
+            origin | {"against": Path(package).name, "peaks": peaks, "curve": curve} for origin in value["origins"]
+        ]
+    return found
+
+
+def histories(repositories: list[Path]) -> list[dict[str, Any]]:
+    """CPU seconds of the timeline of notices of whole repositories, git's own included."""
+    rows = []
+    for repository in repositories:
+        before, own = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
+        changes = sum(1 for _ in notice_changes(repository, "HEAD"))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        git = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        rows.append({"changes": changes, "seconds": round(time.process_time() - own, 2), "gitSeconds": round(git, 2)})
+    return rows
+
+
 def main() -> None:
     """Measure what was given, and keep the rest of the results."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -206,7 +237,9 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--copyrights", type=Path, nargs="*", default=[])
     parser.add_argument("--trees", type=Path, nargs="*", default=[])
+    parser.add_argument("--histories", type=Path, nargs="*", default=[])
     parser.add_argument("--copies", nargs="*", default=[])
+    parser.add_argument("--origins", nargs="*", default=[])
     parser.add_argument("--sample", type=int, default=600)
     given = parser.parse_args()
     begin = time.process_time()
@@ -233,6 +266,10 @@ def main() -> None:
         results["copyrights"] = {folder.name: copyright_lines(folder) for folder in given.copyrights}
     if given.trees:
         results["trees"] = trees(given.trees)
+    if given.histories:
+        results["histories"] = histories(given.histories)
+    if given.origins:
+        results["origins"] = origins(given.origins)
     if given.copies:
         results["copies"] = copies(given.copies)
     TARGET.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", "utf-8")

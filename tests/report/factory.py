@@ -469,7 +469,7 @@ _FIXED = re.compile(
 
 
 _SHARES = {
-    "containment", "containments", "reverse", "blindContainment", "margin", "percentile", "nearestPercentile", "leastContainment",
+    "containment", "containments", "reverse", "blindContainment", "margin", "percentile", "nearestPercentile", "bothPercentile", "leastContainment",
 }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ def origin(path: str, containment: str, nearest: str | None, missing: tuple[str,
         margin="0.0712",
         percentile=nearest,
         nearest_percentile=nearest,
+        both_percentile=nearest,
         missing_notices=missing,
     )
 

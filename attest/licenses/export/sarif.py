@@ -64,7 +64,11 @@ def _rule(code: str, meaning: Meaning) -> dict[str, Any]:
 
 def _of_origins(origins: tuple[Origin, ...]) -> Iterator[Finding]:
     for one in origins:
-        rank = "no null" if one.nearest_percentile is None else f"above {one.nearest_percentile} of nearest pairs"
+        rank = (
+            "no null"
+            if one.both_percentile is None
+            else f"{one.reading}, above {one.nearest_percentile} of nearest pairs"
+        )
         text = f"{one.origin} holds {one.containment} of it, {one.margin} more than the next; {rank}"
         yield Finding(code="code-origin", path=one.path, line=None, text=text)
         for line in one.missing_notices:

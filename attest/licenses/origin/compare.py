@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from attest.digest import sha256
 from attest.document import Count, decimal, record
 from attest.licenses.origin.corpus import Corpus, Program, corpus_of, program_of
-from attest.licenses.origin.null import MIN_FILES, Null, null_of
+from attest.licenses.origin.null import MIN_FILES, Null, first_word, kinds_of, null_of
 from attest.licenses.origin.tokens import GRAM, MIN_TOKENS, WINDOW
 from attest.licenses.readable import Skipped
 from attest.licenses.source import Source
@@ -30,6 +31,8 @@ METHOD = OriginMethod(
     least_null_files=MIN_FILES,
 )
 """Tokens, grams, origins and nulls of this package; numbers that change are a new id."""
+Kind: TypeAlias = tuple[str, str | None]
+"""Suffix of files, and the first word of their names where enough have it."""
 
 _NEARLY = 0.9
 """Origins that hold this share of what the best holds could be the origin as well."""
@@ -64,7 +67,8 @@ def compare_code(files: Iterable[Source | Skipped], reference: Iterable[Source |
     Nothing here says anything about weights.
     """
     corpus = corpus_of(reference)
-    nulls: dict[str, Null] = {}
+    kinds = kinds_of(corpus)
+    nulls: dict[Kind, Null] = {}
     identical: list[IdenticalFile] = []
     origins: list[Origin] = []
     count = programs = 0
@@ -76,7 +80,7 @@ def compare_code(files: Iterable[Source | Skipped], reference: Iterable[Source |
         program = program_of(file)
         if program:
             programs += 1
-            origins += _origins(program, corpus, nulls)
+            origins += _origins(program, corpus, kinds, nulls)
     return Origins(
         files=count,
         programs=programs,
@@ -87,26 +91,28 @@ def compare_code(files: Iterable[Source | Skipped], reference: Iterable[Source |
     )
 
 
-def _origins(program: Program, corpus: Corpus, nulls: dict[str, Null]) -> Iterator[Origin]:
+def _origins(
+    program: Program, corpus: Corpus, kinds: frozenset[tuple[str, str]], nulls: dict[Kind, Null]
+) -> Iterator[Origin]:
     """The best origin of a program where it has one; the null of its kind is made once."""
-    if program.kind not in nulls:
-        nulls[program.kind] = null_of(corpus, program.kind)
-    origin = _origin(program, corpus, nulls[program.kind])
-    if origin:
-        yield origin
-
-
-def _origin(program: Program, corpus: Corpus, null: Null) -> Origin | None:
     shared = corpus.shared(program)
+    if len(shared) and shared.max() >= MIN_CONTAINMENT * max(len(program.fingerprint.named), 1):
+        word = first_word(program.path)
+        kind = (program.kind, word if (word, program.kind) in kinds else None)
+        if kind not in nulls:
+            nulls[kind] = null_of(corpus, *kind)
+        yield _origin(program, corpus, nulls[kind], shared)
+
+
+def _origin(program: Program, corpus: Corpus, null: Null, shared: NDArray[np.int64]) -> Origin:
     containment = shared / max(len(program.fingerprint.named), 1)
-    if not len(containment) or containment.max() < MIN_CONTAINMENT:
-        return None
     best = _best(program, corpus, containment)
     found = corpus.programs[best]
     others = [place for place, other in enumerate(corpus.programs) if other.path != found.path]
     second = max(others, key=lambda place: (containment[place], -place), default=None)
     blind = corpus.shared(program, blind=True)[best] / max(len(program.fingerprint.blind), 1)
     runner_up = second if second is not None and containment[second] > 0 else None
+    margin = float(containment[best] - (containment[runner_up] if runner_up is not None else 0))
     return Origin(
         path=program.path,
         tokens=program.fingerprint.tokens,
@@ -116,9 +122,10 @@ def _origin(program: Program, corpus: Corpus, null: Null) -> Origin | None:
         reverse=decimal(float(shared[best] / max(len(found.fingerprint.named), 1)), 4),
         blind_containment=decimal(float(blind), 4),
         runner_up=None if runner_up is None else corpus.programs[runner_up].path,
-        margin=decimal(float(containment[best] - (containment[runner_up] if runner_up is not None else 0)), 4),
+        margin=decimal(margin, 4),
         percentile=null.percentile(float(containment[best])),
         nearest_percentile=null.nearest_percentile(float(containment[best])),
+        both_percentile=null.both_percentile(float(containment[best]), margin),
         missing_notices=_missing(program, found, corpus, containment),
     )
 

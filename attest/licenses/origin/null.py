@@ -1,7 +1,9 @@
-"""What unrelated files give: the containment of the reference's own files in one another."""
+"""What files of one repository give: the containment of the reference's own files in one another."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,58 +12,93 @@ from numpy.typing import NDArray
 from attest.document import decimal
 from attest.licenses.origin.corpus import Corpus
 
-__all__ = ["MIN_FILES", "Null", "null_of"]
+__all__ = ["MIN_FILES", "Null", "first_word", "kinds_of", "null_of"]
 
 MIN_FILES = 20
 """Files of one kind that a null distribution takes."""
 
 _MAX_FILES = 400
+_SEPARATOR = re.compile(r"[._-]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Null:
-    """Containments of files of one kind in one another: of all pairs, and of each file in its nearest; sorted."""
+    """How alike files of one kind are to others of their repository.
+
+    Parameters
+    ----------
+    files : int
+    pairs : ndarray
+        Containments of the files in one another, sorted.
+    nearest, margins : ndarray of shape (files,)
+        Of each file: containment in the file under another path that holds most of it, and how much less the next holds.
+    """
 
     files: int
     pairs: NDArray[np.float64]
     nearest: NDArray[np.float64]
+    margins: NDArray[np.float64]
 
     def percentile(self, containment: float) -> str | None:
         """Share of pairs with less containment, as a decimal, or None from fewer than ``MIN_FILES`` files."""
-        return self._rank(self.pairs, containment)
+        return self._share(self.pairs < containment)
 
     def nearest_percentile(self, containment: float) -> str | None:
         """Share of files that hold less of their own nearest."""
-        return self._rank(self.nearest, containment)
+        return self._share(self.nearest < containment)
 
-    def _rank(self, values: NDArray[np.float64], containment: float) -> str | None:
-        if self.files < MIN_FILES:
-            return None
-        return decimal(float(np.searchsorted(values, containment, side="left") / len(values)), 4)
+    def both_percentile(self, containment: float, margin: float) -> str | None:
+        """Share of files that are not at once as much like their nearest and as far ahead of their next."""
+        return self._share((self.nearest < containment) | (self.margins < margin))
+
+    def _share(self, less: NDArray[np.bool_]) -> str | None:
+        return None if self.files < MIN_FILES else decimal(float(less.mean()), 4)
 
 
-def null_of(corpus: Corpus, kind: str) -> Null:
-    """Null distribution from at most 400 files of a suffix, evenly taken by path, one version a path.
+def kinds_of(corpus: Corpus) -> frozenset[tuple[str, str]]:
+    """First words of names, with the suffix, that 20 files of a corpus or more have in common, as ``modeling_``."""
+    files = {(other.path, other.kind) for other in corpus.programs}
+    counts = Counter((first_word(path), suffix) for path, suffix in files)
+    return frozenset(kind for kind, count in counts.items() if count >= MIN_FILES)
+
+
+def null_of(corpus: Corpus, suffix: str, word: str | None) -> Null:
+    """Null distribution from at most 400 files with a suffix, and a first word or any, evenly taken by path.
 
     Notes
     -----
-    Files with one path are versions of one file and count as one. Files of one library are not independent: that makes
-    this null a hard one, and a low rank in it does not clear a file.
+    The nearest of a file is looked for among all files of the corpus. Files with one path are versions
+    of one file and count as one. Files of one library are not independent, and some are copies of one another: that
+    makes this null a hard one, and a low rank in it does not clear a file.
     """
+    paths = [other.path for other in corpus.programs]
     versions = {
-        corpus.programs[place].path: place
-        for place in range(len(corpus.programs))
-        if corpus.programs[place].kind == kind
+        path: place
+        for place, path in enumerate(paths)
+        if corpus.programs[place].kind == suffix and word in (None, first_word(path))
     }
-    paths = sorted(versions)
-    step = max(1, -(-len(paths) // _MAX_FILES))
-    chosen = np.array([versions[path] for path in paths[::step]], np.int64)
-    rows = []
+    kind = sorted(versions)
+    chosen = np.array([versions[path] for path in kind[:: max(1, -(-len(kind) // _MAX_FILES))]], np.int64)
+    _, groups = np.unique(paths, return_inverse=True)
+    pairs, nearest, margins = [], [], []
     for place in chosen.tolist():
-        program = corpus.programs[place]
-        row = corpus.shared(program)[chosen] / max(len(program.fingerprint.named), 1)
-        rows.append(row[chosen != place])
-    pairs = np.array(rows) if len(rows) > 1 else np.zeros((0, 1))
+        grams = max(len(corpus.programs[place].fingerprint.named), 1)
+        held = corpus.shared(corpus.programs[place]) / grams
+        by_path = np.zeros(len(groups))
+        np.maximum.at(by_path, groups, held)
+        by_path[groups[place]] = 0
+        second, first = np.partition(by_path, -2)[-2:] if len(by_path) > 1 else (0.0, 0.0)
+        pairs.append(held[chosen[chosen != place]])
+        nearest.append(first)
+        margins.append(first - second)
     return Null(
-        files=len(rows), pairs=np.sort(pairs.ravel()), nearest=np.sort(pairs.max(axis=1)) if len(pairs) else np.zeros(0)
+        files=len(chosen),
+        pairs=np.concatenate([*pairs, np.zeros(0)]),
+        nearest=np.array(nearest),
+        margins=np.array(margins),
     )
+
+
+def first_word(path: str) -> str:
+    """What a file's name begins with, up to the first underscore, hyphen or dot."""
+    return _SEPARATOR.split(path.rpartition("/")[2].casefold(), maxsplit=1)[0]

@@ -16,7 +16,9 @@ _CLOSING = """\
 Containment is the share of a file's code (runs of twelve tokens, comments left out) that the other file holds. It
 does not show who copied from whom, nor that the two did not both take it from a third. Open source licenses allow
 taking code over, mostly on the condition that notices stay. Nothing here says anything about weights: code reuse is
-not weight reuse. "Distinctive" means: alike as at most one in twenty files of the other side is to its own nearest."""
+not weight reuse. "Distinctive" means that at most one in twenty files of the kind in the other side is both as much
+like its own nearest and as far ahead of its next, and that two hundred tokens or more are alike. It is said of the
+other side's files alone: where that side took the file from a third, so may this one have."""
 
 
 def origin_value(result: Origins, dating: Dating | None) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def origin_text(result: Origins, dating: Dating | None) -> str:
 
 
 def _rows(origin: Origin) -> list[str]:
-    rank = "no null: too few files" if origin.nearest_percentile is None else _rank(origin)
+    rank = "no null: too few files" if origin.both_percentile is None else _rank(origin)
     ahead = f" to {visible(origin.runner_up)}" if origin.runner_up else ""
     held = (
         f"  in {visible(origin.origin)}{' (same bytes)' if origin.identical else ''}: containment {origin.containment}"
@@ -52,8 +54,8 @@ def _rows(origin: Origin) -> list[str]:
 
 def _rank(origin: Origin) -> str:
     return (
-        f"above {origin.percentile} of unrelated pairs and {origin.nearest_percentile} of nearest pairs: "
-        f"{'distinctive' if origin.is_distinctive else 'not distinctive'}"
+        f"above {origin.percentile} of unrelated pairs, {origin.nearest_percentile} of nearest pairs, "
+        f"{origin.both_percentile} with the margin: {origin.reading}"
     )
 
 

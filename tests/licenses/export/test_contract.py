@@ -170,7 +170,7 @@ findings = st.builds(
 def test_hostile_words_make_no_other_document(sarif: Validator, cyclonedx: Validator, found: list[Finding], name: str):
     origin = Origin(
         path=name or "a", tokens=90, identical=False, origin=name or "a", containment="1", reverse="1",
-        blind_containment="1", runner_up=None, margin="1", percentile=None, nearest_percentile=None, missing_notices=(name,),
+        blind_containment="1", runner_up=None, margin="1", percentile=None, nearest_percentile=None, both_percentile=None, missing_notices=(name,),
     )  # fmt: skip
     made = Content(
         name=name or "a", tree_digest="0" * 64, scan=scan_of(found), origins=(origin,), tool=TOOL,
