@@ -37,8 +37,8 @@ PROMPTS_NAME = "detail/prompts.json"
 RUN_FINDINGS = frozenset({"prompts-cut", "remote-code-not-run", "run-resumed", "tensors-not-run"})
 """Codes of what only a run of the model finds."""
 
-TOLERANCE = 1e-5
-"""Relative; ``docs/activations.md`` says what was measured and with which margin."""
+TOLERANCE = 5e-5
+"""Relative; eight times the largest difference in ``reports/activations/tolerance.md`` (decision 54)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
