@@ -58,10 +58,7 @@ def test_no_copies_are_seen_where_there_are_none():
     assert find_copies(Pairing(layer=0, x=np.ones((64, 2)), y=np.ones((64, 2)))) is None
 
 
-def test_a_unit_counts_where_all_its_copies_do():
-    mask = np.array([True, True, False, True, True, True])
-    assert Copies(count=2, adjacent=True).all_of(mask).tolist() == [True, False, True]
-    assert Copies(count=2, adjacent=False).all_of(mask).tolist() == [True, True, False]
+def test_copies_of_a_unit_become_one():
     features = np.arange(12.0).reshape(6, 2)
     joined = Copies(count=3, adjacent=False).joined(Pairing(layer=4, x=features, y=features))
     assert (joined.layer, joined.x.tolist()) == (4, [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]])
