@@ -91,6 +91,18 @@ def _repeat_layers(network: Network) -> Network:
     return structure.arrange_layers(tracked(network), (0, 1, 2, 1, 2, 3), torch.Generator().manual_seed(0))
 
 
+def _mask(network: Network) -> Network:
+    """One public mask of half of the values of every MLP."""
+
+    def masked(name: str, value: torch.Tensor) -> torch.Tensor:
+        if ".mlp." not in name or value.ndim != 2:
+            return value
+        rng = torch.Generator().manual_seed(sum(map(ord, name)))
+        return value * (torch.rand(value.shape, generator=rng) < 0.5)
+
+    return network.mapped(masked)
+
+
 def _grow(network: Network) -> Network:
     """An eighth of the neurons, each eight times, and some training after: how a network is grown out of a small one."""
     changed = {}
@@ -131,6 +143,7 @@ COINCIDENCES = (
     Coincidence(name="layers-shared", title="one MLP in all layers", apply=_share_layers),
     Coincidence(name="layers-repeated", title="layers 1 and 2 twice", apply=_repeat_layers),
     Coincidence(name="neurons-cloned", title="grown by copying an eighth of the neurons eight times", apply=_grow),
+    Coincidence(name="one-mask", title="one public mask on half of the values", apply=_mask),
     Coincidence(name="one-encoder", title="the same encoder of images beside", apply=_add_encoder),
     Coincidence(name="one-embedding", title="the same public embeddings", apply=_take_embeddings),
     Coincidence(name="int4", title="rounded to the same grid, int4", apply=damage.int4),

@@ -23,7 +23,7 @@ from attest.compare.permutation import Pairing
 
 __all__ = ["Copies", "find_copies"]
 
-Value = TypeVar("Value", bound=np.generic)
+Value = TypeVar("Value", np.float32, np.float64)
 
 _MOST_COPIES = 16
 _LEAST_UNITS = 8
@@ -42,11 +42,6 @@ class Copies:
         n_units = one.x.shape[0] // self.count
         x, y = (self._apart(side).reshape(n_units, -1) for side in (one.x, one.y))
         return Pairing(layer=one.layer, x=x, y=y)
-
-    def all_of(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which units have all their copies in a mask."""
-        whole: NDArray[np.bool_] = np.all(self._apart(mask[:, None]), axis=(1, 2))
-        return whole
 
     def _apart(self, values: NDArray[Value]) -> NDArray[Value]:
         """Values of shape (n_units, n_copies, n_features)."""

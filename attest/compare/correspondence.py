@@ -31,6 +31,7 @@ _BIASES = "qkv-bias/v1"
 _GAIN_PARTS = ("attention_norm", "attention_output_norm", "mlp_norm", "output_norm")
 _GAINS_OUTSIDE = ("embed_norm", "final_norm")
 _MIN_HEADS = 4
+_MANY_ZEROS = 1 / 8
 
 NORM_GAIN_TEST = "norm-gain-correspondence/v1"
 
@@ -40,11 +41,14 @@ Scores = Callable[[str], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 def neuron_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``neuron-norm-correspondence/v1``: norms of gate rows, up rows and down columns, each layer by itself."""
+    test_id = "neuron-norm-correspondence/v1"
+    if _both_sparse(a, b):
+        return Outcome(not_compared=left_out(test_id, _MASKED))
     mine, theirs = a.arrays.get(_NORMS, {}), b.arrays.get(_NORMS, {})
     parts = ("neuron.gate", "neuron.up", "neuron.down")
     scores = _scores(mine, theirs)
     return _by_layer(
-        "neuron-norm-correspondence/v1",
+        test_id,
         a,
         b,
         lambda layer: _paired(layer, mine, theirs, [f"layers.{layer}.{part}" for part in parts], scores),
@@ -55,8 +59,11 @@ def neuron_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
 
 def residual_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``residual-norm-correspondence/v1``: norms along every residual dimension, one order for all layers."""
+    test_id = "residual-norm-correspondence/v1"
+    if _both_sparse(a, b):
+        return Outcome(not_compared=left_out(test_id, _MASKED))
     parts = [f"residual.{role}" for role in ("q", "k", "v", "o", "gate", "up", "down")]
-    return on_residual_axis("residual-norm-correspondence/v1", _NORMS, a, b, parts, outside=())
+    return on_residual_axis(test_id, _NORMS, a, b, parts, outside=())
 
 
 def norm_gain_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
@@ -89,9 +96,12 @@ def qkv_bias_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
 
 def head_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``head-norm-correspondence/v1``: norms of whole attention heads, each layer by itself."""
+    test_id = "head-norm-correspondence/v1"
+    if _both_sparse(a, b):
+        return Outcome(not_compared=left_out(test_id, _MASKED))
     parts = ("head.q", "head.k", "head.v", "head.o")
     note = "z of the normal scores of head norms, index by index"
-    return _on_heads("head-norm-correspondence/v1", _NORMS, a, b, parts, _scored_columns, note)
+    return _on_heads(test_id, _NORMS, a, b, parts, _scored_columns, note)
 
 
 def _by_layer(
@@ -137,6 +147,23 @@ def _on_heads(
         return [Pairing(layer=layer, x=x, y=y)]
 
     return _by_layer(test_id, a, b, pair, units="the heads (groups of heads that share keys)", note=note)
+
+
+_MASKED = "more than an eighth of the values of both is zero: norms would agree where both were given one mask, whoever made them"
+
+
+def _both_sparse(a: Fingerprints, b: Fingerprints) -> bool:
+    """Whether both networks have many zeros among the values of their layers' matrices.
+
+    A public mask says which values are zero, so how many a unit keeps, whatever they are. What zeros stand where in the
+    other network is not known, so no mask can be told from pruning by each network itself.
+    """
+    return all(_share_of_zeros(one) > _MANY_ZEROS for one in (a, b))
+
+
+def _share_of_zeros(one: Fingerprints) -> float:
+    moments = [row.moments for row in one.tensors if row.moments and row.layer is not None and len(row.shape) > 1]
+    return sum(each.zeros for each in moments) / max(1, sum(each.n for each in moments))
 
 
 _SINGLED_OUT = "how either of the two knows positions is not known, so {units} may be singled out by index in both"

@@ -94,14 +94,10 @@ def exchangeable(pairings: Sequence[Pairing], *, directions: bool) -> Exchangeab
     if len(tied) < len(pairings):
         reasons = (*reasons, f"{_TIED} layers {_named(pairings, tied)} were exchanged together")
     masks = tuple(np.all([tells[place] for place in places], axis=0) for places in tied)
-    free = tuple(Pairing.beside([pairings[place] for place in places]) for places in tied)
-    copies = tuple(find_copies(one) for one in free)
-    if any(copies):
-        many = ", ".join(sorted({str(one.count) for one in copies if one}))
-        reasons = (*reasons, _CLONED.format(layers=sum(map(bool, copies)), many=many))
-        masks = tuple(one.all_of(mask) if one else mask for one, mask in zip(copies, masks, strict=True))
-        free = tuple(one.joined(pairing) if one else pairing for one, pairing in zip(copies, free, strict=True))
-    free = tuple(pairing.only(mask) for pairing, mask in zip(free, masks, strict=True))
+    free = tuple(
+        Pairing.beside([pairings[place] for place in places]).only(mask)
+        for places, mask in zip(tied, masks, strict=True)
+    )
     if _both_in_order(free):
         if directions:
             reasons = (*reasons, f"{_IN_ORDER}: what a unit shares with the {2 * REACH} next to it")
@@ -109,6 +105,11 @@ def exchangeable(pairings: Sequence[Pairing], *, directions: bool) -> Exchangeab
         else:
             reasons = (*reasons, f"{_IN_ORDER}: agreement by index shows nothing")
             free, masks = (), ()
+    copies = tuple(find_copies(one) for one in free)
+    if any(copies):
+        many = ", ".join(sorted({str(one.count) for one in copies if one}))
+        reasons = (*reasons, _CLONED.format(layers=sum(map(bool, copies)), many=many))
+        free = tuple(one.joined(pairing) if one else pairing for one, pairing in zip(copies, free, strict=True))
     return Exchangeable(pairings=free, masks=masks, tells=tells, tied=len(tied) < len(pairings), reasons=reasons)
 
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from compare.pairs import measured
 
 from attest.compare.cloned_units import Copies, find_copies
-from attest.compare.outcome import exchangeable
+from attest.compare.correspondence import (
+    head_norm_correspondence,
+    neuron_norm_correspondence,
+    residual_norm_correspondence,
+)
+from attest.compare.fingerprints import Fingerprints
+from attest.compare.outcome import PairTest, exchangeable
 from attest.compare.permutation import Pairing, layer_statistics
 
 RNG = np.random.default_rng(9)
@@ -49,10 +58,24 @@ def test_no_copies_are_seen_where_there_are_none():
     assert find_copies(Pairing(layer=0, x=np.ones((64, 2)), y=np.ones((64, 2)))) is None
 
 
-def test_a_unit_counts_where_all_its_copies_do():
-    mask = np.array([True, True, False, True, True, True])
-    assert Copies(count=2, adjacent=True).all_of(mask).tolist() == [True, False, True]
-    assert Copies(count=2, adjacent=False).all_of(mask).tolist() == [True, True, False]
+def test_copies_of_a_unit_become_one():
     features = np.arange(12.0).reshape(6, 2)
     joined = Copies(count=3, adjacent=False).joined(Pairing(layer=4, x=features, y=features))
     assert (joined.layer, joined.x.tolist()) == (4, [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]])
+
+
+def sparse(name: str) -> Fingerprints:
+    one = measured(name)
+    rows = tuple(
+        replace(row, moments=row.moments and replace(row.moments, zeros=row.moments.n // 2)) for row in one.tensors
+    )
+    return replace(one, tensors=rows)
+
+
+@pytest.mark.parametrize("test", [neuron_norm_correspondence, residual_norm_correspondence, head_norm_correspondence])
+def test_norms_are_left_out_where_both_are_sparse_and_not_where_one_is(test: PairTest):
+    outcome = test(sparse("seed-1"), sparse("seed-2"))
+    assert not outcome.tests
+    assert "more than an eighth" in outcome.not_compared[0].reason
+    ordinary = test(measured("seed-1"), measured("seed-2"))
+    assert test(sparse("seed-1"), measured("seed-2")) == ordinary
