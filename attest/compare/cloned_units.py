@@ -26,7 +26,7 @@ __all__ = ["Copies", "find_copies"]
 Value = TypeVar("Value", np.float32, np.float64)
 
 _MOST_COPIES = 16
-_LEAST_UNITS = 8
+_LEAST_UNITS = 16
 """Units of the small network below which nothing can be said."""
 
 
@@ -63,7 +63,8 @@ def find_copies(one: Pairing) -> Copies | None:
     -----
     Let r_cd be the inner product of the features of copies c and d, over all units, and z the statistic of the pairing.
     If copies are exchanged together, the variance of z is about the sum of both networks' r_cd, over the sum of their r_cc.
-    The way that raises it most counts, where it does so by more than a tenth and what chance does, 6 / n. Where only one
+    The way that raises it most counts, where it does so by more than a tenth and what chance does, (6 k + 2 k²) / n for k
+    copies: of two networks that are related, chance is the same in both, and raises it by k² / n. Where only one
     network repeats its units the other's are exchangeable, and nothing is raised.
     """
     n = one.x.shape[0]
@@ -77,6 +78,6 @@ def find_copies(one: Pairing) -> Copies | None:
             mine, theirs = (way.correlations(side).astype(np.float64) for side in sides)
             apart = float(np.sum(np.diag(mine) * np.diag(theirs)))
             raised = float(np.sum(mine * theirs)) / apart if apart > 0 else 1.0
-            if raised > 1.05 * most and raised > 1.1 + 6 * count / n:
+            if raised > 1.05 * most and raised > 1.1 + (6 * count + 2 * count**2) / n:
                 best, most = way, raised
     return best

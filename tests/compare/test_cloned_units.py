@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -50,9 +51,9 @@ def test_a_descendant_of_a_grown_network_is_seen():
 
 
 def test_no_copies_are_seen_where_there_are_none():
-    for n in (15, 16, 31, 256):
+    for n, width in product((15, 32, 96, 256, 512), (1, 8)):
         for _ in range(20):
-            x, y = RNG.standard_normal((2, n, 8))
+            x, y = RNG.standard_normal((2, n, width))
             assert find_copies(Pairing(layer=0, x=x, y=y)) is None
             assert find_copies(Pairing(layer=0, x=x, y=x)) is None
     assert find_copies(Pairing(layer=0, x=np.ones((64, 2)), y=np.ones((64, 2)))) is None
