@@ -216,7 +216,7 @@ def _holding() -> Iterator[None]:
 
 def no_password(location: str) -> bytes:
     """Refuse, where nobody can be asked. Raises SigningError."""
-    fix = "give it with --password-file, or run it in a terminal"
+    fix = "give it with --password-file or in ATTEST_PASSWORD, or run it in a terminal"
     raise SigningError("password-needed", "needs a password or PIN", fix=fix, where=location)
 
 
