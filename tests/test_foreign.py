@@ -17,10 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from keyless_evidence import Signed, signed_evidence
 
 from attest.bundle import Bundle
+from attest.digest import sha256
+from attest.envelope import Envelope
 from attest.errors import AttestError, InputError, SignatureError
 from attest.foreign import translated
 from attest.identity import CertifiedIdentity
 from attest.keyless import bundled_root, verify_keyless
+from attest.log_entry import LoggedSignature, refuse_other_entry
 from attest.renewal import check_renewals
 from attest.signer import PublicKey, open_signer, write_key_pair
 from attest.timestamp import check_time_stamp, request_time_stamp
@@ -127,6 +130,17 @@ def private_key(material: Material, data: bytes) -> None:
     open_signer(str(path)).sign(b"")
 
 
+def key_of_a_log_entry(material: Material, data: bytes) -> None:
+    """As a log could hold it that proves whatever it is given; the words are those of ``verify_log_entries``."""
+    key = PublicKey.read(material.keys[0].with_suffix(".pub.pem"))
+    envelope = Envelope(payload=b"{}", payload_type="text/plain", signature=b"s")
+    named = {"signature": "cw==", "verifier": base64.b64encode(pem(data, "PUBLIC KEY")).decode()}
+    spec = {"payloadHash": {"algorithm": "sha256", "value": sha256(b"{}")}, "signatures": [named]}
+    body = json.dumps({"kind": "dsse", "apiVersion": "0.0.1", "spec": spec}).encode()
+    with translated("log-entry-wrong", SignatureError, "a log entry does not hold", fix="ask for an intact copy"):
+        refuse_other_entry(body, LoggedSignature.of(envelope, key))
+
+
 def signature(material: Material, data: bytes) -> None:
     first, second = (PublicKey.read(key.with_suffix(".pub.pem")) for key in material.keys)
     with pytest.raises(SignatureError):
@@ -206,6 +220,7 @@ DOORS: Mapping[Door, tuple[int, Callable[[Material], list[bytes]]]] = {
     authority_of_a_file: (MUTANTS, chain),
     public_key: (MUTANTS, partial(of_a_key, private=False)),
     private_key: (MUTANTS, partial(of_a_key, private=True)),
+    key_of_a_log_entry: (MUTANTS, partial(of_a_key, private=False)),
     signature: (OF_SIGSTORE, token),
     certificate_for_sigstore: (OF_SIGSTORE, certificate),
     entry_for_sigstore: (OF_SIGSTORE, lambda one: held(one, "tlogEntries", 0, "canonicalizedBody")),
@@ -288,6 +303,7 @@ KNOWN = {
     "attest/keyless.py": {
         "certificate_for_sigstore", "entry_for_sigstore", "root_for_sigstore", "time_stamp_for_sigstore"
     },
+    "attest/log_entry.py": {"key_of_a_log_entry"},
     "attest/signer/key.py": {"private_key", "public_key", "signature"},
     "attest/timestamp.py": {"renewal", "time_stamp"},
     "attest/trust.py": {"authority_of_a_file", "authority_of_a_root"},
