@@ -117,6 +117,10 @@ def test_cyclonedx_is_of_its_schema(content: dict[str, str], cyclonedx: Validato
     evidence = {file["name"]: file.get("evidence", {}) for file in value["components"]}
     assert evidence["LICENSE"] == {"licenses": [{"expression": "Apache-2.0"}]}
     assert {"text": "Copyright 2024 Upstream Team"} in evidence["own.py"]["copyright"]
+    parts = {one["name"]: one for one in value["metadata"]["component"]["components"]}
+    assert parts["repository: weights"]["type"] == "machine-learning-model"
+    assert parts["repository: weights"]["licenses"] == [{"expression": "Apache-2.0", "acknowledgement": "declared"}]
+    assert parts["repository: code"]["evidence"] == {"licenses": [{"expression": "MIT"}]}
 
 
 def test_spdx_is_read_by_the_official_bindings(content: dict[str, str]):
@@ -134,7 +138,15 @@ def test_spdx_is_read_by_the_official_bindings(content: dict[str, str]):
         for relation in objects.foreach_type(model.Relationship)
         if relation.relationshipType == model.RelationshipType.hasDeclaredLicense
     }
-    assert licenses == {"repository": {"Apache-2.0"}, "LICENSE": {"Apache-2.0"}, "own.py": {"MIT"}}
+    assert licenses == {
+        "repository": {"Apache-2.0"},
+        "repository: weights": {"Apache-2.0"},
+        "repository: code": {"MIT"},
+        "LICENSE": {"Apache-2.0"},
+        "own.py": {"MIT"},
+    }
+    purposes = {one.name: one.software_primaryPurpose for one in objects.foreach_type(model.software_Package)}
+    assert purposes["repository: weights"] == model.software_SoftwarePurpose.model
     kinds = {relation.relationshipType for relation in objects.foreach_type(model.Relationship)}
     assert model.RelationshipType.hasConcludedLicense not in kinds
 
