@@ -5,13 +5,29 @@ All of it stands in ``detail/licenses.json`` (``attest.licenses.summary``).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from attest.document import Count, Limits, record
 from attest.finding import Finding
 from attest.statement import Sha256
 
-__all__ = ["BlobId", "LicenseEngine", "LicenseSummary", "Obligation", "ScannedFile"]
+__all__ = [
+    "Basis",
+    "BlobId",
+    "FoundExpression",
+    "LicenseEngine",
+    "LicenseSummary",
+    "Obligation",
+    "ScannedFile",
+    "Scope",
+    "ScopedLicenses",
+]
+
+Scope: TypeAlias = Literal["weights", "code", "data", "documentation", "repository"]
+"""What a license is found for, as far as names of files and folders tell."""
+
+Basis: TypeAlias = Literal["text", "notice", "tag", "declared"]
+"""On what it rests: a whole license text, words that refer to one, a tag (SPDX, REUSE), or a field."""
 
 BlobId = Annotated[str, Limits(pattern="^[0-9a-f]{40}$")]
 """What git names a file's bytes by: SHA-1 over ``blob``, their number and the bytes themselves."""
@@ -56,6 +72,33 @@ class Obligation:
 
 
 @record
+class FoundExpression:
+    """A license expression, on what it rests, the first place where it stands, and how many files say the same.
+
+    ``basis`` is ``text`` (a whole license text), ``notice``, ``tag`` (SPDX, REUSE) or ``declared``.
+    """
+
+    expression: str
+    basis: Basis
+    path: str
+    line: int | None
+    files: Count
+
+
+@record
+class ScopedLicenses:
+    """What was found for one scope. ``expression`` joins all of it by AND: each was found, whichever applies.
+
+    ``unread`` counts tags and declarations that name no license that attest knows.
+    """
+
+    scope: Scope
+    expression: str
+    found: tuple[FoundExpression, ...]
+    unread: Count
+
+
+@record
 class LicenseSummary:
     """What the scan of a repository found; all findings are in the detail file.
 
@@ -68,5 +111,6 @@ class LicenseSummary:
     findings: tuple[Finding, ...]
     files: tuple[ScannedFile, ...]
     obligations: tuple[Obligation, ...]
+    scopes: tuple[ScopedLicenses, ...]
     engine: LicenseEngine
     detail: str

@@ -51,7 +51,8 @@ LEAST_ALIKE_TOKENS = 200
 Share = Annotated[str, Limits(pattern=r"^(0|1|0\.[0-9]{1,10}|[1-9](\.[0-9]{1,4})?e-[0-9]{2})$")]
 """A share from 0 to 1 as a decimal."""
 
-Commit = Annotated[str, Limits(pattern="^[0-9a-f]{40}([0-9a-f]{24})?$")]
+GitId = Annotated[str, Limits(pattern="^[0-9a-f]{40}([0-9a-f]{24})?$")]
+"""What a git repository names a commit or the bytes of a file by."""
 
 
 Kind: TypeAlias = Literal["archive", "folder", "history", "package", "remote", "revision"]
@@ -63,13 +64,13 @@ class ScannedRepository:
     """Files as they were read.
 
     ``tree_digest`` binds path, size and SHA-256 of each file that was read, and of no other. ``revision`` is what was
-    asked for, ``commit`` what it stood for; null where no git tree was read.
+    asked for, ``commit`` what it stood for, in a git repository or on a server; null where there is none.
     """
 
     name: str
     kind: Kind
     revision: str | None
-    commit: Commit | None
+    commit: GitId | None
     files: Count
     bytes: Count
     tree_digest: Sha256
@@ -79,13 +80,15 @@ class ScannedRepository:
 class NoticeChange:
     """A commit after which the head of a file names a holder no longer, or names one that it did not.
 
-    ``time`` is the committer's own clock, in UTC: a claim. ``path`` is the new one where the file moved. ``removed``
-    and ``added`` are the lines, verbatim.
+    ``time`` is the committer's own clock, in UTC: a claim. ``path`` is the new one where the file moved. ``before``
+    and ``after`` name its bytes, ``removed`` and ``added`` are the lines, verbatim.
     """
 
-    commit: Commit
+    commit: GitId
     time: Timestamp
     path: str
+    before: GitId
+    after: GitId
     removed: tuple[str, ...]
     added: tuple[str, ...]
 
@@ -114,7 +117,7 @@ class NoticeHistory:
     in order of time, at most five lines each; the detail file lists all.
     """
 
-    commit: Commit
+    commit: GitId
     change_count: Count
     months: tuple[NoticeMonth, ...]
     changes: tuple[NoticeChange, ...]
@@ -252,8 +255,9 @@ class CodeOrigins:
 class RepositoryScan:
     """What one run of ``attest scan`` found.
 
-    ``measured_at`` is the scanning machine's own clock, so a claim, not a trusted time. ``notices`` is null where no
-    history was searched, ``origins`` where there was no reference.
+    ``measured_at`` is the scanning machine's own clock, so a claim, not a trusted time. ``copied_from`` is what comments such as
+    "Copied from" were held against, before the repository itself. ``notices`` is null where no history was searched,
+    ``origins`` where there was no reference.
     """
 
     measured_at: Timestamp
@@ -262,6 +266,7 @@ class RepositoryScan:
     environment: Environment
     assurance_level: Literal["self-attested"]
     repository: ScannedRepository
+    copied_from: tuple[ScannedRepository, ...]
     licenses: LicenseSummary
     notices: NoticeHistory | None
     origins: CodeOrigins | None
@@ -271,7 +276,7 @@ class RepositoryScan:
     @property
     def trees(self) -> tuple[tuple[str, str], ...]:
         """Names and digests of what was read, as the statement's subjects have them."""
-        read = [("repository", self.repository)]
+        read = [("repository", self.repository), *(("copied-from", one) for one in self.copied_from)]
         if self.origins:
             read.append(("reference", self.origins.reference))
             read += [("release", one) for one in (self.origins.dating.releases if self.origins.dating else ())]

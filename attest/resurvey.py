@@ -14,7 +14,15 @@ from attest.digest import sha256
 from attest.document import load
 from attest.errors import InputError
 from attest.evidence_directory import read_statement
-from attest.repository_scan import REPOSITORY_SCAN_TYPE, CodeOrigins, RepositoryScan, ScannedRepository
+from attest.licenses.summary import LICENSES_NAME
+from attest.repository_scan import (
+    NOTICES_NAME,
+    ORIGINS_NAME,
+    REPOSITORY_SCAN_TYPE,
+    CodeOrigins,
+    RepositoryScan,
+    ScannedRepository,
+)
 from attest.reproduce import compare_records
 from attest.reproduction import Reproduction, Value
 from attest.survey import Places, survey
@@ -22,9 +30,9 @@ from attest.survey import Places, survey
 __all__ = ["resurvey"]
 
 _LABELS = {
-    "detail/licenses.json": "all findings",
-    "detail/notices.json": "all changes of notices",
-    "detail/origins.json": "all origins of code",
+    LICENSES_NAME: "all findings",
+    NOTICES_NAME: "all changes of notices",
+    ORIGINS_NAME: "all origins of code",
 }
 
 
@@ -66,7 +74,7 @@ def resurvey(
     again = survey(
         Places(
             repository=repository,
-            revision=signed.repository.commit or (signed.repository.revision if is_remote(repository) else None),
+            revision=_revision(signed.repository, repository),
             history=signed.notices.commit if signed.notices else None,
             copied_from=copied_from,
             reference=reference if compared else None,
@@ -76,19 +84,36 @@ def resurvey(
     )
     values = tuple(_values(signed, again.evidence, {name: sha256(data) for name, data in again.details.items()}))
     missing = tuple(value.name for value in values if value.outcome == "not-measured")
+    dating = signed.origins.dating if signed.origins else None
+    asked = ((signed.copied_from, copied_from), (signed.origins, reference), (dating, releases))
+    gave_all = all(given for held, given in asked if held)
     return Reproduction(
         checkpoint=signed.repository.name,
         statement_sha256=statement.digest,
         values=values,
         files=again.evidence.repository.files,
         bytes=again.evidence.repository.bytes,
-        not_asked=missing if reference is None or not releases else (),
+        not_asked=() if gave_all else missing,
     )
+
+
+def _revision(signed: ScannedRepository, copy: Location) -> str | None:
+    """What of the reader's copy is read: the commit that was, where the copy can have it and names no other."""
+    if is_remote(copy):
+        return signed.commit if "@" not in str(copy) else None
+    return signed.commit if signed.kind == "revision" else None
 
 
 def _values(signed: RepositoryScan, fresh: RepositoryScan, digests: dict[str, str]) -> Iterator[Value]:
     yield _files("files of the repository", signed.repository, fresh.repository)
-    yield compare_records("licenses", signed.licenses, fresh.licenses)
+    named = {one.tree_digest: one for one in fresh.copied_from}
+    for one in signed.copied_from:
+        yield _files(f"files of {one.name}", one, named.get(one.tree_digest))
+    if {one.tree_digest for one in signed.copied_from} == named.keys():
+        yield compare_records("licenses", signed.licenses, fresh.licenses)
+    else:
+        yield Value(name="licenses", outcome="not-measured", message="give the same as --reference")
+        digests = {name: digest for name, digest in digests.items() if name != LICENSES_NAME}
     if signed.notices:
         yield compare_records("history of notices", signed.notices, fresh.notices)
     if signed.origins:

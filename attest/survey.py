@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from attest.checkpoint.source import Location, is_remote
-from attest.digest import sha256, tree_digest
+from attest.checkpoint.source import Location
 from attest.document import canonical, dump, timestamp
 from attest.errors import InputError
 from attest.evidence_directory import describe_detail
-from attest.licenses.archive import is_archive
-from attest.licenses.git import history_files, is_git_repository, notice_changes, open_repository
-from attest.licenses.installed import is_package
+from attest.licenses.git import notice_changes
 from attest.licenses.origin import METHOD, Origins, compare_code, date_files
 from attest.licenses.origin.corpus import program_of
-from attest.licenses.readable import Skipped
+from attest.licenses.place import Place, commit_of
 from attest.licenses.repository import Scan
-from attest.licenses.scan import local_folder, read_files, removals, scan_files
+from attest.licenses.scan import local_folder, removals, scan_files
 from attest.licenses.source import Source
 from attest.licenses.summary import summarize
 from attest.program import environment, this_tool
@@ -30,7 +27,6 @@ from attest.repository_scan import (
     ORIGINS_NAME,
     CodeOrigins,
     Dating,
-    Kind,
     NoticeChange,
     NoticeDetail,
     NoticeHistory,
@@ -40,9 +36,8 @@ from attest.repository_scan import (
     RepositoryScan,
     ScannedRepository,
 )
-from attest.terminal import visible
 
-__all__ = ["DOES_NOT_SHOW", "Places", "Survey", "name_of", "survey"]
+__all__ = ["DOES_NOT_SHOW", "Places", "Survey", "survey"]
 
 MAX_RELEASES = 200
 _MAX_LISTED = 100
@@ -122,10 +117,9 @@ def survey(places: Places, *, command: tuple[str, ...] = (), now: datetime | Non
     Raises
     ------
     InputError
-        Something cannot be read, or changed between the scan for licenses and that for code.
+        Something cannot be read, or changed between one pass and the next.
     """
     _check_releases(places.releases)
-    files = _Digested(read_files(places.repository, places.revision))
     notices = None
     details: dict[str, bytes] = {}
     changes: tuple[NoticeChange, ...] = ()
@@ -133,17 +127,19 @@ def survey(places: Places, *, command: tuple[str, ...] = (), now: datetime | Non
         path = local_folder(places.repository, "a history")
         changes = tuple(notice_changes(path, places.history))
         notices = _notices(path, places.history, changes, details)
-    scanned = scan_files(files, places.repository, places.revision, places.copied_from, removals(changes))
+    place = Place(places.repository, places.revision)
+    named = [Place(one) for one in places.copied_from]
+    scanned = scan_files(place.files(), [one.files for one in (*named, place)], removals(changes))
     licenses, details["detail/licenses.json"] = summarize(scanned)
-    repository = _described(places.repository, places.revision, files, whole_history=False)
-    compared = _compare(places, places.reference, files) if places.reference else None
+    compared = _compare(places, places.reference, place) if places.reference else None
     evidence = RepositoryScan(
         measured_at=timestamp(now),
         command=command,
         tool=this_tool(),
         environment=environment("numpy"),
         assurance_level="self-attested",
-        repository=repository,
+        repository=place.described(),
+        copied_from=tuple(one.described() for one in named),
         licenses=licenses,
         notices=notices,
         origins=_origins(compared, details) if compared else None,
@@ -151,20 +147,6 @@ def survey(places: Places, *, command: tuple[str, ...] = (), now: datetime | Non
         does_not_show=DOES_NOT_SHOW,
     )
     return Survey(evidence=evidence, details=details, scan=scanned, compared=compared)
-
-
-class _Digested:
-    """Files that are counted and digested while somebody else reads them."""
-
-    def __init__(self, items: Iterable[Source | Skipped]) -> None:
-        self._items = items
-        self.files: list[tuple[str, int, str]] = []
-
-    def __iter__(self) -> Iterator[Source | Skipped]:
-        for item in self._items:
-            if isinstance(item, Source):
-                self.files.append((item.path, len(item.raw), sha256(item.raw)))
-            yield item
 
 
 def _check_releases(releases: Sequence[Path]) -> None:
@@ -176,43 +158,6 @@ def _check_releases(releases: Sequence[Path]) -> None:
         )
 
 
-def _described(place: Location, revision: str | None, read: _Digested, *, whole_history: bool) -> ScannedRepository:
-    kind, commit = _kind(place), None
-    if whole_history:
-        kind = "history"
-    elif isinstance(place, Path) and (revision or (is_git_repository(place) and not (place / ".git").exists())):
-        kind, commit = "revision", _commit(place, revision or "HEAD")
-    return ScannedRepository(
-        name=name_of(place),
-        kind=kind,
-        revision=revision,
-        commit=commit,
-        files=len(read.files),
-        bytes=sum(size for _, size, _ in read.files),
-        tree_digest=tree_digest(read.files),
-    )
-
-
-def _kind(place: Location) -> Kind:
-    if is_remote(place):
-        return "remote"
-    if is_package(str(place)):
-        return "package"
-    return "archive" if is_archive(Path(place)) else "folder"
-
-
-def name_of(place: Location) -> str:
-    """What the evidence calls a place: the last part of a path, so that no user or folder is named, or a URI."""
-    if is_remote(place):
-        return visible(str(place).partition("?")[0].partition("#")[0])
-    return visible(str(place) if is_package(str(place)) else Path(place).resolve().name) or "repository"
-
-
-def _commit(path: Path, revision: str) -> str:
-    with open_repository(path) as repository:
-        return repository.commit(revision)
-
-
 def _notices(path: Path, revision: str, changes: tuple[NoticeChange, ...], details: dict[str, bytes]) -> NoticeHistory:
     """What of the changes is listed: those that took lines out first, then the others, in order of time."""
     details[NOTICES_NAME] = canonical(dump(NoticeDetail(changes=changes)))
@@ -222,7 +167,7 @@ def _notices(path: Path, revision: str, changes: tuple[NoticeChange, ...], detai
         removed[change.time[:7]] += len(change.removed)
     listed = sorted(sorted(changes, key=lambda change: not change.removed)[:_MAX_LISTED], key=lambda one: one.time)
     return NoticeHistory(
-        commit=_commit(path, revision),
+        commit=commit_of(path, revision),
         change_count=len(changes),
         months=tuple(
             NoticeMonth(month=month, added=added[month], removed=removed[month])
@@ -235,34 +180,25 @@ def _notices(path: Path, revision: str, changes: tuple[NoticeChange, ...], detai
     )
 
 
-def _compare(places: Places, place: Location, read: _Digested) -> Compared:
+def _compare(places: Places, reference: Location, place: Place) -> Compared:
     """Code of the reference in the repository, and release by release where releases are given."""
-    held = history_files(local_folder(place, "a history")) if places.reference_history else read_files(place)
-    reference = _Digested(held)
-    again = _Digested(read_files(places.repository, places.revision))
-    found = compare_code(again, reference)
-    if again.files != read.files:
-        raise InputError(
-            "file-changed", "changed while it was read", fix="scan again when nothing writes to it",
-            where=str(places.repository),
-        )  # fmt: skip
+    held = Place(reference, whole_history=places.reference_history)
+    found = compare_code(place.files(), held.files())
     return Compared(
-        reference=_described(place, None, reference, whole_history=places.reference_history),
+        reference=held.described(),
         origins=found,
-        dating=_date(places, found) if places.releases else None,
+        dating=_date(places.releases, found, place) if places.releases else None,
     )
 
 
-def _date(places: Places, found: Origins) -> Dating:
+def _date(releases: Sequence[Path], found: Origins, place: Place) -> Dating:
     """Every origin, release by release, in the order of the numbers in their names."""
     best = {origin.path: origin.origin for origin in found.origins}
-    sources = (file for file in read_files(places.repository, places.revision) if isinstance(file, Source))
+    sources = (file for file in place.files() if isinstance(file, Source))
     programs = [(program, best[file.path]) for file in sources if file.path in best and (program := program_of(file))]
-    paths = sorted(places.releases, key=_in_order)
-    read = [_Digested(read_files(path)) for path in paths]
-    files = date_files(programs, read)
-    releases = tuple(_described(path, None, one, whole_history=False) for path, one in zip(paths, read, strict=True))
-    return Dating(releases=releases, files=files)
+    held = [Place(path) for path in sorted(releases, key=_in_order)]
+    files = date_files(programs, [release.files() for release in held])
+    return Dating(releases=tuple(release.described() for release in held), files=files)
 
 
 def _in_order(path: Path) -> list[tuple[int, str]]:

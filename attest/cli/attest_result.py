@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -14,7 +15,9 @@ from attest.cli.expecting import expecting_options, read_expectation, read_trust
 from attest.cli.options import LOCATION, emit, format_option
 from attest.cli.progress import Progress
 from attest.cli.signing import open_signing, signing_options
-from attest.evidence_directory import directory_of
+from attest.evidence_directory import directory_of, read_statement
+from attest.repository_scan import REPOSITORY_SCAN_TYPE
+from attest.reproduction import Reproduction
 from attest.terminal import visible
 from attest.verify import Files, Verification, state_result, verify
 
@@ -23,12 +26,28 @@ __all__ = ["command"]
 _PATH = click.Path(path_type=Path)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Copies:
+    """The verifier's own copies, of what was measured or scanned."""
+
+    checkpoint: Location | None
+    repository: Location | None
+    copied_from: tuple[Location, ...]
+    reference: Location | None
+    releases: tuple[Path, ...]
+
+
 @click.command("attest-result")
 @click.argument("bundle", type=_PATH)
 @expecting_options
 @click.option("--checkpoint", type=LOCATION, help="Your own copy of the checkpoint; a path or a URI.")
-@click.option("--reproduce", "with_reproduction", is_flag=True, help="Measure the checkpoint again, value by value.")
-@click.option("--repo", type=_PATH, help="With --reproduce: your own copy of the repository that was scanned.")
+@click.option("--reproduce", "with_reproduction", is_flag=True, help="Measure again, or scan again, value by value.")
+@click.option("--repo", type=LOCATION, help="With --reproduce: your own copy of the repository that was scanned.")
+@click.option("--against", type=LOCATION, help="For a scan: your own copy of what code was looked for in.")
+@click.option(
+    "--reference", "references", type=LOCATION, multiple=True, help="For a scan: what it was given as --reference."
+)
+@click.option("--releases", type=_PATH, multiple=True, help="For a scan: your own copy of a release; once for each.")
 @signing_options("--sign-with")
 @click.option("--claims", type=_PATH, help="File to append to; claims.jsonl beside the bundle by default.")
 @format_option
@@ -40,7 +59,10 @@ def command(
     trusted_root: Path | None,
     tsa_certificates: tuple[Path, ...],
     checkpoint: Location | None,
-    repo: Path | None,
+    repo: Location | None,
+    against: Location | None,
+    references: tuple[Location, ...],
+    releases: tuple[Path, ...],
     sign_with: str | None,
     password_file: Path | None,
     trust_config: Path | None,
@@ -66,14 +88,17 @@ def command(
     signing = open_signing(
         sign_with, password_file, trust_config, identity_token, tsas, keyless=keyless, staging=staging, log=log
     )
-    if with_reproduction and checkpoint is None:
-        raise click.UsageError("--reproduce needs your own copy: --checkpoint.")
+    if with_reproduction and checkpoint is None and repo is None:
+        raise click.UsageError("--reproduce needs your own copy: --checkpoint, or --repo for a scan.")
     trust = read_trust(trusted_root, tsa_certificates)
     with closing(Progress()) as progress:
         verification = verify(
             bundle, expectation=expectation, files=Files(checkpoint=checkpoint), trust=trust, progress=progress
         )
-    values = _measure_again(bundle, checkpoint, repo) if with_reproduction and checkpoint is not None else None
+    copies = _Copies(
+        checkpoint=checkpoint, repository=repo, copied_from=references, reference=against, releases=releases
+    )
+    values = _measure_again(bundle, copies) if with_reproduction else None
     statement = state_result(verification, values)
     file = claims or (directory_of(bundle) or bundle.parent) / CLAIMS_NAME
     append_claim(file, signing.sign(statement.payload))
@@ -99,9 +124,29 @@ def _report(
     emit(text, value, style=style, output=None, force=False)
 
 
-def _measure_again(bundle: Path, checkpoint: Location, repo: Path | None) -> tuple[ReproducedValue, ...]:
-    from attest.reproduce import reproduce  # noqa: PLC0415 - numerics, which verifying alone does without
+def _measure_again(bundle: Path, copies: _Copies) -> tuple[ReproducedValue, ...]:
+    if read_statement(bundle).predicate_type == REPOSITORY_SCAN_TYPE:
+        again = _scan_again(bundle, copies)
+    elif copies.checkpoint is None:
+        raise click.UsageError("Evidence about a checkpoint needs --checkpoint.")
+    else:
+        from attest.reproduce import reproduce  # noqa: PLC0415 - numerics, which verifying alone does without
 
-    with closing(Progress()) as progress:
-        again = reproduce(bundle, checkpoint=checkpoint, repository=repo, progress=progress)
+        repository = None if copies.repository is None else Path(copies.repository)
+        with closing(Progress()) as progress:
+            again = reproduce(bundle, checkpoint=copies.checkpoint, repository=repository, progress=progress)
     return tuple(ReproducedValue(name=value.name[:500], outcome=value.outcome) for value in again.values)
+
+
+def _scan_again(bundle: Path, copies: _Copies) -> Reproduction:
+    from attest.resurvey import resurvey  # noqa: PLC0415 - as above
+
+    if copies.repository is None:
+        raise click.UsageError("Evidence about a repository needs --repo.")
+    return resurvey(
+        bundle,
+        copies.repository,
+        copied_from=copies.copied_from,
+        reference=copies.reference,
+        releases=copies.releases,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,14 @@ from attest.licenses.export import EXPORTS, Content
 from attest.licenses.kind import KINDS
 from attest.licenses.obligations import obligations
 from attest.licenses.origin import origin_text, origin_value
+from attest.licenses.place import name_of
 from attest.licenses.repository import Scan
 from attest.licenses.scan import read_files
 from attest.licenses.scancode import SecondEngine, compare_with_scancode
 from attest.licenses.scopes import scopes
 from attest.licenses.whole import WHOLE
 from attest.repository_scan import repository_scan_statement
-from attest.survey import Places, Survey, name_of, survey
+from attest.survey import Places, Survey, survey
 from attest.terminal import visible
 
 __all__ = ["command"]
@@ -35,6 +36,7 @@ __all__ = ["command"]
 _WIDTH = 118
 _PLACE_WIDTH = 56
 _SHOWN = 20
+_COPIED = ("copied-from-mismatch", "copied-from-compared")
 _REASONS = {
     "binary": "binary",
     "lfs-pointer": "kept elsewhere by git-lfs",
@@ -81,7 +83,7 @@ brackets."""
 @click.option(
     "--engine",
     type=click.Choice(["scancode"]),
-    help="Also ask this program (the extra scancode, 0.7 GB, slow), and list where it and attest disagree.",
+    help="Also ask this program (the extra scancode, 0.7 GB, slow), and list where it and attest disagree; by itself only.",
 )
 @click.option("--against-history", is_flag=True, help="Look in every version that the git history of --against holds.")
 @click.option(
@@ -129,6 +131,11 @@ def command(
     """
     if against is None and (against_history or releases):
         raise click.UsageError("--against-history and --releases need --against.")
+    if engine and (against is not None or directory is not None or style in EXPORTS):
+        raise click.UsageError(
+            "--engine is for reading, with --format text or json: what it says is not signed, exported or shown beside "
+            "--against. Run it by itself."
+        )
     if directory is not None:
         refuse_place(directory, force=force)
     places = Places(
@@ -147,7 +154,10 @@ def command(
         emit(EXPORTS[style](_content(found)), None, style="text", output=output, force=force)
     elif found.compared:
         origins, dating = found.compared.origins, found.compared.dating
-        emit(origin_text(origins, dating), origin_value(origins, dating), style=style, output=output, force=force)
+        value = origin_value(origins, dating)
+        value["copiedFrom"] = [dump(finding) for finding in found.scan.findings if finding.code in _COPIED]
+        page = "\n\n".join([origin_text(origins, dating), *_groups(found.scan, _COPIED)])
+        emit(page, value, style=style, output=output, force=force)
     else:
         page, value = _text(_name(repository), found.scan), _value(found.scan)
         if engine:
@@ -203,13 +213,18 @@ def _name(repository: Location) -> str:
 
 def _text(name: str, result: Scan) -> str:
     """The whole page for people."""
+    groups = _groups(result, [kind.code for kind in KINDS])
+    return "\n\n".join([_coverage(name, result), *groups, *_scopes(result), *_obligations(result), _CLOSING])
+
+
+def _groups(result: Scan, codes: Container[str]) -> list[str]:
+    """Findings of these codes, by kind."""
     groups = [
         _group(f"{kind.title} [{kind.code}]", [finding for finding in result.findings if finding.code == kind.code])
         for kind in KINDS
+        if kind.code in codes
     ]
-    return "\n\n".join(
-        [_coverage(name, result), *filter(None, groups), *_scopes(result), *_obligations(result), _CLOSING]
-    )
+    return [group for group in groups if group]
 
 
 def _disagreements(second: SecondEngine) -> str:

@@ -26,7 +26,7 @@ from attest.licenses import (
     spdx_tag,
 )
 from attest.licenses.archive import is_archive, read_archive
-from attest.licenses.copied import CopyClaim, claims_of, compare_copies
+from attest.licenses.copied import CopyClaim, Reader, claims_of, compare_copies
 from attest.licenses.git import is_git_repository, notice_changes, read_revision
 from attest.licenses.installed import is_package, read_package
 from attest.licenses.readable import Skipped
@@ -92,20 +92,23 @@ def scan(
     not found means only that these patterns found nothing in the files that were read.
     """
     past = removals(notice_changes(local_folder(root, "a history"), revision or "HEAD")) if history else ()
-    return scan_files(read_files(root, revision), root, revision, references, past)
-
-
-def scan_files(
-    files: Iterable[Source | Skipped],
-    root: Location,
-    revision: str | None,
-    references: Sequence[Location],
-    past: Iterable[Finding],
-) -> Scan:
-    """Scan of files that are read only now; ``past`` are findings of their history."""
-    claims: list[CopyClaim] = []
     readers = [*(partial(read_files, reference) for reference in references), partial(read_files, root, revision)]
-    later = chain(past, compare_copies(claims, readers))  # it begins when the claims are there
+    return scan_files(read_files(root, revision), readers, past)
+
+
+def scan_files(files: Iterable[Source | Skipped], references: Sequence[Reader], past: Iterable[Finding]) -> Scan:
+    """Scan of files that are read only now.
+
+    Parameters
+    ----------
+    files : iterable of Source and Skipped
+    references : sequence of callable
+        Give the files that may hold what comments call "copied from"; the first that holds it counts.
+    past : iterable of Finding
+        Findings of the files' history.
+    """
+    claims: list[CopyClaim] = []
+    later = chain(past, compare_copies(claims, references))  # it begins when the claims are there
     return scan_repository(_noting_claims(files, claims), DETECTORS, later)
 
 
@@ -140,5 +143,8 @@ def removals(changes: Iterable[NoticeChange]) -> Iterator[Finding]:
     """Findings on the lines that a history took out."""
     for change in changes:
         for line in change.removed:
-            words = f"{change.time[:10]}, commit {change.commit[:12]}: no longer there: {line}"
+            words = (
+                f"{change.time[:10]}, commit {change.commit[:12]}, blob {change.before[:12]} to {change.after[:12]}: "
+                f"no longer there: {line}"
+            )
             yield Finding(code="notice-removed", path=change.path, line=None, text=cut(words))

@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias, get_args
 
-from attest.document import Count, record
+from attest.license_summary import Basis, FoundExpression, Scope, ScopedLicenses
 from attest.licenses.expression import expression_of, joined
 from attest.licenses.license_file import code_of_name
 from attest.licenses.origin.tokens import is_code
 from attest.licenses.repository import Scan
 from attest.licenses.whole.declared import licenses_named
 
-__all__ = ["FoundExpression", "Scope", "ScopedLicenses", "scopes"]
+__all__ = ["MAX_FOUND", "scopes"]
 
-Scope: TypeAlias = Literal["weights", "code", "data", "documentation", "repository"]
-_Places: TypeAlias = dict[tuple[Scope, str, "Basis"], list[tuple[str, int | None]]]
-Basis: TypeAlias = Literal["text", "notice", "tag", "declared"]
+_Places: TypeAlias = dict[tuple[Scope, str, Basis], list[tuple[str, int | None]]]
 
 _WORDS: dict[str, Scope] = {
     "model": "weights", "models": "weights", "weights": "weights", "checkpoint": "weights", "checkpoints": "weights",
@@ -39,34 +37,8 @@ _DECLARING: dict[str, Scope] = {
 }
 _BASES: dict[str, Basis] = {"license-notice": "notice", "spdx-license": "tag", "declared-license": "declared"}
 _SEPARATORS = re.compile(r"[\s._-]+")
-_MAX_FOUND = 100
-
-
-@record
-class FoundExpression:
-    """A license expression, on what it rests, the first place where it stands, and how many files say the same.
-
-    ``basis`` is ``text`` (a whole license text), ``notice``, ``tag`` (SPDX, REUSE) or ``declared``.
-    """
-
-    expression: str
-    basis: Basis
-    path: str
-    line: int | None
-    files: Count
-
-
-@record
-class ScopedLicenses:
-    """What was found for one scope. ``expression`` joins all of it by AND: each was found, whichever applies.
-
-    ``unread`` counts tags and declarations that name no license that attest knows.
-    """
-
-    scope: Scope
-    expression: str
-    found: tuple[FoundExpression, ...]
-    unread: Count
+MAX_FOUND = 100
+"""Expressions that are listed for one scope."""
 
 
 def scopes(scan: Scan) -> tuple[ScopedLicenses, ...]:
@@ -98,7 +70,7 @@ def _scope(scope: Scope, places: _Places, unread: int) -> ScopedLicenses:
         FoundExpression(expression=expression, basis=basis, path=at[0][0], line=at[0][1], files=len(dict(at)))
         for (of, expression, basis), at in sorted(places.items())
         if of == scope
-    ][:_MAX_FOUND]
+    ][:MAX_FOUND]
     joint = joined(one.expression for one in found) if found else ""
     return ScopedLicenses(scope=scope, expression=joint, found=tuple(found), unread=unread)
 

@@ -14,6 +14,7 @@ from attest.licenses.kind import RANK
 from attest.licenses.license_text import IdentifiedFile
 from attest.licenses.obligations import obligations
 from attest.licenses.repository import Scan
+from attest.licenses.scopes import scopes
 from attest.resource import resource
 
 __all__ = ["LICENSES_NAME", "MAX_SUMMARY", "LicenseDetail", "summarize"]
@@ -52,6 +53,7 @@ def summarize(scan: Scan) -> tuple[LicenseSummary, bytes]:
         findings=findings,
         files=tuple(file for file in scan.files if file.path in paths),
         obligations=obligations(scan),
+        scopes=scopes(scan),
         engine=_engine(),
         detail=LICENSES_NAME,
     )

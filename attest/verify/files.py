@@ -55,8 +55,9 @@ def check_checkpoint(
     """
     statement, predicate = content.statement, content.predicate
     if checkpoint is None or statement is None or predicate is None:
-        step = skipped("checkpoint", _UNASKED if checkpoint is None else UNREAD)
-        return Held(check=step, compared=Compared.of(content))
+        reason = _UNASKED if checkpoint is None else UNREAD
+        reason = _IS_SCAN if isinstance(predicate, RepositoryScan) else reason
+        return Held(check=skipped("checkpoint", reason), compared=Compared.of(content))
     if isinstance(predicate, AttestationResult | RepositoryScan):
         reason = _IS_SCAN if isinstance(predicate, RepositoryScan) else _IS_RESULT
         return Held(check=skipped("checkpoint", reason), compared=Compared.of(content))

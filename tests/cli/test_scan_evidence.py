@@ -1,6 +1,7 @@
 """A scan goes the way of every other evidence: written, signed, verified, scanned again."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -62,10 +63,48 @@ def test_it_is_reproduced_and_a_change_is_seen(folder: Path, found: Scanned, tmp
     assert run("reproduce", folder / "evidence", "--repo", tmp_path / "mine", *theirs).exit_code == 1
 
 
+def test_a_result_says_that_it_came_out_again(folder: Path, found: Scanned, tmp_path: Path):
+    places = found.places
+    words = ["attest-result", folder / "evidence", "--key", folder / "key.pub.pem", "--sign-with", folder / "key.pem"]
+    words += ["--reproduce", "--claims", tmp_path / "claims.jsonl"]
+    theirs = ["--against", places.reference or "", "--releases", places.releases[0], "--releases", places.releases[1]]
+    result = run(*words, "--repo", places.repository, *theirs)
+    assert result.exit_code == 0, result.output
+    assert "10 values measured again, 0 of them different" in result.output
+    shutil.copytree(places.repository, tmp_path / "mine")
+    (tmp_path / "mine" / "README.md").write_text("")
+    assert run(*words, "--repo", tmp_path / "mine").exit_code == 1
+    assert "needs --repo" in run(*words, "--checkpoint", tmp_path).output
+    assert len((tmp_path / "claims.jsonl").read_text().splitlines()) == 2
+
+
+def test_what_comments_name_is_signed_and_needed_again(tmp_path: Path):
+    body = "def f(x):\n    return x + 1\n"
+    commit(tmp_path / "copy", {"a.py": "# Copied from lib.b.f\n" + body})
+    commit(tmp_path / "library", {"lib/b.py": body})
+    commit(tmp_path / "other", {"lib/b.py": body.replace("1", "2")})
+    reference = ["--reference", tmp_path / "library"]
+    done = run("scan", tmp_path / "copy", *reference, "--against", tmp_path / "other", "--evidence", tmp_path / "e")
+    assert "of 1 comments that name a place in code 1 stand over code that is equal there" in done.output
+    statement = json.loads((tmp_path / "e" / "statement.json").read_bytes())
+    (named,) = statement["predicate"]["copiedFrom"]
+    assert (named["name"], named["kind"], named["files"]) == ("library", "folder", 1)
+    subjects = {one["name"]: one["digest"]["sha256"] for one in statement["subject"]}
+    assert subjects["copied-from:library"] == named["treeDigest"]
+    again = ["reproduce", tmp_path / "e", "--repo", tmp_path / "copy", "--against", tmp_path / "other"]
+    assert re.search("files of library +not-measured", run(*again).output)
+    assert run(*again, "--reference", tmp_path / "other").exit_code == 3
+    assert run(*again, *reference).exit_code == 0
+
+
 def test_what_is_needed_is_asked_for(folder: Path, found: Scanned, tmp_path: Path):
     assert "Give --checkpoint, or --repo" in run("reproduce", folder / "evidence").output
     assert "needs --repo" in run("reproduce", folder / "evidence", "--checkpoint", tmp_path).output
     assert "need --against" in run("scan", found.places.repository, "--against-history").output
+    for words in (["--against", tmp_path], ["--evidence", tmp_path / "new"], ["--format", "spdx"]):
+        refused = run("scan", found.places.repository, "--engine", "scancode", *words)
+        assert refused.exit_code == 2
+        assert "Run it by itself" in " ".join(refused.output.replace("│", " ").split())
     assert run("scan", found.places.repository, "--evidence", folder / "evidence").exit_code == 3
     (tmp_path / "other").mkdir()
     assert "output-not-evidence" in run("scan", tmp_path, "--evidence", tmp_path / "other", "--force").output

@@ -13,6 +13,7 @@ from attest.errors import AttestError
 from attest.licenses import remote
 from attest.licenses.readable import Skipped
 from attest.licenses.scan import read_files, scan
+from attest.survey import Places, survey
 
 URI = "hf://org/model"
 
@@ -51,6 +52,16 @@ def test_the_command_takes_a_revision(hub: Hub):
     page = CliRunner().invoke(main, ["scan", f"{URI}@v1"]).output
     assert page.startswith("Scan of hf://org/model@v1: 3 text files read\n")
     assert {request.path.split("/")[4] for request in hub.log if "/resolve/" in request.path} == {"a" * 40}
+
+
+@pytest.mark.usefixtures("files")
+def test_evidence_names_the_commit_and_every_pass_reads_it(hub: Hub):
+    hub.revisions["v1"] = "a" * 40
+    found = survey(Places(repository=f"{URI}@v1", reference=URI)).evidence
+    assert (found.repository.name, found.repository.revision, found.repository.commit) == (f"{URI}@v1", "v1", "a" * 40)
+    assert found.origins is not None
+    assert (found.origins.reference.revision, found.origins.reference.commit) == (None, COMMIT)
+    assert sum("/revision/v1" in request.path for request in hub.log) == 1
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_FILES", 2), ("MAX_BYTES", 100)])

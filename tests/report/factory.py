@@ -48,7 +48,14 @@ from attest.evidence import (
     Tool,
 )
 from attest.finding import Finding
-from attest.license_summary import LicenseEngine, LicenseSummary, Obligation, ScannedFile
+from attest.license_summary import (
+    FoundExpression,
+    LicenseEngine,
+    LicenseSummary,
+    Obligation,
+    ScannedFile,
+    ScopedLicenses,
+)
 from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.predicate import PREDICATES, Predicate
 from attest.protocol import AnnouncedSide, Protocol, Resampling, protocol_statement
@@ -179,6 +186,20 @@ def _licenses() -> LicenseSummary:
         obligations=tuple(
             Obligation(license="Apache-2.0", section=section, kind=kind, quote=quote, status=status, evidence=evidence)
             for section, kind, quote, status, evidence in clauses
+        ),
+        scopes=(
+            ScopedLicenses(
+                scope="weights",
+                expression="Apache-2.0 AND LicenseRef-Example-Research",
+                found=(
+                    FoundExpression(expression="Apache-2.0", basis="declared", path="README.md", line=3, files=2),
+                    FoundExpression(
+                        expression="LicenseRef-Example-Research", basis="text", path="LICENSE-MODEL", line=None, files=1
+                    ),
+                ),
+                unread=1,
+            ),
+            ScopedLicenses(scope="data", expression="", found=(), unread=2),
         ),
         engine=LicenseEngine(
             id="license-words/v1",
@@ -483,7 +504,11 @@ def spoiled(predicate: Predicate, hostile: str, *, keep_charts: bool) -> Predica
     def spoil(value: Any, key: str = "") -> Any:
         if isinstance(value, str):
             room = {"text": 400, "words": 90, "id": 90}.get(key, len(hostile))  # texts that have an end
-            return value if _FIXED.fullmatch(value) or key in _SHARES else f"{hostile[:room]}[{next(numbers)}]"
+            return (
+                value
+                if _FIXED.fullmatch(value) or key in _SHARES | {"scope", "basis"}
+                else f"{hostile[:room]}[{next(numbers)}]"
+            )
         if isinstance(value, list):
             return [spoil(item, key) for item in value]
         if not isinstance(value, dict):

@@ -84,7 +84,7 @@ def origins() -> CodeOrigins:
 
 def notices() -> NoticeHistory:
     change = NoticeChange(
-        commit="f" * 40, time="2025-09-22T02:08:09Z", path="modeling_example.py", removed=(_NOTICE,),
+        commit="f" * 40, time="2025-09-22T02:08:09Z", path="modeling_example.py", before="b10b" * 10, after="b10c" * 10, removed=(_NOTICE,),
         added=("# Copyright (c) 2025 Example Co., Ltd. All rights reserved.",),
     )  # fmt: skip
     return NoticeHistory(
@@ -106,6 +106,7 @@ def scan(name: str = "example-moe") -> RepositoryScan:
         environment=factory.ENVIRONMENT,
         assurance_level="self-attested",
         repository=repository(name, "revision", "main"),
+        copied_from=(repository("base-library", "revision", "v1"),),
         licenses=licenses,
         notices=notices(),
         origins=origins(),

@@ -6,6 +6,6 @@ Equal code does not show who copied from whom, and it says nothing about weights
 from __future__ import annotations
 
 from attest.licenses.copied.claim import CopyClaim, claims_of
-from attest.licenses.copied.compare import compare_copies
+from attest.licenses.copied.compare import Reader, compare_copies
 
-__all__ = ["CopyClaim", "claims_of", "compare_copies"]
+__all__ = ["CopyClaim", "Reader", "claims_of", "compare_copies"]

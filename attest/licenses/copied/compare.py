@@ -14,7 +14,7 @@ from attest.licenses.readable import Skipped
 from attest.licenses.source import Source, cut
 from attest.licenses.whole import WHOLE
 
-__all__ = ["compare_copies"]
+__all__ = ["Reader", "compare_copies"]
 
 Outcome: TypeAlias = Literal["equal", "differs", "named nothing", "not compared", "not at hand"]
 Reader: TypeAlias = Callable[[], Iterable[Source | Skipped]]

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from attest.evidence import Tool
-from attest.license_summary import ScannedFile
+from attest.license_summary import ScannedFile, ScopedLicenses
 from attest.licenses.expression import expression_of
 from attest.licenses.repository import Scan
+from attest.licenses.scopes import scopes
 from attest.repository_scan import Origin
 
 __all__ = ["Content", "FileContent", "as_json"]
@@ -86,6 +87,10 @@ class Content:
                 licenses=tuple(sorted(licenses[scanned.path])),
                 copyrights=tuple(copyrights[scanned.path]),
             )
+
+    def scopes(self) -> tuple[ScopedLicenses, ...]:
+        """Licenses by what they are found for, of scopes for which a known one is."""
+        return tuple(one for one in scopes(self.scan) if one.found)
 
     def declared(self) -> tuple[str, ...]:
         """Licenses that fields declare, as they are written, sorted."""

@@ -3,19 +3,27 @@
 References
 ----------
 ECMA-424, CycloneDX 1.7: ``component.licenses`` with the acknowledgement ``declared``, ``component.evidence`` for what
-was found by analysis. It has no time and no serial number: both may be left out, and neither is found in the files.
+was found by analysis, ``component.components`` for the parts of the whole. It has no time and no serial number: both may be left out, and neither is found in the files.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from attest.license_summary import Scope, ScopedLicenses
 from attest.licenses.export.content import Content, FileContent, as_json
 from attest.licenses.expression import expression_of
 from attest.licenses.kind import RANK
 
 __all__ = ["to_cyclonedx"]
 
+_TYPES: dict[Scope, str] = {
+    "weights": "machine-learning-model",
+    "code": "library",
+    "data": "data",
+    "documentation": "data",
+    "repository": "library",
+}
 _LISTED = RANK["license-text"]
 
 
@@ -48,12 +56,28 @@ def _repository(content: Content) -> dict[str, Any]:
         if RANK[finding.code] < _LISTED
     ]
     licenses = [_declared(value) for value in content.declared()]
+    parts = [_part(content.name, one) for one in content.scopes()]
     return {
         "type": "library",
         "bom-ref": "repository",
         "name": content.name,
         **({"licenses": licenses} if licenses else {}),
+        **({"components": parts} if parts else {}),
         "properties": [{"name": "attest:tree-digest", "value": content.tree_digest}, *told],
+    }
+
+
+def _part(name: str, one: ScopedLicenses) -> dict[str, Any]:
+    """What a license was found for, as far as names of files and folders tell; the rest of the repository, too."""
+    declared = sorted({each.expression for each in one.found if each.basis == "declared"})
+    found = sorted({each.expression for each in one.found if each.basis != "declared"})
+    licenses = [{"expression": expression, "acknowledgement": "declared"} for expression in declared]
+    return {
+        "type": _TYPES[one.scope],
+        "bom-ref": f"part-{one.scope}",
+        "name": f"{name}: {one.scope}",
+        **({"licenses": licenses} if licenses else {}),
+        **({"evidence": {"licenses": [{"expression": expression} for expression in found]}} if found else {}),
     }
 
 

@@ -4,7 +4,7 @@ References
 ----------
 SPDX specification 3.0.1, Core ``RelationshipType``: ``hasDeclaredLicense`` is a license that was discovered in what it
 is about, for example by automated tooling; ``hasConcludedLicense`` is a conclusion, and is never written. Software
-``ContentIdentifierType``: ``gitoid``. Simple licensing ``LicenseExpression``.
+``ContentIdentifierType``: ``gitoid``. Software ``SoftwarePurpose``: what a package is for, here the scope of licenses. Simple licensing ``LicenseExpression``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from attest.license_summary import Scope
 from attest.licenses.export.content import Content, FileContent, as_json
 from attest.licenses.expression import expression_of
 
 __all__ = ["to_spdx"]
 
 _CREATION = "_:creation"
+_PURPOSES: dict[Scope, str] = {"weights": "model", "code": "source", "data": "data", "documentation": "documentation"}
 
 
 def to_spdx(content: Content) -> str:
@@ -26,8 +28,11 @@ def to_spdx(content: Content) -> str:
     files = tuple(content.files())
     declared = {expression for value in content.declared() if (expression := expression_of(value))}
     found = {expression for file in files for expression in file.licenses}
+    parts = {one.scope: {each.expression for each in one.found} for one in content.scopes()}
+    declared |= parts.pop("repository", set())
     ids = {
-        expression: f"{space}license-{number}" for number, expression in enumerate(sorted(declared | found), start=1)
+        expression: f"{space}license-{number}"
+        for number, expression in enumerate(sorted(declared.union(found, *parts.values())), start=1)
     }
     package = f"{space}package"
     elements = [
@@ -38,6 +43,7 @@ def to_spdx(content: Content) -> str:
             "name": content.name,
             "comment": f"Tree digest of the files that were read: {content.tree_digest}",
         },
+        *(_part(content.name, scope, f"{space}{scope}") for scope in parts),
         *(_file(file, f"{space}file-{number}") for number, file in enumerate(files, start=1)),
         *(
             {
@@ -48,8 +54,12 @@ def to_spdx(content: Content) -> str:
             for expression, id_ in ids.items()
         ),
     ]
-    relations = [("contains", package, [f"{space}file-{number}" for number in range(1, len(files) + 1)])]
-    relations += [("hasDeclaredLicense", package, [ids[one] for one in sorted(declared)])]
+    inside = [f"{space}{scope}" for scope in parts] + [f"{space}file-{number}" for number in range(1, len(files) + 1)]
+    relations = [("contains", package, inside), ("hasDeclaredLicense", package, [ids[one] for one in sorted(declared)])]
+    relations += [
+        ("hasDeclaredLicense", f"{space}{scope}", [ids[one] for one in sorted(expressions)])
+        for scope, expressions in parts.items()
+    ]
     relations += [
         ("hasDeclaredLicense", f"{space}file-{number}", [ids[one] for one in file.licenses])
         for number, file in enumerate(files, start=1)
@@ -58,6 +68,16 @@ def to_spdx(content: Content) -> str:
     return as_json(
         {"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": _graph(content, space, elements)}
     )
+
+
+def _part(name: str, scope: Scope, id_: str) -> dict[str, Any]:
+    """What of the repository a license was found for, as far as names of files and folders tell."""
+    return {
+        "type": "software_Package",
+        "spdxId": id_,
+        "name": f"{name}: {scope}",
+        "software_primaryPurpose": _PURPOSES[scope],
+    }
 
 
 def _file(content: FileContent, id_: str) -> dict[str, Any]:

@@ -77,6 +77,8 @@ def notice_changes(path: Path, revision: str) -> Iterator[NoticeChange]:
                 commit=commit,
                 time=datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 path=name,
+                before=old,
+                after=new,
                 removed=tuple(before[key] for key in sorted(before.keys() - after.keys())),
                 added=tuple(after[key] for key in sorted(after.keys() - before.keys())),
             )

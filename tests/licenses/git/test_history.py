@@ -34,10 +34,15 @@ def test_another_year_or_a_deleted_file_removes_no_notice(tmp_path: Path):
 
 
 def test_the_scan_tells_of_it(tmp_path: Path):
-    commit(tmp_path, {"a.py": A + BODY})
+    first = commit(tmp_path, {"a.py": A + BODY})
     second = commit(tmp_path, {"a.py": BODY})
+    before, after = (git(tmp_path, "rev-parse", f"{one}:a.py") for one in (first, second))
     found = [finding for finding in scan(tmp_path, history=True).findings if finding.code == "notice-removed"]
-    assert [finding.text for finding in found] == [f"2026-01-02, commit {second[:12]}: no longer there: {A.strip()}"]
+    assert [finding.text for finding in found] == [
+        f"2026-01-02, commit {second[:12]}, blob {before[:12]} to {after[:12]}: no longer there: {A.strip()}"
+    ]
+    (change,) = notice_changes(tmp_path, "main")
+    assert (change.before, change.after) == (before, after)
 
 
 def test_every_version_of_every_file_on_every_branch(tmp_path: Path):
