@@ -113,6 +113,11 @@ class GitRepository:
             )
         return self.run("rev-parse", "--verify", "--end-of-options", f"{target}^{{commit}}").decode().strip()
 
+    @property
+    def is_shallow(self) -> bool:
+        """Whether its history ends before the first commit."""
+        return (self.own / "shallow").exists()
+
     def tips(self) -> tuple[str, ...]:
         """Ids that all references name, in order."""
         return tuple(sorted(set(self._references().values())))
