@@ -146,7 +146,7 @@ def local_folder(root: Location, what: str) -> Path:
 def findings_of_history(path: Path, changes: Iterable[NoticeChange]) -> Iterator[Finding]:
     """Findings on the lines that a history took out, and on a history that is not all there."""
     with open_repository(path) as repository:
-        if repository.is_shallow:
+        if repository.boundary:
             text = "the clone is shallow: what was before its oldest commits was not searched"
             yield Finding(code="history-cut", path=WHOLE, line=None, text=text)
     for change in changes:
