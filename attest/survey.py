@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +13,13 @@ from attest.checkpoint.source import Location
 from attest.document import canonical, dump, timestamp
 from attest.errors import InputError
 from attest.evidence_directory import describe_detail
+from attest.finding import Finding
 from attest.licenses.git import notice_changes
 from attest.licenses.origin import METHOD, Origins, compare_code, date_files
 from attest.licenses.origin.corpus import program_of
 from attest.licenses.place import Place, commit_of
 from attest.licenses.repository import Scan
-from attest.licenses.scan import local_folder, removals, scan_files
+from attest.licenses.scan import findings_of_history, local_folder, scan_files
 from attest.licenses.source import Source
 from attest.licenses.summary import summarize
 from attest.program import environment, this_tool
@@ -122,14 +123,15 @@ def survey(places: Places, *, command: tuple[str, ...] = (), now: datetime | Non
     _check_releases(places.releases)
     notices = None
     details: dict[str, bytes] = {}
-    changes: tuple[NoticeChange, ...] = ()
+    past: Iterable[Finding] = ()
     if places.history:
         path = local_folder(places.repository, "a history")
         changes = tuple(notice_changes(path, places.history))
         notices = _notices(path, places.history, changes, details)
+        past = findings_of_history(path, changes)
     place = Place(places.repository, places.revision)
     named = [Place(one) for one in places.copied_from]
-    scanned = scan_files(place.files(), [one.files for one in (*named, place)], removals(changes))
+    scanned = scan_files(place.files(), [one.files for one in (*named, place)], past)
     licenses, details["detail/licenses.json"] = summarize(scanned)
     compared = _compare(places, places.reference, place) if places.reference else None
     evidence = RepositoryScan(

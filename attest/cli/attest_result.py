@@ -115,9 +115,11 @@ def _report(
     style: str,
 ) -> None:
     outcomes = {check.id: check.outcome for check in verification.checks}
+    left = sum(value.outcome == "not-measured" for value in values or ())
     text = (
         f"Signed the result of {len(outcomes)} steps"
-        + (f" and {len(values)} values measured again, {len(differing)} of them different" if values else "")
+        + (f" and {len(values) - left} values measured again, {len(differing)} of them different" if values else "")
+        + (f"; {left} could not be" if left else "")
         + f"\nAppended to {visible(str(file))}"
     )
     value = {"schemaVersion": 1, "written": [str(file)], "steps": outcomes, "differing": differing}

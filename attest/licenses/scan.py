@@ -27,16 +27,17 @@ from attest.licenses import (
 )
 from attest.licenses.archive import is_archive, read_archive
 from attest.licenses.copied import CopyClaim, Reader, claims_of, compare_copies
-from attest.licenses.git import is_git_repository, notice_changes, read_revision
+from attest.licenses.git import is_git_repository, notice_changes, open_repository, read_revision
 from attest.licenses.installed import is_package, read_package
 from attest.licenses.readable import Skipped
 from attest.licenses.remote import read_remote
 from attest.licenses.repository import Scan, scan_repository
 from attest.licenses.source import Detector, Source, cut
 from attest.licenses.walk import read_repository
+from attest.licenses.whole import WHOLE
 from attest.repository_scan import NoticeChange
 
-__all__ = ["DETECTORS", "MAX_CLAIMS", "local_folder", "read_files", "removals", "scan", "scan_files"]
+__all__ = ["DETECTORS", "MAX_CLAIMS", "findings_of_history", "local_folder", "read_files", "scan", "scan_files"]
 
 MAX_CLAIMS = 20_000
 """Comments that are held against the code that they name."""
@@ -91,7 +92,10 @@ def scan(
     It does not show which license applies, whether a license is kept, or that nothing else is in the repository:
     not found means only that these patterns found nothing in the files that were read.
     """
-    past = removals(notice_changes(local_folder(root, "a history"), revision or "HEAD")) if history else ()
+    past: Iterable[Finding] = ()
+    if history:
+        path = local_folder(root, "a history")
+        past = findings_of_history(path, notice_changes(path, revision or "HEAD"))
     readers = [*(partial(read_files, reference) for reference in references), partial(read_files, root, revision)]
     return scan_files(read_files(root, revision), readers, past)
 
@@ -139,8 +143,12 @@ def local_folder(root: Location, what: str) -> Path:
     return Path(root)
 
 
-def removals(changes: Iterable[NoticeChange]) -> Iterator[Finding]:
-    """Findings on the lines that a history took out."""
+def findings_of_history(path: Path, changes: Iterable[NoticeChange]) -> Iterator[Finding]:
+    """Findings on the lines that a history took out, and on a history that is not all there."""
+    with open_repository(path) as repository:
+        if repository.boundary:
+            text = "the clone is shallow: what was before its oldest commits was not searched"
+            yield Finding(code="history-cut", path=WHOLE, line=None, text=text)
     for change in changes:
         for line in change.removed:
             words = (

@@ -101,7 +101,10 @@ def read_repository(root: Path) -> Iterator[Source | Skipped]:
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise InputError(
-            "no-repository", f"cannot be read as a folder ({error.strerror})", fix="give a folder", where=str(root)
+            "no-repository",
+            f"is neither a folder nor an archive that can be read ({error.strerror})",
+            fix="give a folder, a git repository, or an intact zip, wheel or tar archive",
+            where=str(root),
         ) from error
     try:
         yield from _Walk(root).folder(descriptor, "")

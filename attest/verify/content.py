@@ -133,7 +133,7 @@ def _check_subjects(statement: Statement, predicate: Predicate) -> Check:
         message = "The statement and the bundle that were verified."
     elif isinstance(predicate, RepositoryScan):
         expected, problems = list(predicate.trees), []
-        message = "The tree digests of what was read: the repository, the reference and its releases."
+        message = "The tree digests of all that was read: the repository, and what its files were held against."
     else:
         policy = [("policy", policy_digest(predicate.policy))] if isinstance(predicate, Protocol) else []
         sides = (("a", predicate.a), ("b", predicate.b))

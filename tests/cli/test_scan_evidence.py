@@ -26,6 +26,7 @@ def folder(found: Scanned, tmp_path_factory: pytest.TempPathFactory) -> Path:
     against = ["--against", found.places.reference or "", *releases]
     result = run("scan", found.places.repository, "--history", *against, "--evidence", root / "evidence")
     assert result.exit_code == 0, result.output
+    assert "Files with the same bytes:\n  m4.py as m4.py\n" in result.output
     assert run("sign", root / "evidence", "--key", root / "key.pem").exit_code == 0
     return root
 

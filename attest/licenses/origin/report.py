@@ -38,7 +38,7 @@ def origin_text(result: Origins, dating: Dating | None) -> str:
     more = (
         [f"… and {len(result.origins) - _SHOWN} more; --format json lists all"] if len(result.origins) > _SHOWN else []
     )
-    return "\n".join([*head, "", *rows, *more, *_curve(dating), "", _CLOSING])
+    return "\n".join([*head, "", *rows, *more, *_same_bytes(result), *_curve(dating), "", _CLOSING])
 
 
 def _rows(origin: Origin) -> list[str]:
@@ -57,6 +57,14 @@ def _rank(origin: Origin) -> str:
         f"above {origin.percentile} of unrelated pairs, {origin.nearest_percentile} of nearest pairs, "
         f"{origin.both_percentile} with the margin: {origin.reading}"
     )
+
+
+def _same_bytes(result: Origins) -> list[str]:
+    """Files of any kind, also tokenizers and templates, which are no programs."""
+    files = result.identical_files
+    rows = [f"  {visible(file.path)} as {visible(file.origin)}" for file in files[:_SHOWN]]
+    more = [f"  … and {len(files) - _SHOWN} more; --format json lists all"] if len(files) > _SHOWN else []
+    return ["", "Files with the same bytes:", *rows, *more] if rows else []
 
 
 def _curve(dating: Dating | None) -> list[str]:
