@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from attest.document import Count, Limits, Timestamp, dump, record
 from attest.evidence import Detail, Environment, Tool
+from attest.finding import Finding
 from attest.license_summary import LicenseSummary
 from attest.statement import DigestSet, Sha256, Statement, Subject
 
@@ -252,12 +253,13 @@ class CommonCode:
 class CodeOrigins:
     """Programs of the repository that hold much of a program of the reference.
 
-    ``common`` is null where nothing was left out. ``null_files`` is how many files of the reference the null distributions were made of. At most 100 ``identical``
+    ``findings`` are about the reference. ``common`` is null where nothing was left out. ``null_files`` is how many files of the reference the null distributions were made of. At most 100 ``identical``
     files and ``origins`` are listed, of these the most telling; the detail file lists all.
     """
 
     method: OriginMethod
     reference: ScannedRepository
+    findings: tuple[Finding, ...]
     common: CommonCode | None
     programs: Count
     reference_programs: Count

@@ -13,6 +13,7 @@ from attest.checkpoint.source import Location
 from attest.document import canonical, dump, timestamp
 from attest.errors import InputError
 from attest.evidence_directory import describe_detail
+from attest.finding import Finding
 from attest.licenses.git import notice_changes
 from attest.licenses.origin import METHOD, Common, Origins, common_of, compare_code, date_files
 from attest.licenses.origin.corpus import program_of
@@ -93,6 +94,7 @@ class Compared:
     """Whose code is in a repository, before it is cut to what a statement lists."""
 
     reference: ScannedRepository
+    findings: tuple[Finding, ...]
     common: tuple[ScannedRepository, ...]
     origins: Origins
     dating: Dating | None
@@ -193,6 +195,7 @@ def _compare(places: Places, reference: Location, place: Place) -> Compared:
     found = compare_code(place.files(), held.files(), common)
     return Compared(
         reference=held.described(),
+        findings=held.findings if places.reference_history else (),
         common=tuple(third.described() for third in thirds),
         origins=found,
         dating=_date(places.releases, found, place, common) if places.releases else None,
@@ -232,6 +235,7 @@ def _origins(compared: Compared, details: dict[str, bytes]) -> CodeOrigins:
     return CodeOrigins(
         method=METHOD,
         reference=compared.reference,
+        findings=compared.findings,
         common=_common(compared) if compared.common else None,
         programs=found.programs,
         reference_programs=found.reference_programs,

@@ -162,10 +162,10 @@ def command(
     if style in EXPORTS:
         emit(EXPORTS[style](_content(found)), None, style="text", output=output, force=force)
     elif found.compared:
-        origins, dating = found.compared.origins, found.compared.dating
-        value = origin_value(origins, dating)
+        compared = (found.compared.origins, found.compared.dating, found.compared.findings)
+        value = origin_value(*compared)
         value["copiedFrom"] = [dump(finding) for finding in found.scan.findings if finding.code in _COPIED]
-        page = "\n\n".join([origin_text(origins, dating), *_groups(found.scan, _COPIED)])
+        page = "\n\n".join([origin_text(*compared), *_groups(found.scan, _COPIED)])
         emit(page, value, style=style, output=output, force=force)
     else:
         page, value = _text(_name(repository), found.scan), _value(found.scan)

@@ -97,5 +97,10 @@ def test_the_report_names_the_thirds(trees: Path, tmp_path: Path):
     assert "No third repository was given" not in page
 
 
+def test_reviewers_of_code_read_what_the_share_is_of(trees: Path):
+    words = ["scan", trees / "copy", "--against", trees / "theirs", "--common", trees / "third", "--format", "sarif"]
+    assert "model.py holds 1 of it (without the 0." in run(*words).output
+
+
 def test_thirds_without_another_side_are_refused(trees: Path):
     assert "need --against" in run("scan", trees / "copy", "--common", trees / "third").output

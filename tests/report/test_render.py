@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "2eaaaacf6bd49ffa2a8a9238f0e789706d199585e866f1d2a5727392465e1e8c"}
+GOLDEN = {1: "e7b3babb53b15637b2287a3a44c82157b87f462e9938e5ce4fae2fe61f4eb5cd"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """

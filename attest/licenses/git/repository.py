@@ -47,10 +47,14 @@ def _git_directory(path: Path) -> Path | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GitRepository:
-    """An opened repository: ``directory`` is the foreign git directory, ``own`` our empty one."""
+    """An opened repository: ``directory`` is the foreign git directory, ``own`` our empty one.
+
+    ``boundary`` are the commits at which it says that its history is cut off (a shallow clone).
+    """
 
     directory: Path
     own: Path
+    boundary: tuple[str, ...] = ()
 
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """Output of a git command on the foreign objects.
@@ -202,7 +206,7 @@ def open_repository(path: Path) -> Iterator[GitRepository]:
         boundary = [line for line in _text_of(directory / "shallow").split("\n") if _ID.fullmatch(line)]
         if boundary:
             (own / "shallow").write_text("".join(f"{line}\n" for line in boundary), encoding="utf-8")
-        yield GitRepository(directory=directory.resolve(), own=own)
+        yield GitRepository(directory=directory.resolve(), own=own, boundary=tuple(boundary))
 
 
 def _is_sha256(directory: Path) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from attest.document import dump
+from attest.finding import Finding
 from attest.licenses.origin.compare import Origins
 from attest.repository_scan import Dating, Origin
 from attest.terminal import visible
@@ -22,16 +24,18 @@ other side's files alone: where that side took the file from a third, so may thi
 --common, and what it holds is left out on both sides."""
 
 
-def origin_value(result: Origins, dating: Dating | None) -> dict[str, Any]:
-    """The comparison as a JSON object."""
-    return {"schemaVersion": 1, **dump(result), "dating": dump(dating)}
+def origin_value(result: Origins, dating: Dating | None, findings: Sequence[Finding] = ()) -> dict[str, Any]:
+    """The comparison as a JSON object, with findings about the other side."""
+    about = [dump(finding) for finding in findings]
+    return {"schemaVersion": 1, "findings": about, **dump(result), "dating": dump(dating)}
 
 
-def origin_text(result: Origins, dating: Dating | None) -> str:
+def origin_text(result: Origins, dating: Dating | None, findings: Sequence[Finding] = ()) -> str:
     """The comparison for people; what is a path or a line of a file is escaped."""
     missing = sum(bool(origin.missing_notices) for origin in result.origins)
     head = [
         f"{result.programs} programs among {result.files} files, beside {result.reference_programs} programs (null: {result.null_files} files)",
+        *(f"of the other side [{finding.code}]: {visible(finding.text)}" for finding in findings),
         *_left_out(result),
         f"{len(result.identical_files)} files have the same bytes as one of the other side",
         f"{len(result.origins)} programs hold at least three tenths of one of the other side, {missing} of them lack a notice of it",
