@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from attest.document import Count, Limits, Timestamp, dump, record
 from attest.evidence import Detail, Environment, Tool
+from attest.finding import Finding
 from attest.license_summary import LicenseSummary
 from attest.statement import DigestSet, Sha256, Statement, Subject
 
@@ -20,6 +21,7 @@ __all__ = [
     "ORIGINS_NAME",
     "REPOSITORY_SCAN_TYPE",
     "CodeOrigins",
+    "CommonCode",
     "DatedFile",
     "Dating",
     "IdenticalFile",
@@ -152,6 +154,7 @@ class IdenticalFile:
 class Origin:
     """A file, and the file of the other side that holds most of its grams.
 
+    ``common`` is the share of the file's grams that third repositories hold; it is left out of all that follows.
     ``containment`` is the share of the file's grams that the other holds, ``reverse`` the share of the other's grams
     that the file holds, ``blind_containment`` the first without the names of things. ``runner_up`` is the next best
     file under another name, ``margin`` how much less it holds. ``percentile`` ranks the containment among those of the
@@ -164,6 +167,7 @@ class Origin:
 
     path: str
     tokens: Count
+    common: Share
     identical: bool
     origin: str
     containment: Share
@@ -179,7 +183,7 @@ class Origin:
     @property
     def is_short(self) -> bool:
         """Whether too few tokens are alike to be called distinctive."""
-        return float(self.containment) * self.tokens < LEAST_ALIKE_TOKENS
+        return float(self.containment) * (1 - float(self.common)) * self.tokens < LEAST_ALIKE_TOKENS
 
     @property
     def is_distinctive(self) -> bool:
@@ -225,20 +229,38 @@ class OriginDetail:
     """What ``detail/origins.json`` holds: all that ``CodeOrigins`` lists a part of."""
 
     identical: tuple[IdenticalFile, ...]
+    common_identical: tuple[IdenticalFile, ...]
     origins: tuple[Origin, ...]
     dating: Dating | None
+
+
+@record
+class CommonCode:
+    """What both sides may have from third repositories, and is left out of everything else.
+
+    ``programs`` and ``reference_programs`` are those of which it leaves too little to be compared. ``identical`` are
+    files with the bytes of one of the reference and of one of ``repositories``, at most 100; the detail file lists all.
+    """
+
+    repositories: tuple[ScannedRepository, ...]
+    programs: Count
+    reference_programs: Count
+    identical_count: Count
+    identical: tuple[IdenticalFile, ...]
 
 
 @record
 class CodeOrigins:
     """Programs of the repository that hold much of a program of the reference.
 
-    ``null_files`` is how many files of the reference the null distributions were made of. At most 100 ``identical``
+    ``findings`` are about the reference. ``common`` is null where nothing was left out. ``null_files`` is how many files of the reference the null distributions were made of. At most 100 ``identical``
     files and ``origins`` are listed, of these the most telling; the detail file lists all.
     """
 
     method: OriginMethod
     reference: ScannedRepository
+    findings: tuple[Finding, ...]
+    common: CommonCode | None
     programs: Count
     reference_programs: Count
     null_files: Count
@@ -279,6 +301,7 @@ class RepositoryScan:
         read = [("repository", self.repository), *(("copied-from", one) for one in self.copied_from)]
         if self.origins:
             read.append(("reference", self.origins.reference))
+            read += [("common", one) for one in (self.origins.common.repositories if self.origins.common else ())]
             read += [("release", one) for one in (self.origins.dating.releases if self.origins.dating else ())]
         return tuple((f"{label}:{one.name}", one.tree_digest) for label, one in read)
 

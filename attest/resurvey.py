@@ -43,6 +43,7 @@ def resurvey(
     copied_from: tuple[Location, ...] = (),
     reference: Location | None = None,
     releases: tuple[Path, ...] = (),
+    common: tuple[Location, ...] = (),
 ) -> Reproduction:
     """Scan a repository again and compare, value by value.
 
@@ -58,6 +59,8 @@ def resurvey(
         The reader's own copy of what its code was held against.
     releases : tuple of Path
         The reader's own copies of the releases.
+    common : tuple of Path or str
+        The reader's own copies of what was left out as common.
 
     Raises
     ------
@@ -78,14 +81,15 @@ def resurvey(
             history=signed.notices.commit if signed.notices else None,
             copied_from=copied_from,
             reference=reference if compared else None,
+            common=common if compared else (),
             reference_history=compared is not None and compared.reference.kind == "history",
             releases=releases if compared and compared.dating else (),
         )
     )
     values = tuple(_values(signed, again.evidence, {name: sha256(data) for name, data in again.details.items()}))
     missing = tuple(value.name for value in values if value.outcome == "not-measured")
-    dating = signed.origins.dating if signed.origins else None
-    asked = ((signed.copied_from, copied_from), (signed.origins, reference), (dating, releases))
+    common_code, dating = (signed.origins.common, signed.origins.dating) if signed.origins else (None, None)
+    asked = ((signed.copied_from, copied_from), (signed.origins, reference), (common_code, common), (dating, releases))
     gave_all = all(given for held, given in asked if held)
     return Reproduction(
         checkpoint=signed.repository.name,
@@ -118,6 +122,8 @@ def _values(signed: RepositoryScan, fresh: RepositoryScan, digests: dict[str, st
         yield compare_records("history of notices", signed.notices, fresh.notices)
     if signed.origins:
         yield from _origins(signed.origins, fresh.origins)
+        if fresh.origins and _thirds(signed.origins) != _thirds(fresh.origins):
+            digests = {name: digest for name, digest in digests.items() if name != ORIGINS_NAME}
     for detail in signed.details:
         label = _LABELS.get(detail.name, detail.name)
         if detail.name not in digests:
@@ -142,19 +148,30 @@ def _files(label: str, signed: ScannedRepository, fresh: ScannedRepository | Non
 
 def _origins(signed: CodeOrigins, fresh: CodeOrigins | None) -> Iterator[Value]:
     yield _files("files of the reference", signed.reference, fresh.reference if fresh else None)
-    again = {one.tree_digest: one for one in fresh.dating.releases} if fresh and fresh.dating else {}
-    for release in signed.dating.releases if signed.dating else ():
-        found = again.get(release.tree_digest)
-        yield _files(f"files of {release.name}", release, found)
-    if fresh is None or (signed.dating and not fresh.dating):
-        yield Value(name="origins of code", outcome="not-measured", message="give --against and every --releases")
+    again = {one.tree_digest: one for one in _others(fresh)} if fresh else {}
+    for other in _others(signed):
+        yield _files(f"files of {other.name}", other, again.get(other.tree_digest))
+    if fresh is None or (signed.dating and not fresh.dating) or _thirds(signed) != _thirds(fresh):
+        asked = "give --against, every --releases, and the same as --common"
+        yield Value(name="origins of code", outcome="not-measured", message=asked)
         return
     yield compare_records("origins of code", _without_places(signed), _without_places(fresh))
+
+
+def _others(origins: CodeOrigins) -> tuple[ScannedRepository, ...]:
+    """What was read beside the repository and its reference."""
+    common, dating = origins.common, origins.dating
+    return (*(common.repositories if common else ()), *(dating.releases if dating else ()))
+
+
+def _thirds(origins: CodeOrigins) -> frozenset[str]:
+    """Digests of what was left out as common."""
+    return frozenset(one.tree_digest for one in origins.common.repositories) if origins.common else frozenset()
 
 
 def _without_places(origins: CodeOrigins) -> CodeOrigins:
     """Origins without what the copies are called: those are told apart by their digests."""
     dating = origins.dating and replace(origins.dating, releases=())
-    return replace(
-        origins, reference=replace(origins.reference, name="", kind="folder", revision=None, commit=None), dating=dating
-    )
+    common = origins.common and replace(origins.common, repositories=())
+    reference = replace(origins.reference, name="", kind="folder", revision=None, commit=None)
+    return replace(origins, reference=reference, common=common, dating=dating)

@@ -15,7 +15,7 @@ from attest.errors import InputError
 from attest.evidence_directory import describe_detail
 from attest.finding import Finding
 from attest.licenses.git import notice_changes
-from attest.licenses.origin import METHOD, Origins, compare_code, date_files
+from attest.licenses.origin import METHOD, Common, Origins, common_of, compare_code, date_files
 from attest.licenses.origin.corpus import program_of
 from attest.licenses.place import Place, commit_of
 from attest.licenses.repository import Scan
@@ -27,6 +27,7 @@ from attest.repository_scan import (
     NOTICES_NAME,
     ORIGINS_NAME,
     CodeOrigins,
+    CommonCode,
     Dating,
     NoticeChange,
     NoticeDetail,
@@ -74,6 +75,8 @@ class Places:
         Whether to look in every version that the reference's git history holds.
     releases : tuple of Path
         Releases of the reference's package.
+    common : tuple of Path or str
+        What repository and reference may both have code from: it is left out of the comparison.
     """
 
     repository: Location
@@ -83,6 +86,7 @@ class Places:
     reference: Location | None = None
     reference_history: bool = False
     releases: tuple[Path, ...] = ()
+    common: tuple[Location, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +94,8 @@ class Compared:
     """Whose code is in a repository, before it is cut to what a statement lists."""
 
     reference: ScannedRepository
+    findings: tuple[Finding, ...]
+    common: tuple[ScannedRepository, ...]
     origins: Origins
     dating: Dating | None
 
@@ -185,19 +191,24 @@ def _notices(path: Path, revision: str, changes: tuple[NoticeChange, ...], detai
 def _compare(places: Places, reference: Location, place: Place) -> Compared:
     """Code of the reference in the repository, and release by release where releases are given."""
     held = Place(reference, whole_history=places.reference_history)
-    found = compare_code(place.files(), held.files())
+    thirds = [Place(one) for one in places.common]
+    common = common_of(third.files() for third in thirds)
+    found = compare_code(place.files(), held.files(), common)
     return Compared(
         reference=held.described(),
+        findings=held.findings if places.reference_history else (),
+        common=tuple(third.described() for third in thirds),
         origins=found,
-        dating=_date(places.releases, found, place) if places.releases else None,
+        dating=_date(places.releases, found, place, common) if places.releases else None,
     )
 
 
-def _date(releases: Sequence[Path], found: Origins, place: Place) -> Dating:
+def _date(releases: Sequence[Path], found: Origins, place: Place, common: Common) -> Dating:
     """Every origin, release by release, in the order of the numbers in their names."""
     best = {origin.path: origin.origin for origin in found.origins}
     sources = (file for file in place.files() if isinstance(file, Source))
-    programs = [(program, best[file.path]) for file in sources if file.path in best and (program := program_of(file))]
+    made = (program_of(file) for file in sources if file.path in best)
+    programs = [(rest, best[rest.path]) for program in made if program and (rest := program.without(common))]
     held = [Place(path) for path in sorted(releases, key=_in_order)]
     files = date_files(programs, [release.files() for release in held])
     return Dating(releases=tuple(release.described() for release in held), files=files)
@@ -211,13 +222,22 @@ def _in_order(path: Path) -> list[tuple[int, str]]:
 def _origins(compared: Compared, details: dict[str, bytes]) -> CodeOrigins:
     found, dating = compared.origins, compared.dating
     details[ORIGINS_NAME] = canonical(
-        dump(OriginDetail(identical=found.identical_files, origins=found.origins, dating=dating))
+        dump(
+            OriginDetail(
+                identical=found.identical_files,
+                common_identical=found.common_files,
+                origins=found.origins,
+                dating=dating,
+            )
+        )
     )
     listed = sorted(sorted(found.origins, key=_telling)[:_MAX_LISTED], key=lambda origin: origin.path)
     paths = {origin.path for origin in listed}
     return CodeOrigins(
         method=METHOD,
         reference=compared.reference,
+        findings=compared.findings,
+        common=_common(compared) if compared.common else None,
         programs=found.programs,
         reference_programs=found.reference_programs,
         null_files=found.null_files,
@@ -228,6 +248,17 @@ def _origins(compared: Compared, details: dict[str, bytes]) -> CodeOrigins:
         origins=tuple(replace(origin, missing_notices=origin.missing_notices[:_MAX_LINES]) for origin in listed),
         dating=dating and replace(dating, files=tuple(file for file in dating.files if file.path in paths)),
         detail=ORIGINS_NAME,
+    )
+
+
+def _common(compared: Compared) -> CommonCode:
+    found = compared.origins
+    return CommonCode(
+        repositories=compared.common,
+        programs=found.common_programs,
+        reference_programs=found.common_reference_programs,
+        identical_count=len(found.common_files),
+        identical=found.common_files[:_MAX_LISTED],
     )
 
 

@@ -45,6 +45,9 @@ _MAX_NAMED = 5
     help="For a scan: your own copy of what code was looked for in. --repo is needed, --checkpoint is not.",
 )
 @click.option(
+    "--common", type=LOCATION, multiple=True, help="For a scan: your own copy of what it was given as --common."
+)
+@click.option(
     "--reference", "references", type=LOCATION, multiple=True, help="For a scan: what it was given as --reference."
 )
 @click.option(
@@ -62,7 +65,7 @@ _MAX_NAMED = 5
 @format_option
 def command(
     bundle: Path, checkpoint: Location | None, base: Location | None, repo: Location | None, against: Location | None,
-    references: tuple[Location, ...],
+    common: tuple[Location, ...], references: tuple[Location, ...],
     releases: tuple[Path, ...], no_activations: bool, device: Device, stream: bool,
     architecture: Path | None, threads: int | None, output: Path | None, force: bool, style: str,
 ) -> None:  # fmt: skip
@@ -78,7 +81,7 @@ def command(
     if read_statement(bundle).predicate_type == REPOSITORY_SCAN_TYPE:
         if repo is None:
             raise click.UsageError("Evidence about a repository needs --repo.")
-        result = resurvey(bundle, repo, copied_from=references, reference=against, releases=releases)
+        result = resurvey(bundle, repo, copied_from=references, reference=against, releases=releases, common=common)
     elif checkpoint is None:
         raise click.UsageError("Evidence about a checkpoint needs --checkpoint.")
     else:

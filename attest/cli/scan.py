@@ -87,6 +87,13 @@ brackets."""
 )
 @click.option("--against-history", is_flag=True, help="Look in every version that the git history of --against holds.")
 @click.option(
+    "--common",
+    type=LOCATION,
+    metavar="REPO",
+    multiple=True,
+    help="Leave out code that this holds, too: what REPO and --against may both have it from; as often as needed.",
+)
+@click.option(
     "--releases",
     type=click.Path(path_type=Path),
     multiple=True,
@@ -117,6 +124,7 @@ def command(
     references: tuple[Location, ...],
     engine: str | None,
     against_history: bool,
+    common: tuple[Location, ...],
     releases: tuple[Path, ...],
     directory: Path | None,
     style: str,
@@ -129,8 +137,8 @@ def command(
     and exits 0 whatever that is. With --against it lists the programs of REPO that hold much code of another
     repository, and the notices of that which are not there. With --evidence it writes all of it to be signed.
     """
-    if against is None and (against_history or releases):
-        raise click.UsageError("--against-history and --releases need --against.")
+    if against is None and (against_history or common or releases):
+        raise click.UsageError("--against-history, --common and --releases need --against.")
     if engine and (against is not None or directory is not None or style in EXPORTS):
         raise click.UsageError(
             "--engine is for reading, with --format text or json: what it says is not signed, exported or shown beside "
@@ -146,6 +154,7 @@ def command(
         reference=against,
         reference_history=against_history,
         releases=releases,
+        common=common,
     )
     found = survey(places, command=_command(places))
     if directory is not None:
@@ -153,10 +162,10 @@ def command(
     if style in EXPORTS:
         emit(EXPORTS[style](_content(found)), None, style="text", output=output, force=force)
     elif found.compared:
-        origins, dating = found.compared.origins, found.compared.dating
-        value = origin_value(origins, dating)
+        compared = (found.compared.origins, found.compared.dating, found.compared.findings)
+        value = origin_value(*compared)
         value["copiedFrom"] = [dump(finding) for finding in found.scan.findings if finding.code in _COPIED]
-        page = "\n\n".join([origin_text(origins, dating), *_groups(found.scan, _COPIED)])
+        page = "\n\n".join([origin_text(*compared), *_groups(found.scan, _COPIED)])
         emit(page, value, style=style, output=output, force=force)
     else:
         page, value = _text(_name(repository), found.scan), _value(found.scan)
@@ -190,6 +199,8 @@ def _command(places: Places) -> tuple[str, ...]:
         words += ["--reference", name_of(place)]
     words += ["--against", name_of(places.reference)] if places.reference else []
     words += ["--against-history"] if places.reference_history else []
+    for place in places.common:
+        words += ["--common", name_of(place)]
     for path in places.releases:
         words += ["--releases", name_of(path)]
     return tuple(words)

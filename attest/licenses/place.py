@@ -9,6 +9,7 @@ from pathlib import Path
 from attest.checkpoint.source import Location, at_revision, is_remote, open_tree
 from attest.digest import sha256, tree_digest
 from attest.errors import InputError
+from attest.finding import Finding
 from attest.licenses.archive import is_archive
 from attest.licenses.git import history_files, is_git_repository, open_repository
 from attest.licenses.installed import is_package
@@ -47,6 +48,8 @@ class Place:
         self._commit: str | None = None
         self._kind: Kind = _kind(location)
         self._files: list[tuple[str, int, str]] | None = None
+        self.findings: tuple[Finding, ...] = ()
+        """What the last pass found of what was not read."""
         if whole_history:
             self._kind = "history"
         elif is_remote(location):
@@ -64,16 +67,19 @@ class Place:
             They are not those of an earlier pass.
         """
         read = []
+        findings: list[Finding] = []
         for item in self._items():
             if isinstance(item, Source):
                 read.append((item.path, len(item.raw), sha256(item.raw)))
+            else:
+                findings += item.findings
             yield item
         if self._files not in (None, read):
             raise InputError(
                 "file-changed", "changed while it was read", fix="scan again when nothing writes to it",
                 where=str(self._location),
             )  # fmt: skip
-        self._files = read
+        self._files, self.findings = read, tuple(findings)
 
     def described(self) -> ScannedRepository:
         """What was read; where nobody has read it yet, it is read now."""

@@ -41,7 +41,8 @@ Reason: TypeAlias = Literal[
 class Skipped:
     """A file, link or folder that was not read as a text.
 
-    ``path`` is None where it cannot be printed. ``findings`` are what the header of a weight file says.
+    ``path`` is None where it cannot be printed, or is not known. ``findings`` are what the header of a weight file says,
+    or that a history is incomplete.
     """
 
     path: str | None

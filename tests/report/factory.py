@@ -490,7 +490,7 @@ _FIXED = re.compile(
 
 
 _SHARES = {
-    "containment", "containments", "reverse", "blindContainment", "margin", "percentile", "nearestPercentile", "bothPercentile", "leastContainment",
+    "containment", "containments", "reverse", "blindContainment", "margin", "percentile", "nearestPercentile", "bothPercentile", "leastContainment", "common",
 }  # fmt: skip
 
 

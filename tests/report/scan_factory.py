@@ -4,8 +4,10 @@ from report import factory
 
 from attest.digest import sha256
 from attest.evidence import Detail
+from attest.finding import Finding
 from attest.repository_scan import (
     CodeOrigins,
+    CommonCode,
     DatedFile,
     Dating,
     IdenticalFile,
@@ -38,6 +40,7 @@ def origin(path: str, containment: str, nearest: str | None, missing: tuple[str,
     return Origin(
         path=path,
         tokens=4129,
+        common="0.1234",
         identical=containment == "1",
         origin=f"models/{path}",
         containment=containment,
@@ -63,6 +66,11 @@ def origins() -> CodeOrigins:
             id="code-grams/v1", gram_tokens=12, window=8, least_tokens=80, least_containment="0.3", least_null_files=20
         ),
         reference=repository("transformers-4.44.2", "history"),
+        findings=(Finding(code="history-incomplete", path=".", line=None, text="objects … lacks: 12"),),
+        common=CommonCode(
+            repositories=(repository("transformers-4.30.0", "archive"),), programs=3, reference_programs=210,
+            identical_count=1, identical=(IdenticalFile(path="utils.py", origin="src/utils.py"),),
+        ),
         programs=31,
         reference_programs=2411,
         null_files=800,

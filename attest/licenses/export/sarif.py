@@ -69,7 +69,8 @@ def _of_origins(origins: tuple[Origin, ...]) -> Iterator[Finding]:
             if one.both_percentile is None
             else f"{one.reading}, above {one.nearest_percentile} of nearest pairs"
         )
-        text = f"{one.origin} holds {one.containment} of it, {one.margin} more than the next; {rank}"
+        left_out = f" (without the {one.common} that is common)" if float(one.common) else ""
+        text = f"{one.origin} holds {one.containment} of it{left_out}, {one.margin} more than the next; {rank}"
         yield Finding(code="code-origin", path=one.path, line=None, text=text)
         for line in one.missing_notices:
             yield Finding(code="origin-notice-missing", path=one.path, line=None, text=f"{one.origin}: {line}")

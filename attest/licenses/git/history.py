@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from attest.digest import sha256
+from attest.finding import Finding
 from attest.licenses import copyright_line
 from attest.licenses.git.objects import blobs
 from attest.licenses.git.repository import GitRepository, open_repository
 from attest.licenses.readable import Skipped, limit_of, source_of
 from attest.licenses.source import Source, cut
+from attest.licenses.whole.gathered import WHOLE
 from attest.licenses.whole.holders import holder_key, statement_of
 from attest.repository_scan import NoticeChange
 
@@ -22,22 +24,31 @@ _MAX_PATH = 512
 _BINARY = (".png", ".jpg", ".jpeg", ".gif", ".pdf", ".zip", ".gz", ".bin", ".safetensors", ".gguf", ".ipynb", ".svg")
 
 
-def history_files(path: Path) -> Iterator[Source]:
+def history_files(path: Path) -> Iterator[Source | Skipped]:
     """Every version of every text file in the history of all references, each blob once, under a path it had.
 
     Raises
     ------
     InputError
+
+    Notes
+    -----
+    Shallow and partial clones lack objects. What there is of them is read; that something lacks comes first, as a
+    finding of its own. With git before 2.44 a commit that lacks where nothing says that the history is cut is an error.
     """
     with open_repository(path) as repository:
-        tips = "".join(f"{tip}\n" for tip in repository.tips()).encode()
+        tips = repository.tips()
+        listed = ("rev-list", "--objects", "--missing=print", "--ignore-missing", "--stdin")
+        rows = repository.run(*listed, stdin=_lines(tips)).decode("utf-8", "replace").split("\n")
         names: dict[str, str] = {}
-        for row in (
-            repository.run("rev-list", "--objects", "--stdin", stdin=tips).decode("utf-8", "replace").split("\n")
-        ):
+        seen = set()
+        for row in rows:
             id_, _, name = row.partition(" ")
+            seen.add(id_)
             if name and name.isprintable() and len(name.encode()) <= _MAX_PATH:
                 names.setdefault(id_, name)
+        missing = sum(id_.startswith("?") for id_ in seen) + len(set(tips) - _objects(repository, tips).keys())
+        yield from _incomplete(missing, len(seen.intersection(repository.boundary)))
         kept = [id_ for id_, size in _sizes(repository, list(names)).items() if size <= limit_of(names[id_])]
         for id_, data in blobs(repository, kept):
             found = source_of(names[id_], data)
@@ -45,12 +56,30 @@ def history_files(path: Path) -> Iterator[Source]:
                 yield found
 
 
+def _incomplete(missing: int, cut: int) -> Iterator[Skipped]:
+    """What is known of a history that is not all there."""
+    if missing or cut:
+        text = (
+            f"objects that the history names and the repository lacks: {missing}; commits at which it is cut off: {cut}"
+        )
+        finding = Finding(code="history-incomplete", path=WHOLE, line=None, text=text)
+        yield Skipped(path=None, reason="unreadable", findings=(finding,))
+
+
 def _sizes(repository: GitRepository, ids: Sequence[str]) -> dict[str, int]:
     """Size of each of these objects that is a blob."""
-    asked = "".join(f"{id_}\n" for id_ in ids).encode()
-    rows = repository.run("cat-file", "--batch-check", "--buffer", stdin=asked).decode().split("\n")
+    return {id_: size for id_, (kind, size) in _objects(repository, ids).items() if kind == "blob"}
+
+
+def _objects(repository: GitRepository, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Kind and size of each of these objects that is there."""
+    rows = repository.run("cat-file", "--batch-check", "--buffer", stdin=_lines(ids)).decode().split("\n")
     parts = (row.split() for row in rows)
-    return {part[0]: int(part[2]) for part in parts if len(part) == 3 and part[1] == "blob"}
+    return {part[0]: (part[1], int(part[2])) for part in parts if len(part) == 3}
+
+
+def _lines(ids: Sequence[str]) -> bytes:
+    return "".join(f"{id_}\n" for id_ in ids).encode()
 
 
 def notice_changes(path: Path, revision: str) -> Iterator[NoticeChange]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from attest.digest import sha256
 from attest.document import Count, decimal, record
+from attest.licenses.origin.common import NOTHING, Common
 from attest.licenses.origin.corpus import Corpus, Program, corpus_of, program_of
 from attest.licenses.origin.null import MIN_FILES, Null, first_word, kinds_of, null_of
 from attest.licenses.origin.tokens import GRAM, MIN_TOKENS, WINDOW
@@ -40,53 +41,68 @@ _NEARLY = 0.9
 
 @record
 class Origins:
-    """Result of one comparison: counts, files with the same bytes, and the best origin of each alike program."""
+    """Result of one comparison: counts, files with the same bytes, and the best origin of each alike program.
+
+    ``common_...`` counts and lists what is left out elsewhere, since third repositories hold it, too.
+    """
 
     files: Count
     programs: Count
     reference_programs: Count
+    common_programs: Count
+    common_reference_programs: Count
     null_files: Count
     identical_files: tuple[IdenticalFile, ...]
+    common_files: tuple[IdenticalFile, ...]
     origins: tuple[Origin, ...]
 
 
-def compare_code(files: Iterable[Source | Skipped], reference: Iterable[Source | Skipped]) -> Origins:
+def compare_code(
+    files: Iterable[Source | Skipped], reference: Iterable[Source | Skipped], common: Common = NOTHING
+) -> Origins:
     """Programs of one side that hold much of a program of the other.
 
     Parameters
     ----------
     files, reference : iterable
         The side whose files are looked up, and where: in a repository, a package, or a whole history.
+    common : Common
+        What both may have from third repositories: left out of both sides before anything is computed.
 
     Notes
     -----
     Files with the same bytes are listed first, programs or not. Programs of fewer than 80 tokens are not compared.
 
     That a file is alike does not show that it was copied from this side, in this direction, or by whom: both may come
-    from a third. Libraries of models share much code, so containment says little without its percentile and margin.
+    from a third that is not known here. Libraries of models share much code, so containment says little without its percentile and margin.
     Nothing here says anything about weights.
     """
-    corpus = corpus_of(reference)
+    corpus = corpus_of(reference, common)
     kinds = kinds_of(corpus)
     nulls: dict[Kind, Null] = {}
-    identical: list[IdenticalFile] = []
+    twins: dict[bool, list[IdenticalFile]] = {False: [], True: []}
     origins: list[Origin] = []
-    count = programs = 0
+    count = programs = common_programs = 0
     for file in (file for file in files if isinstance(file, Source)):
         count += 1
-        twin = corpus.others.get(sha256(file.raw))
-        if twin is not None and file.raw.strip():
-            identical.append(IdenticalFile(path=file.path, origin=twin))
+        digest = sha256(file.raw)
+        if digest in corpus.others and file.raw.strip():
+            twins[digest in common.digests].append(IdenticalFile(path=file.path, origin=corpus.others[digest]))
         program = program_of(file)
-        if program:
+        rest = program and program.without(common)
+        common_programs += program is not None and rest is None
+        if rest:
             programs += 1
-            origins += _origins(program, corpus, kinds, nulls)
+            origins += _origins(rest, corpus, kinds, nulls)
     return Origins(
         files=count,
         programs=programs,
         reference_programs=len(corpus.programs),
+        common_programs=common_programs,
+        common_reference_programs=corpus.common_programs,
         null_files=sum(null.files for null in nulls.values()),
-        identical_files=tuple(sorted(identical, key=lambda file: file.path)),
+        identical_files=tuple(sorted(twins[False], key=lambda file: file.path)),
+        common_files=tuple(sorted(twins[True], key=lambda file: file.path)),
         origins=tuple(sorted(origins, key=lambda origin: origin.path)),
     )
 
@@ -116,6 +132,7 @@ def _origin(program: Program, corpus: Corpus, null: Null, shared: NDArray[np.int
     return Origin(
         path=program.path,
         tokens=program.fingerprint.tokens,
+        common=decimal(program.fingerprint.common, 4),
         identical=program.sha256 == found.sha256,
         origin=found.path,
         containment=decimal(float(containment[best]), 4),

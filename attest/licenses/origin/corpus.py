@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attest.digest import sha256
 from attest.licenses import copyright_line, spdx_tag
+from attest.licenses.origin.common import NOTHING, Common
 from attest.licenses.origin.tokens import MIN_TOKENS, Fingerprint, fingerprint, is_code
 from attest.licenses.readable import Skipped
 from attest.licenses.source import Source
@@ -32,6 +33,11 @@ class Program:
         """Programs are compared with those of the same suffix."""
         return self.path.rpartition(".")[2].lower()
 
+    def without(self, common: Common) -> Program | None:
+        """The program without what third repositories hold, or None where that leaves too little."""
+        rest = common.rest(self.fingerprint)
+        return None if rest is None else replace(self, fingerprint=rest)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Corpus:
@@ -41,6 +47,8 @@ class Corpus:
     ----------
     programs : tuple of Program
         Long enough to be compared.
+    common_programs : int
+        Those that are not among them, since third repositories hold nearly all of them.
     others : mapping of str to str
         A path for the digest of each file, programs and others.
     named, blind : (grams, programs)
@@ -48,6 +56,7 @@ class Corpus:
     """
 
     programs: tuple[Program, ...]
+    common_programs: int
     others: dict[str, str]
     named: tuple[NDArray[np.uint64], NDArray[np.int64]]
     blind: tuple[NDArray[np.uint64], NDArray[np.int64]]
@@ -78,19 +87,22 @@ def program_of(source: Source) -> Program | None:
     return Program(path=source.path, sha256=sha256(source.raw), fingerprint=made, holders=holders)
 
 
-def corpus_of(files: Iterable[Source | Skipped]) -> Corpus:
-    """Corpus of the files of a repository, of a release, or of a whole history."""
+def corpus_of(files: Iterable[Source | Skipped], common: Common = NOTHING) -> Corpus:
+    """Corpus of the files of a repository, of a release, or of a whole history, without what is common."""
     programs: list[Program] = []
+    common_programs = 0
     others: dict[str, str] = {}
     for file in files:
         if isinstance(file, Skipped):
             continue
         others.setdefault(sha256(file.raw), file.path)
         program = program_of(file)
-        if program:
-            programs.append(program)
+        rest = program and program.without(common)
+        common_programs += program is not None and rest is None
+        programs += [rest] if rest else []
     return Corpus(
         programs=tuple(programs),
+        common_programs=common_programs,
         others=others,
         named=_inverted([program.fingerprint.named for program in programs]),
         blind=_inverted([program.fingerprint.blind for program in programs]),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from attest.document import dump
+from attest.finding import Finding
 from attest.licenses.origin.compare import Origins
 from attest.repository_scan import Dating, Origin
 from attest.terminal import visible
@@ -18,19 +20,23 @@ does not show who copied from whom, nor that the two did not both take it from a
 taking code over, mostly on the condition that notices stay. Nothing here says anything about weights: code reuse is
 not weight reuse. "Distinctive" means that at most one in twenty files of the kind in the other side is both as much
 like its own nearest and as far ahead of its next, and that two hundred tokens or more are alike. It is said of the
-other side's files alone: where that side took the file from a third, so may this one have."""
+other side's files alone: where that side took the file from a third, so may this one have. Give that third as
+--common, and what it holds is left out on both sides."""
 
 
-def origin_value(result: Origins, dating: Dating | None) -> dict[str, Any]:
-    """The comparison as a JSON object."""
-    return {"schemaVersion": 1, **dump(result), "dating": dump(dating)}
+def origin_value(result: Origins, dating: Dating | None, findings: Sequence[Finding] = ()) -> dict[str, Any]:
+    """The comparison as a JSON object, with findings about the other side."""
+    about = [dump(finding) for finding in findings]
+    return {"schemaVersion": 1, "findings": about, **dump(result), "dating": dump(dating)}
 
 
-def origin_text(result: Origins, dating: Dating | None) -> str:
+def origin_text(result: Origins, dating: Dating | None, findings: Sequence[Finding] = ()) -> str:
     """The comparison for people; what is a path or a line of a file is escaped."""
     missing = sum(bool(origin.missing_notices) for origin in result.origins)
     head = [
         f"{result.programs} programs among {result.files} files, beside {result.reference_programs} programs (null: {result.null_files} files)",
+        *(f"of the other side [{finding.code}]: {visible(finding.text)}" for finding in findings),
+        *_left_out(result),
         f"{len(result.identical_files)} files have the same bytes as one of the other side",
         f"{len(result.origins)} programs hold at least three tenths of one of the other side, {missing} of them lack a notice of it",
     ]
@@ -41,6 +47,16 @@ def origin_text(result: Origins, dating: Dating | None) -> str:
     return "\n".join([*head, "", *rows, *more, *_same_bytes(result), *_curve(dating), "", _CLOSING])
 
 
+def _left_out(result: Origins) -> list[str]:
+    """How much was left out because third repositories hold it, where it was."""
+    if not (result.common_programs or result.common_reference_programs or result.common_files):
+        return []
+    return [
+        f"left out as common: {result.common_programs} programs here and {result.common_reference_programs} there",
+        f"{len(result.common_files)} more files have the same bytes as one of the other side, and as a common one",
+    ]
+
+
 def _rows(origin: Origin) -> list[str]:
     rank = "no null: too few files" if origin.both_percentile is None else _rank(origin)
     ahead = f" to {visible(origin.runner_up)}" if origin.runner_up else ""
@@ -48,8 +64,9 @@ def _rows(origin: Origin) -> list[str]:
         f"  in {visible(origin.origin)}{' (same bytes)' if origin.identical else ''}: containment {origin.containment}"
         f" (back {origin.reverse}, without names {origin.blind_containment}), margin {origin.margin}{ahead}"
     )
+    common = [f"  {origin.common} of it was left out as common"] if float(origin.common) else []
     notices = [f"  its notice is not here: {visible(line)}" for line in origin.missing_notices]
-    return [visible(origin.path), held, f"  {rank}", *notices]
+    return [visible(origin.path), held, *common, f"  {rank}", *notices]
 
 
 def _rank(origin: Origin) -> str:

@@ -16,7 +16,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GRAM", "MIN_TOKENS", "WINDOW", "Fingerprint", "fingerprint", "is_code"]
+__all__ = ["GRAM", "MIN_TOKENS", "WINDOW", "Fingerprint", "all_grams", "fingerprint", "is_code"]
 
 GRAM = 12
 """Tokens of a gram: shorter runs in common are not seen."""
@@ -80,11 +80,14 @@ class Fingerprint:
     tokens : int
     named, blind : ndarray of uint64
         Sorted and distinct; with the names of things, and with every name that is no keyword as one.
+    common : float
+        Share of the named grams that were left out, since third repositories hold them.
     """
 
     tokens: int
     named: NDArray[np.uint64]
     blind: NDArray[np.uint64]
+    common: float = 0.0
 
 
 def is_code(path: str) -> bool:
@@ -113,6 +116,18 @@ def fingerprint(path: str, text: str) -> Fingerprint:
     Comments and triple-quoted strings are left out, other strings count as one token. The beginning that most classes
     of a file share (a model's name) counts as one word, in every spelling, so that a renamed model has the same grams.
     """
+    tokens, named, blind = _streams(path, text)
+    return Fingerprint(tokens=tokens, named=_winnow(_grams(named)), blind=_winnow(_grams(blind)))
+
+
+def all_grams(path: str, text: str) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Sorted and distinct grams of a program, none winnowed away: with names and without."""
+    _, named, blind = _streams(path, text)
+    return np.unique(_grams(named)), np.unique(_grams(blind))
+
+
+def _streams(path: str, text: str) -> tuple[int, NDArray[np.uint64], NDArray[np.uint64]]:
+    """How many tokens a program has, and a digest of each, with names and without."""
     pattern = _HASH if path.rpartition(".")[2].lower() in _HASH_COMMENTS else _SLASH
     words = _TOKEN.findall(pattern.sub(_replacement, text))
     numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
@@ -120,7 +135,7 @@ def fingerprint(path: str, text: str) -> Fingerprint:
     stem = _stem(text)
     renamed = re.compile("_?".join(map(re.escape, stem)), re.IGNORECASE) if stem else None
     digests = np.array([_digests(word, renamed) for word in numbers], np.uint64).reshape(-1, 2)
-    return Fingerprint(tokens=len(words), named=_winnow(digests[order, 0]), blind=_winnow(digests[order, 1]))
+    return len(words), digests[order, 0], digests[order, 1]
 
 
 def _replacement(found: re.Match[str]) -> str:
@@ -135,15 +150,20 @@ def _digests(word: str, renamed: re.Pattern[str] | None) -> tuple[int, int]:
     return crc32(same.encode()), crc32(b"I" if is_name else word.encode())
 
 
-def _winnow(stream: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The least gram of each window."""
-    count = len(stream) - GRAM + 1
-    if count <= 0:
-        return np.zeros(0, np.uint64)
+def _grams(stream: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A digest of each run of twelve tokens."""
+    count = max(len(stream) - GRAM + 1, 0)
     grams = np.zeros(count, np.uint64)
     for place in range(GRAM):
         grams = (grams ^ stream[place : place + count]) * _SALT
         grams ^= grams >> np.uint64(29)
-    if count <= WINDOW:
+    return grams
+
+
+def _winnow(grams: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The least gram of each window."""
+    if not len(grams):
+        return grams
+    if len(grams) <= WINDOW:
         return np.unique(grams.min(keepdims=True))
     return np.unique(np.lib.stride_tricks.sliding_window_view(grams, WINDOW).min(axis=1))

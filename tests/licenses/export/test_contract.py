@@ -182,7 +182,7 @@ findings = st.builds(
 @given(st.lists(findings, max_size=6), words)
 def test_hostile_words_make_no_other_document(sarif: Validator, cyclonedx: Validator, found: list[Finding], name: str):
     origin = Origin(
-        path=name or "a", tokens=90, identical=False, origin=name or "a", containment="1", reverse="1",
+        path=name or "a", tokens=90, common="0.5", identical=False, origin=name or "a", containment="1", reverse="1",
         blind_containment="1", runner_up=None, margin="1", percentile=None, nearest_percentile=None, both_percentile=None, missing_notices=(name,),
     )  # fmt: skip
     made = Content(

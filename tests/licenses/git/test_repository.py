@@ -160,7 +160,7 @@ def test_a_shallow_clone_has_a_history_up_to_its_border(repository: Path, tmp_pa
     assert list(notice_changes(shallow, "main")) == []
     assert "history-cut" in {finding.code for finding in scan(shallow, history=True).findings}
     assert "history-cut" not in {finding.code for finding in scan(repository, history=True).findings}
-    assert {file.path for file in history_files(shallow)} == {"a.py", "b/LICENSE", "c.py"}
+    assert {file.path for file in history_files(shallow)} == {"a.py", "b/LICENSE", "c.py", None}
 
 
 def test_a_folder_is_no_git_repository(tmp_path: Path):
