@@ -119,15 +119,17 @@ def program(*blocks: int) -> str:
 
 
 def surveyed(folder: Path) -> Survey:
-    """Scan of a git repository that took a program over, and in a second commit its notice out."""
+    """Scan of a git repository that took a program over, and in a second commit its notice out; both use a third."""
     library = {f"part_{number}.py": HEADER + program(number, number + 40) for number in range(20)}
+    library["rows.py"] = program(80, 81)
     copied = library["part_3.py"]
     trees = {"library-1.0": library | {"part_3.py": HEADER + program(3)}, "library-1.1": library}
-    for name, files in trees.items():
+    for name, files in {**trees, "older-library": {"rows.py": library["rows.py"]}}.items():
         for path, text in files.items():
             write(folder / name / path, text)
     repository = folder / "example-model"
     write(repository / "modeling_example.py", copied)
+    write(repository / "rows.py", library["rows.py"])
     write(repository / "README.md", REPOSITORY["README.md"])
     git(repository, "init", "--quiet", "--initial-branch=main")
     for text in (copied, copied.removeprefix(HEADER)):
@@ -135,9 +137,13 @@ def surveyed(folder: Path) -> Survey:
         git(repository, "add", "--all")
         git(repository, "commit", "--quiet", "--message=x")
     releases = tuple(folder / name for name in trees)
-    places = Places(repository=repository, history="HEAD", revision="main", reference=releases[-1], releases=releases)
+    places = Places(
+        repository=repository, history="HEAD", revision="main", reference=releases[-1], releases=releases,
+        common=(folder / "older-library",),
+    )  # fmt: skip
     command = ("attest", "scan", "example-model", "--revision", "main", "--history", "--against", "library-1.1")
-    return survey(places, command=(*command, "--releases", "library-1.0", "--releases", "library-1.1"), now=NOW)
+    command += ("--common", "older-library", "--releases", "library-1.0", "--releases", "library-1.1")
+    return survey(places, command=command, now=NOW)
 
 
 def write(path: Path, text: str) -> None:

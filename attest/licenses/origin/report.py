@@ -36,9 +36,9 @@ def origin_text(result: Origins, dating: Dating | None, findings: Sequence[Findi
     head = [
         f"{result.programs} programs among {result.files} files, beside {result.reference_programs} programs (null: {result.null_files} files)",
         *(f"of the other side [{finding.code}]: {visible(finding.text)}" for finding in findings),
-        *_left_out(result),
         f"{len(result.identical_files)} files have the same bytes as one of the other side",
         f"{len(result.origins)} programs hold at least three tenths of one of the other side, {missing} of them lack a notice of it",
+        *_left_out(result),
     ]
     rows = [line for origin in result.origins[:_SHOWN] for line in _rows(origin)]
     more = (
