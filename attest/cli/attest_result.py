@@ -34,6 +34,7 @@ class _Copies:
     repository: Location | None
     copied_from: tuple[Location, ...]
     reference: Location | None
+    common: tuple[Location, ...]
     releases: tuple[Path, ...]
 
 
@@ -47,6 +48,7 @@ class _Copies:
 @click.option(
     "--reference", "references", type=LOCATION, multiple=True, help="For a scan: what it was given as --reference."
 )
+@click.option("--common", type=LOCATION, multiple=True, help="For a scan: what it was given as --common.")
 @click.option("--releases", type=_PATH, multiple=True, help="For a scan: your own copy of a release; once for each.")
 @signing_options("--sign-with")
 @click.option("--claims", type=_PATH, help="File to append to; claims.jsonl beside the bundle by default.")
@@ -62,6 +64,7 @@ def command(
     repo: Location | None,
     against: Location | None,
     references: tuple[Location, ...],
+    common: tuple[Location, ...],
     releases: tuple[Path, ...],
     sign_with: str | None,
     password_file: Path | None,
@@ -96,7 +99,12 @@ def command(
             bundle, expectation=expectation, files=Files(checkpoint=checkpoint), trust=trust, progress=progress
         )
     copies = _Copies(
-        checkpoint=checkpoint, repository=repo, copied_from=references, reference=against, releases=releases
+        checkpoint=checkpoint,
+        repository=repo,
+        copied_from=references,
+        reference=against,
+        common=common,
+        releases=releases,
     )
     values = _measure_again(bundle, copies) if with_reproduction else None
     statement = state_result(verification, values)
@@ -150,5 +158,6 @@ def _scan_again(bundle: Path, copies: _Copies) -> Reproduction:
         copies.repository,
         copied_from=copies.copied_from,
         reference=copies.reference,
+        common=copies.common,
         releases=copies.releases,
     )

@@ -87,7 +87,7 @@ def test_it_is_reproduced_with_the_same_thirds_alone(trees: Path):
     assert "not decided" in other.output
 
 
-def test_the_report_names_the_thirds(trees: Path, tmp_path: Path):
+def test_the_report_and_a_result_know_the_thirds(trees: Path, tmp_path: Path):
     assert run("keygen", "-o", tmp_path / "key.pem").exit_code == 0
     assert run("sign", trees / "evidence", "--key", tmp_path / "key.pem").exit_code == 0
     result = run("report", trees / "evidence", "-o", tmp_path / "page.html")
@@ -95,6 +95,17 @@ def test_the_report_names_the_thirds(trees: Path, tmp_path: Path):
     page = (tmp_path / "page.html").read_text()
     assert "of which <bdi>third</bdi> and <bdi>fourth</bdi> hold nearly all" in page
     assert "No third repository was given" not in page
+    words = [
+        "attest-result",
+        trees / "evidence",
+        "--key",
+        tmp_path / "key.pub.pem",
+        "--sign-with",
+        tmp_path / "key.pem",
+    ]
+    copies = ["--repo", trees / "copy", "--against", trees / "theirs"]
+    thirds = ["--common", trees / "third", "--common", trees / "fourth", "--claims", tmp_path / "claims.jsonl"]
+    assert "8 values measured again, 0 of them different\n" in run(*words, "--reproduce", *copies, *thirds).output
 
 
 def test_reviewers_of_code_read_what_the_share_is_of(trees: Path):
