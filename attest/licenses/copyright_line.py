@@ -39,7 +39,7 @@ a name that ends in a year, in a form of company or in "all rights reserved"."""
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,100}>")
 _OPEN = re.compile(
-    rf"(?:(?:{_WORD}|{_SIGN})[\s:,]*+(?:{_SIGN}[\s:,]*+)?(?:{_YEAR}(?:\s?(?:-|\u2013|,|and)\s?(?:(?:19|20)\d\d|present|now))*+)?"
+    rf"(?:(?:{_WORD}|{_SIGN})[\s:,]*+(?:{_SIGN}[\s:,]*+)?(?:{_YEAR}(?:\s?(?:-|\u2013|,|and)\s?(?:(?:19|20)\d\d|present|now)){{0,40}})?"
     r"[\s,.:`'\"]*+(?i:by)?|,|(?i:\b(?:and|by)))$"
 )
 """A statement whose holder is yet to come: nothing but signs and years up to the end of its line, or a last "by"."""

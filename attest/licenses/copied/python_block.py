@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
+from attest.licenses.quoted import ONE_LINE, TRIPLE
+
 __all__ = ["Block", "PythonText", "words_of"]
 
 _TIMES_READ = 8
@@ -20,12 +22,7 @@ _MAX_SAME = 10
 _MAX_STATEMENTS = 20_000
 _MAX_BLOCK = 200_000
 
-_STRING = (
-    r'[A-Za-z]{0,2}(?:"""(?:[^"\\]|\\.?|"(?!""))*+(?:"""|\Z)'
-    r"|'''(?:[^'\\]|\\.?|'(?!''))*+(?:'''|\Z)"
-    r'|"(?:[^"\\\n]|\\.?)*+(?:"|(?=\n)|\Z)'
-    r"|'(?:[^'\\\n]|\\.?)*+(?:'|(?=\n)|\Z))"
-)
+_STRING = rf"[A-Za-z]{{0,2}}(?:{TRIPLE}|{ONE_LINE})"
 _TOKEN = re.compile(
     rf"(?P<gap>#[^\n]*|\\\n|[^\S\n]+)|(?P<string>{_STRING})|(?P<word>\w+)|(?P<end>\n)|(?P<mark>.)", re.DOTALL
 )

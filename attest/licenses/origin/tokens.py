@@ -16,6 +16,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.licenses.quoted import ONE_LINE, TRIPLE
+
 __all__ = ["GRAM", "MIN_TOKENS", "WINDOW", "Fingerprint", "all_grams", "fingerprint", "is_code"]
 
 GRAM = 12
@@ -52,10 +54,8 @@ _SLASH_COMMENTS = frozenset(
         "cs",
     }
 )
-_STRINGS = r'"(?:[^"\\\n]|\\.?)*+(?:"|(?=\n)|\Z)' + r"|'(?:[^'\\\n]|\\.?)*+(?:'|(?=\n)|\Z)"
-_TRIPLE = r'"""(?:[^"\\]|\\.?|"(?!""))*+(?:"""|\Z)' + r"|'''(?:[^'\\]|\\.?|'(?!''))*+(?:'''|\Z)"
-_HASH = re.compile(rf"(?P<gap>#[^\n]*|{_TRIPLE})|{_STRINGS}")
-_SLASH = re.compile(rf"(?P<gap>//[^\n]*|/\*.*?(?:\*/|\Z))|{_STRINGS}|`[^`]*+(?:`|\Z)", re.DOTALL)
+_HASH = re.compile(rf"(?P<gap>#[^\n]*|{TRIPLE})|{ONE_LINE}", re.DOTALL)
+_SLASH = re.compile(rf"(?P<gap>//[^\n]*|/\*.*?(?:\*/|\Z))|{ONE_LINE}|`[^`]*+(?:`|\Z)", re.DOTALL)
 _TOKEN = re.compile(r"[^\W\d]\w*|\d[\w.]*|[^\s\w]")
 _NAME = re.compile(r"[^\W\d]\w*")
 _STRING = '"'
