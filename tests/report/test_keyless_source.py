@@ -19,17 +19,17 @@ def test_a_keyless_bundle_is_shown_with_whom_its_certificate_names(tiny: TinyEvi
     with LoopbackSigstore.serving() as loopback:
         config = tmp_path / "config.json"
         config.write_text(json.dumps(loopback.client_trust_config()))
-        token = loopback.token("<b>eve@example.test")
+        token = loopback.token('"<b>eve"@example.test')
         arguments = ["sign", str(tiny.directory), "--keyless", "--trust-config", str(config), "--force"]
         done = CliRunner().invoke(main, [*arguments, "--identity-token", token])
         assert done.exit_code == 0, done.stderr
     page = render([tiny.bundle.read_bytes()]).decode()
-    assert "&lt;b&gt;eve@example.test" in page
+    assert "&lt;b&gt;eve&#34;@example.test" in page
     assert "<b>eve" not in page
     assert "--identity IDENTITY --issuer ISSUER" in page
     assert "--key KEY.pub.pem" not in page
     shown = CliRunner().invoke(main, ["inspect", str(tiny.directory)])
-    assert "a certificate that names <b>eve@example.test" in shown.stdout
+    assert 'a certificate that names "<b>eve"@example.test' in shown.stdout
     value = json.loads(tiny.bundle.read_bytes())
     value["verificationMaterial"]["certificate"]["rawBytes"] = b64encode(b"garbage")
     spoiled = json.dumps(value).encode()
