@@ -23,10 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.architecture import Model
-from attest.atomic import write_atomically
-from attest.checkpoint.arrays import pack_arrays, unpack_arrays
-from attest.checkpoint.tree import open_file
-from attest.errors import AttestError, InputError
+from attest.checkpoint.sealed import read_sealed, write_sealed
+from attest.errors import InputError
 from attest.evidence import Environment, Tool
 from attest.sweep import FileResult
 
@@ -100,14 +98,8 @@ class Journal:
 
     def find(self, path: str) -> FileResult | None:
         """What was kept of a file; None where nothing was, or it is damaged."""
-        name = self._name(path)
-        try:
-            with open_file(self._folder, name) as stream:
-                data = _read_all(stream.read)
-            if sha256(data[32:]).digest() != data[:32]:
-                return None
-            arrays = unpack_arrays(data[32:], where=name)
-        except AttestError:
+        arrays = read_sealed(self._folder / self._name(path), max_bytes=_MAX_ENTRY)
+        if arrays is None:
             return None
         result = _decode(json.loads(arrays[_RESULT].tobytes()), arrays)
         return result if isinstance(result, FileResult) and result.digest.path == path else None
@@ -119,10 +111,7 @@ class Journal:
         arrays: dict[str, NDArray[Any]] = {}
         text = json.dumps(_encode(result, arrays)).encode()
         arrays[_RESULT] = np.frombuffer(text, np.int8)
-        data = pack_arrays(arrays, {})
-        entry = sha256(data).digest() + data
-        if len(entry) <= _MAX_ENTRY:
-            write_atomically(self._folder / self._name(result.digest.path), entry, force=True, mode=0o600)
+        write_sealed(self._folder / self._name(result.digest.path), arrays, max_bytes=_MAX_ENTRY)
 
     @staticmethod
     def clear(folder: Path) -> None:
@@ -135,13 +124,6 @@ class Journal:
                 path.unlink(missing_ok=True)
         with suppress(OSError):
             folder.rmdir()
-
-
-def _read_all(read: Any) -> bytes:
-    data = bytearray()
-    while len(data) <= _MAX_ENTRY and (part := read(_MAX_ENTRY + 1 - len(data))):
-        data += part
-    return bytes(data)
 
 
 def _encode(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:

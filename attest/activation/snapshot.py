@@ -6,7 +6,6 @@ must be the user's own, and evidence says that a run was resumed. Verifying and 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.activation.observer import Arrays
-from attest.atomic import write_atomically
-from attest.checkpoint.arrays import pack_arrays, unpack_arrays
-from attest.checkpoint.tree import open_file
-from attest.errors import AttestError
+from attest.checkpoint.sealed import read_sealed, write_sealed
 
 __all__ = ["Snapshot", "Snapshots"]
 
-_DIGEST = 32
-_BLOCK = 64 * 1024**2
 _MOST_BYTES = 8 * 1024**3
 _STEPS = "steps"
 _STATE = "state"
@@ -74,14 +68,9 @@ class Snapshots:
         """The last one; None where there is none, or it is damaged or of another run."""
         if self._path is None:
             return None
-        try:
-            with open_file(self._path.parent, self._path.name) as stream:
-                data = b"".join(iter(lambda: stream.read(_BLOCK), b""))
-            arrays = unpack_arrays(data[_DIGEST:], where=self._path.name)
-        except AttestError:
-            return None
+        arrays = read_sealed(self._path, max_bytes=_MOST_BYTES) or {}
         steps = arrays.pop(f"{_STEPS}{_SEPARATOR}{self._bound_to}", None)
-        if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST] or steps is None:
+        if steps is None:
             return None
         held: dict[str, dict[str, NDArray[Any]]] = {}
         for name, array in arrays.items():
@@ -98,7 +87,5 @@ class Snapshots:
         arrays = {f"{_STEPS}{_SEPARATOR}{self._bound_to}": np.array([one.steps], dtype="<i8")}
         for owner, held in (*one.held.items(), (_STATE, {str(place): state for place, state in enumerate(one.states)})):
             arrays |= {f"{owner}{_SEPARATOR}{own}": np.ascontiguousarray(array) for own, array in held.items()}
-        data = pack_arrays(arrays, {})
-        if len(data) <= _MOST_BYTES:
-            write_atomically(self._path, hashlib.sha256(data).digest() + data, force=True, mode=0o600)
+        write_sealed(self._path, arrays, max_bytes=_MOST_BYTES)
         self._kept_at = time.monotonic()
