@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 import boto3
@@ -11,18 +10,15 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from moto.kms.utils import ECDSAPrivateKey
-from moto.server import ThreadedMotoServer
+from servers.aws import serving_aws
 from softhsm import SoftHsm, uri
 
 
 @pytest.fixture(scope="session")
 def kms_endpoint() -> Iterator[str]:
     """Address of a KMS that moto runs."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with serving_aws() as address:
+        yield address
 
 
 def sign_digest(key: ECDSAPrivateKey, message: bytes, _algorithm: str) -> bytes:

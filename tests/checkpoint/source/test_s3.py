@@ -1,13 +1,12 @@
 """``s3://``, from a server that moto runs on the loopback interface."""
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from servers.aws import serving_aws
 from servers.web import Web, cut_after, status, whole
 
 from attest.checkpoint.source import open_tree
@@ -22,11 +21,8 @@ URI = "s3://bucket/models/seed-1"
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """Address of moto's server."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with serving_aws() as address:
+        yield address
 
 
 @pytest.fixture
