@@ -17,15 +17,14 @@ from attest.cli.options import LOCATION, emit, output_option
 from attest.document import dump, timestamp
 from attest.evidence_directory import refuse_place, write_evidence
 from attest.finding import Finding
+from attest.license_summary import LicenseSummary
 from attest.licenses.export import EXPORTS, Content
 from attest.licenses.kind import KINDS
-from attest.licenses.obligations import obligations
 from attest.licenses.origin import origin_text, origin_value
 from attest.licenses.place import name_of
 from attest.licenses.repository import Scan
 from attest.licenses.scan import read_files
 from attest.licenses.scancode import SecondEngine, compare_with_scancode
-from attest.licenses.scopes import scopes
 from attest.licenses.whole import WHOLE
 from attest.repository_scan import repository_scan_statement
 from attest.survey import Places, Survey, survey
@@ -168,7 +167,7 @@ def command(
         page = "\n\n".join([origin_text(*compared), *_groups(found.scan, _COPIED)])
         emit(page, value, style=style, output=output, force=force)
     else:
-        page, value = _text(_name(repository), found.scan), _value(found.scan)
+        page, value = _text(_name(repository), found), _value(found)
         if engine:
             second = compare_with_scancode(read_files(repository, revision))
             value["secondEngine"] = dump(second)
@@ -206,15 +205,16 @@ def _command(places: Places) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _value(result: Scan) -> dict[str, Any]:
+def _value(found: Survey) -> dict[str, Any]:
+    result, summary = found.scan, found.evidence.licenses
     return {
         "schemaVersion": 1,
         "filesScanned": result.files_scanned,
         "filesSkipped": dict(result.files_skipped),
         "findings": [dump(finding) for finding in result.findings],
         "identified": [dump(file) for file in result.identified],
-        "scopes": [dump(scope) for scope in scopes(result)],
-        "obligations": [dump(obligation) for obligation in obligations(result)],
+        "scopes": [dump(scope) for scope in summary.scopes],
+        "obligations": [dump(obligation) for obligation in summary.obligations],
     }
 
 
@@ -222,10 +222,11 @@ def _name(repository: Location) -> str:
     return repository.resolve().name if isinstance(repository, Path) else repository
 
 
-def _text(name: str, result: Scan) -> str:
+def _text(name: str, found: Survey) -> str:
     """The whole page for people."""
+    result, summary = found.scan, found.evidence.licenses
     groups = _groups(result, [kind.code for kind in KINDS])
-    return "\n\n".join([_coverage(name, result), *groups, *_scopes(result), *_obligations(result), _CLOSING])
+    return "\n\n".join([_coverage(name, result), *groups, *_scopes(summary), *_obligations(summary), _CLOSING])
 
 
 def _groups(result: Scan, codes: Container[str]) -> list[str]:
@@ -252,10 +253,10 @@ def _disagreements(second: SecondEngine) -> str:
     return "\n".join([head, *rows, *([f"  … and {more} more; --format json lists all"] if more > 0 else [])])
 
 
-def _scopes(result: Scan) -> list[str]:
+def _scopes(summary: LicenseSummary) -> list[str]:
     """What was found for weights, code, data and documentation, one line each."""
     rows = []
-    for one in scopes(result):
+    for one in summary.scopes:
         unread = (
             f" ({one.unread} {'value names' if one.unread == 1 else 'values name'} no known license)"
             if one.unread
@@ -268,12 +269,12 @@ def _scopes(result: Scan) -> list[str]:
     )
 
 
-def _obligations(result: Scan) -> list[str]:
+def _obligations(summary: LicenseSummary) -> list[str]:
     """What the licenses that were found ask for, one line a clause, and its words below."""
     rows = [
         f"  {visible(one.license)} {one.section}, {one.kind}: {one.status}{f' ({visible(one.evidence)})' if one.evidence else ''}\n"
         + textwrap.fill(f"“{visible(one.quote)}”", _WIDTH, initial_indent="    ", subsequent_indent="    ")
-        for one in obligations(result)
+        for one in summary.obligations
     ]
     return ["\n".join(["Obligations of the license texts found", *rows])] if rows else []
 

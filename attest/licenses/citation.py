@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from attest.finding import Finding
 from attest.licenses.source import Source
-from attest.licenses.yaml_scalars import scalars
+from attest.licenses.yaml_scalars import declared
 
 __all__ = ["detect"]
 
@@ -22,10 +22,4 @@ def detect(source: Source) -> Iterator[Finding]:
     """Each declared value; the items of a list are joined by commas."""
     if source.name.casefold() != "citation.cff":
         return
-    lines = source.data.decode("utf-8", "replace").split("\n")
-    for field in scalars(lines, frozenset(_CODES)):
-        if field.text is None:
-            words = f"{lines[field.line]} (neither a scalar nor a list of scalars)"
-            yield source.finding("declaration-not-read", field.line + 1, words)
-        else:
-            yield source.finding(_CODES[field.name], field.line + 1, field.text)
+    yield from declared(source, source.data.decode("utf-8", "replace").split("\n"), _CODES)

@@ -11,7 +11,7 @@ from attest.digest import sha256, tree_digest
 from attest.errors import InputError
 from attest.finding import Finding
 from attest.licenses.archive import is_archive
-from attest.licenses.git import history_files, is_git_repository, open_repository
+from attest.licenses.git import history_files, is_bare_repository, open_repository
 from attest.licenses.installed import is_package
 from attest.licenses.readable import Skipped
 from attest.licenses.scan import local_folder, read_files
@@ -55,7 +55,7 @@ class Place:
         elif is_remote(location):
             origin = open_tree(at_revision(location, revision)).origin
             self._revision, self._commit = (origin.revision, origin.commit) if origin else (revision, None)
-        elif revision or (self._kind == "folder" and _is_bare(Path(location))):
+        elif revision or (self._kind == "folder" and is_bare_repository(Path(location))):
             self._kind, self._commit = "revision", commit_of(Path(location), revision or "HEAD")
 
     def files(self) -> Iterator[Source | Skipped]:
@@ -123,7 +123,3 @@ def _kind(location: Location) -> Kind:
     if is_package(str(location)):
         return "package"
     return "archive" if is_archive(Path(location)) else "folder"
-
-
-def _is_bare(path: Path) -> bool:
-    return is_git_repository(path) and not (path / ".git").exists()

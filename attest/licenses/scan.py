@@ -27,7 +27,7 @@ from attest.licenses import (
 )
 from attest.licenses.archive import is_archive, read_archive
 from attest.licenses.copied import CopyClaim, Reader, claims_of, compare_copies
-from attest.licenses.git import is_git_repository, notice_changes, open_repository, read_revision
+from attest.licenses.git import is_bare_repository, notice_changes, open_repository, read_revision
 from attest.licenses.installed import is_package, read_package
 from attest.licenses.readable import Skipped
 from attest.licenses.remote import read_remote
@@ -131,7 +131,7 @@ def read_files(root: Location, revision: str | None = None) -> Iterator[Source |
     if is_package(str(root)):
         return read_package(str(root))
     path = Path(root)
-    if revision is not None or (is_git_repository(path) and not (path / ".git").exists()):
+    if revision is not None or is_bare_repository(path):
         return read_revision(path, "HEAD" if revision is None else revision)
     return read_archive(path) if is_archive(path) else read_repository(path)
 

@@ -6,10 +6,13 @@ It is read line by line: a YAML library would read (and on hostile input expand)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Scalar", "scalars"]
+from attest.finding import Finding
+from attest.licenses.source import Source
+
+__all__ = ["Scalar", "declared", "scalars"]
 
 _FIELD = re.compile(r"([a-z_-]{1,40}):(?:[ \t](.*))?", re.DOTALL)
 
@@ -53,3 +56,13 @@ def scalars(lines: Sequence[str], names: frozenset[str]) -> Iterator[Scalar]:
             value = ", ".join(_items(lines, index + 1))
         if value:
             yield Scalar(name=field[1], line=index, text=None if value[0] in "|>&*!{[" else value)
+
+
+def declared(source: Source, lines: Sequence[str], codes: Mapping[str, str], *, begin: int = 1) -> Iterator[Finding]:
+    """A finding for each field that has a code; ``begin`` is the number of the first line in the source."""
+    for field in scalars(lines, frozenset(codes)):
+        if field.text is None:
+            words = f"{lines[field.line]} (neither a scalar nor a list of scalars)"
+            yield source.finding("declaration-not-read", field.line + begin, words)
+        else:
+            yield source.finding(codes[field.name], field.line + begin, field.text)

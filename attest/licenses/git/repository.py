@@ -23,7 +23,7 @@ from pathlib import Path
 from attest.errors import InputError
 from attest.licenses.program_output import output_of
 
-__all__ = ["GitRepository", "damaged", "is_git_repository", "open_repository"]
+__all__ = ["GitRepository", "damaged", "is_bare_repository", "is_git_repository", "open_repository"]
 
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHORT_ID = re.compile(r"[0-9a-f]{7,64}")
@@ -36,6 +36,11 @@ _MAX_OUTPUT = 512 * 1024 * 1024
 def is_git_repository(path: Path) -> bool:
     """Whether a folder is a git directory, or holds one as ``.git``."""
     return _git_directory(path) is not None
+
+
+def is_bare_repository(path: Path) -> bool:
+    """Whether a folder is a git directory that has no files of its own beside it."""
+    return is_git_repository(path) and not (path / ".git").exists()
 
 
 def _git_directory(path: Path) -> Path | None:
