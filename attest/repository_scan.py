@@ -24,6 +24,7 @@ __all__ = [
     "CommonCode",
     "DatedFile",
     "Dating",
+    "HolderNotice",
     "IdenticalFile",
     "Kind",
     "NoticeChange",
@@ -230,6 +231,7 @@ class OriginDetail:
 
     identical: tuple[IdenticalFile, ...]
     common_identical: tuple[IdenticalFile, ...]
+    notices: tuple[HolderNotice, ...]
     origins: tuple[Origin, ...]
     dating: Dating | None
 
@@ -250,11 +252,26 @@ class CommonCode:
 
 
 @record
+class HolderNotice:
+    """A holder whom a license or notice file of the reference names, and where the repository names them.
+
+    ``notice`` is the line that does, and ``alike`` counts the origins beside or under it that are distinctive, or where
+    there is no null, not short. ``named`` are copyright lines of the repository, those of license and notice files
+    first, ``mentioned`` are its license, notice, README and credits files that only hold the name; at most five each.
+    """
+
+    notice: Finding
+    alike: Count
+    named: tuple[Finding, ...]
+    mentioned: tuple[str, ...]
+
+
+@record
 class CodeOrigins:
     """Programs of the repository that hold much of a program of the reference.
 
     ``findings`` are about the reference. ``common`` is null where nothing was left out. ``null_files`` is how many files of the reference the null distributions were made of. At most 100 ``identical``
-    files and ``origins`` are listed, of these the most telling; the detail file lists all.
+    files, ``notices`` and ``origins`` are listed, of these the most telling; the detail file lists all.
     """
 
     method: OriginMethod
@@ -268,6 +285,7 @@ class CodeOrigins:
     identical: tuple[IdenticalFile, ...]
     origin_count: Count
     missing_notice_count: Count
+    notices: tuple[HolderNotice, ...]
     origins: tuple[Origin, ...]
     dating: Dating | None
     detail: str

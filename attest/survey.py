@@ -226,6 +226,7 @@ def _origins(compared: Compared, details: dict[str, bytes]) -> CodeOrigins:
             OriginDetail(
                 identical=found.identical_files,
                 common_identical=found.common_files,
+                notices=found.notices,
                 origins=found.origins,
                 dating=dating,
             )
@@ -245,6 +246,7 @@ def _origins(compared: Compared, details: dict[str, bytes]) -> CodeOrigins:
         identical=found.identical_files[:_MAX_LISTED],
         origin_count=len(found.origins),
         missing_notice_count=sum(bool(origin.missing_notices) for origin in found.origins),
+        notices=found.notices[:_MAX_LISTED],
         origins=tuple(replace(origin, missing_notices=origin.missing_notices[:_MAX_LINES]) for origin in listed),
         dating=dating and replace(dating, files=tuple(file for file in dating.files if file.path in paths)),
         detail=ORIGINS_NAME,

@@ -184,6 +184,7 @@ def _content(found: Survey) -> Content:
         tree_digest=found.evidence.repository.tree_digest,
         scan=found.scan,
         origins=found.compared.origins.origins if found.compared else (),
+        notices=found.compared.origins.notices if found.compared else (),
         tool=found.evidence.tool,
         created=timestamp(fixed) if fixed else found.evidence.measured_at,
     )

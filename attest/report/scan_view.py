@@ -45,11 +45,15 @@ class LicenseView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OriginView:
-    """Whose code is in a repository: the origins, those that are distinctive, and those whose notices are not there."""
+    """Whose code is in a repository: the origins, those that are distinctive, and those whose notices are not there.
+
+    ``unnamed`` is how many holders whom license and notice files of the other side name are not named in the repository.
+    """
 
     origins: CodeOrigins
     distinctive: int
     lacking: tuple[Origin, ...]
+    unnamed: int
     curves: tuple[Figure, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -101,6 +105,7 @@ def _origin(label: str, origins: CodeOrigins) -> OriginView:
         origins=origins,
         distinctive=sum(origin.is_distinctive for origin in origins.origins),
         lacking=tuple(origin for origin in origins.origins if origin.missing_notices),
+        unnamed=sum(not one.named for one in origins.notices),
         curves=_curves(label, dating) if dating else (),
         rows=_rows(dating) if dating else (),
     )

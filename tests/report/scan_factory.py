@@ -10,6 +10,7 @@ from attest.repository_scan import (
     CommonCode,
     DatedFile,
     Dating,
+    HolderNotice,
     IdenticalFile,
     NoticeChange,
     NoticeHistory,
@@ -55,6 +56,16 @@ def origin(path: str, containment: str, nearest: str | None, missing: tuple[str,
     )
 
 
+def holder(*, named: bool) -> HolderNotice:
+    here = Finding(code="copyright", path="NOTICE", line=3, text="Copyright 2018- The Example Team")
+    return HolderNotice(
+        notice=Finding(code="copyright", path="LICENSE", line=1, text="Copyright 2018- The Example Team"),
+        alike=2,
+        named=(here,) if named else (),
+        mentioned=() if named else ("README.md",),
+    )
+
+
 def origins() -> CodeOrigins:
     listed = (
         origin("configuration_example.py", "0.7533", "0.673"),
@@ -78,6 +89,7 @@ def origins() -> CodeOrigins:
         identical=(IdenticalFile(path="tokenizer.json", origin="fixtures/tokenizer.json"),),
         origin_count=12,
         missing_notice_count=1,
+        notices=(holder(named=False), holder(named=True)),
         origins=listed,
         dating=Dating(
             releases=tuple(repository(f"transformers-{version}.whl", "archive") for version in ("4.42.4", "4.44.0", "4.45.2")),

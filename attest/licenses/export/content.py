@@ -14,7 +14,7 @@ from attest.license_summary import ScannedFile, ScopedLicenses
 from attest.licenses.expression import expression_of
 from attest.licenses.repository import Scan
 from attest.licenses.scopes import scopes
-from attest.repository_scan import Origin
+from attest.repository_scan import HolderNotice, Origin
 
 __all__ = ["Content", "FileContent", "as_json"]
 
@@ -54,6 +54,8 @@ class Content:
     scan : Scan
     origins : tuple of Origin
         Whose code is in it; empty where it was held against nothing.
+    notices : tuple of HolderNotice
+        Holders whom papers of that other side name.
     tool : Tool
     created : str
         RFC 3339 in UTC; only formats that demand a time have it.
@@ -63,6 +65,7 @@ class Content:
     tree_digest: str
     scan: Scan
     origins: tuple[Origin, ...]
+    notices: tuple[HolderNotice, ...]
     tool: Tool
     created: str
 

@@ -18,7 +18,7 @@ from attest.licenses.export.content import Content, as_json
 from attest.licenses.kind import KINDS, RANK
 from attest.licenses.meaning import Meaning, meanings
 from attest.licenses.whole import WHOLE
-from attest.repository_scan import Origin
+from attest.repository_scan import HolderNotice, Origin
 
 __all__ = ["to_sarif"]
 
@@ -38,7 +38,10 @@ def to_sarif(content: Content) -> str:
     rules = [_rule(code, meanings()[code]) for code in _TITLES]
     places = {code: place for place, code in enumerate(_TITLES)}
     artifacts = {file.path: place for place, file in enumerate(content.scan.files)}
-    results = [_result(one, artifacts, places) for one in (*content.scan.findings, *_of_origins(content.origins))]
+    results = [
+        _result(one, artifacts, places)
+        for one in (*content.scan.findings, *_of_origins(content.origins), *_of_holders(content.notices))
+    ]
     driver = {"name": content.tool.name, "version": content.tool.version, "rules": rules}
     run = {
         "tool": {"driver": driver},
@@ -74,6 +77,13 @@ def _of_origins(origins: tuple[Origin, ...]) -> Iterator[Finding]:
         yield Finding(code="code-origin", path=one.path, line=None, text=text)
         for line in one.missing_notices:
             yield Finding(code="origin-notice-missing", path=one.path, line=None, text=f"{one.origin}: {line}")
+
+
+def _of_holders(notices: tuple[HolderNotice, ...]) -> Iterator[Finding]:
+    for one in notices:
+        if not one.named:
+            text = f"{one.notice.path}, over {one.alike} files alike: {one.notice.text}"
+            yield Finding(code="origin-notice-missing", path=WHOLE, line=None, text=text)
 
 
 def _result(finding: Finding, artifacts: Mapping[str, int], places: Mapping[str, int]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from attest.digest import sha256
 from attest.document import Count, decimal, record
 from attest.licenses.origin.common import NOTHING, Common
 from attest.licenses.origin.corpus import Corpus, Program, corpus_of, program_of
+from attest.licenses.origin.holders import HolderSearch
 from attest.licenses.origin.null import MIN_FILES, Null, first_word, kinds_of, null_of
 from attest.licenses.origin.tokens import GRAM, MIN_TOKENS, WINDOW
 from attest.licenses.readable import Skipped
 from attest.licenses.source import Source
-from attest.repository_scan import IdenticalFile, Origin, OriginMethod
+from attest.repository_scan import HolderNotice, IdenticalFile, Origin, OriginMethod
 
 __all__ = ["METHOD", "MIN_CONTAINMENT", "Origins", "compare_code"]
 
@@ -54,6 +55,7 @@ class Origins:
     null_files: Count
     identical_files: tuple[IdenticalFile, ...]
     common_files: tuple[IdenticalFile, ...]
+    notices: tuple[HolderNotice, ...]
     origins: tuple[Origin, ...]
 
 
@@ -82,9 +84,11 @@ def compare_code(
     nulls: dict[Kind, Null] = {}
     twins: dict[bool, list[IdenticalFile]] = {False: [], True: []}
     origins: list[Origin] = []
+    holders = HolderSearch(corpus.notices)
     count = programs = common_programs = 0
     for file in (file for file in files if isinstance(file, Source)):
         count += 1
+        holders.see(file)
         digest = sha256(file.raw)
         if digest in corpus.others and file.raw.strip():
             twins[digest in common.digests].append(IdenticalFile(path=file.path, origin=corpus.others[digest]))
@@ -103,6 +107,7 @@ def compare_code(
         null_files=sum(null.files for null in nulls.values()),
         identical_files=tuple(sorted(twins[False], key=lambda file: file.path)),
         common_files=tuple(sorted(twins[True], key=lambda file: file.path)),
+        notices=holders.found(origins),
         origins=tuple(sorted(origins, key=lambda origin: origin.path)),
     )
 

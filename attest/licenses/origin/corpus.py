@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.digest import sha256
-from attest.licenses import copyright_line, spdx_tag
 from attest.licenses.origin.common import NOTHING, Common
+from attest.licenses.origin.holders import Notice, holder_lines, notices_of
 from attest.licenses.origin.tokens import MIN_TOKENS, Fingerprint, fingerprint, is_code
 from attest.licenses.readable import Skipped
 from attest.licenses.source import Source
-from attest.licenses.whole.holders import holder_key, statement_of
 
 __all__ = ["Corpus", "Program", "corpus_of", "program_of"]
 
@@ -51,6 +50,8 @@ class Corpus:
         Those that are not among them, since third repositories hold nearly all of them.
     others : mapping of str to str
         A path for the digest of each file, programs and others.
+    notices : tuple of Notice
+        Lines of license and notice files that name a holder.
     named, blind : (grams, programs)
         Sorted grams of all, and the place of the program that each is of.
     """
@@ -58,6 +59,7 @@ class Corpus:
     programs: tuple[Program, ...]
     common_programs: int
     others: dict[str, str]
+    notices: tuple[Notice, ...]
     named: tuple[NDArray[np.uint64], NDArray[np.int64]]
     blind: tuple[NDArray[np.uint64], NDArray[np.int64]]
 
@@ -79,11 +81,8 @@ def program_of(source: Source) -> Program | None:
     if made.tokens < MIN_TOKENS:
         return None
     holders: dict[str, str] = {}
-    for detect in (copyright_line.detect, spdx_tag.detect):
-        for finding in detect(source):
-            key = holder_key(statement_of(finding.text).holder)
-            if key and finding.code in ("copyright", "spdx-copyright"):
-                holders.setdefault(key, finding.text)
+    for key, finding in holder_lines(source):
+        holders.setdefault(key, finding.text)
     return Program(path=source.path, sha256=sha256(source.raw), fingerprint=made, holders=holders)
 
 
@@ -92,10 +91,12 @@ def corpus_of(files: Iterable[Source | Skipped], common: Common = NOTHING) -> Co
     programs: list[Program] = []
     common_programs = 0
     others: dict[str, str] = {}
+    notices: list[Notice] = []
     for file in files:
         if isinstance(file, Skipped):
             continue
         others.setdefault(sha256(file.raw), file.path)
+        notices += notices_of(file)
         program = program_of(file)
         rest = program and program.without(common)
         common_programs += program is not None and rest is None
@@ -104,6 +105,7 @@ def corpus_of(files: Iterable[Source | Skipped], common: Common = NOTHING) -> Co
         programs=tuple(programs),
         common_programs=common_programs,
         others=others,
+        notices=tuple(notices),
         named=_inverted([program.fingerprint.named for program in programs]),
         blind=_inverted([program.fingerprint.blind for program in programs]),
     )

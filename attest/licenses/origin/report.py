@@ -8,7 +8,7 @@ from typing import Any
 from attest.document import dump
 from attest.finding import Finding
 from attest.licenses.origin.compare import Origins
-from attest.repository_scan import Dating, Origin
+from attest.repository_scan import Dating, HolderNotice, Origin
 from attest.terminal import visible
 
 __all__ = ["origin_text", "origin_value"]
@@ -39,6 +39,7 @@ def origin_text(result: Origins, dating: Dating | None, findings: Sequence[Findi
         f"{len(result.identical_files)} files have the same bytes as one of the other side",
         f"{len(result.origins)} programs hold at least three tenths of one of the other side, {missing} of them lack a notice of it",
         *_left_out(result),
+        *_holders(result.notices),
     ]
     rows = [line for origin in result.origins[:_SHOWN] for line in _rows(origin)]
     more = (
@@ -57,6 +58,21 @@ def _left_out(result: Origins) -> list[str]:
     ]
 
 
+def _holders(notices: Sequence[HolderNotice]) -> list[str]:
+    """Holders whom license and notice files of the other side name, and whether they are named here."""
+    rows: list[str] = []
+    for one in notices[:_SHOWN]:
+        notice = one.notice
+        rows.append(
+            f"  {visible(notice.path)}:{notice.line}, over {one.alike} files that are alike: {visible(notice.text.strip())}"
+        )
+        rows += [f"    named here: {visible(line.path)}:{line.line} {visible(line.text.strip())}" for line in one.named]
+        rows += [] if one.named else ["    not found: no copyright line that was read here names this holder"]
+        rows += [f"    the name stands in {visible(path)}" for path in one.mentioned]
+    more = [f"  … and {len(notices) - _SHOWN} more; --format json lists all"] if len(notices) > _SHOWN else []
+    return ["", "Holders whom license and notice files of the other side name:", *rows, *more] if rows else []
+
+
 def _rows(origin: Origin) -> list[str]:
     rank = "no null: too few files" if origin.both_percentile is None else _rank(origin)
     ahead = f" to {visible(origin.runner_up)}" if origin.runner_up else ""
@@ -71,9 +87,13 @@ def _rows(origin: Origin) -> list[str]:
 
 def _rank(origin: Origin) -> str:
     return (
-        f"above {origin.percentile} of unrelated pairs, {origin.nearest_percentile} of nearest pairs, "
-        f"{origin.both_percentile} with the margin: {origin.reading}"
+        f"above {_percent(origin.percentile)} of unrelated pairs, {_percent(origin.nearest_percentile)} of nearest pairs, "
+        f"{_percent(origin.both_percentile)} with the margin: {origin.reading}"
     )
+
+
+def _percent(share: str | None) -> str:
+    return f"{100 * float(share or 0):.10g} %"
 
 
 def _same_bytes(result: Origins) -> list[str]:

@@ -85,7 +85,13 @@ def test_what_is_printed_can_be_shown_and_does_not_change(content: dict[str, str
     for style, text in content.items():
         assert all(one.isprintable() or one == "\n" for one in text), style
     again = Content(
-        name="a", tree_digest="0" * 64, scan=scan_of([]), origins=(), tool=TOOL, created="2026-01-02T03:04:05Z"
+        name="a",
+        tree_digest="0" * 64,
+        scan=scan_of([]),
+        origins=(),
+        notices=(),
+        tool=TOOL,
+        created="2026-01-02T03:04:05Z",
     )
     assert {style: export(again) for style, export in EXPORTS.items()} == {
         style: export(again) for style, export in EXPORTS.items()
@@ -186,7 +192,7 @@ def test_hostile_words_make_no_other_document(sarif: Validator, cyclonedx: Valid
         blind_containment="1", runner_up=None, margin="1", percentile=None, nearest_percentile=None, both_percentile=None, missing_notices=(name,),
     )  # fmt: skip
     made = Content(
-        name=name or "a", tree_digest="0" * 64, scan=scan_of(found), origins=(origin,), tool=TOOL,
+        name=name or "a", tree_digest="0" * 64, scan=scan_of(found), origins=(origin,), notices=(), tool=TOOL,
         created="2026-01-02T03:04:05Z",
     )  # fmt: skip
     texts = {style: export(made) for style, export in EXPORTS.items()}
