@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from attest.finding import Finding
@@ -17,13 +17,14 @@ __all__ = ["Statement", "foreign_copyrights", "holder_key", "notices", "statemen
 _SIGN = re.compile(r"copyright(?:text)?|copr\.|\(c\)|©|&copy;|&#169;", re.IGNORECASE)
 _YEARS = re.compile(r"(?:19|20)\d\d(?:\s*(?:-|\u2013|to|,|and)\s*(?:(?:19|20)?\d\d\b|present|now))*", re.IGNORECASE)
 _TAIL = re.compile(
-    r"\]\([^)]*\)?|all rights reserved.*|licensed under.*|this (?:file|code|software).*|\bunder the\b.*|<[^>]*>|\S+@\S+|https?://\S+",
+    r"\]\([^)]*\)?|\\[nrt](?!\w).*|all rights reserved.*|licensed under.*|this (?:file|code|software).*|\bunder the\b.*|<[^>]*>|\S+@\S+|https?://\S+",
     re.IGNORECASE | re.DOTALL,
 )
 _EDGES = " \t.,;:*/#-\u2013\"'()[]{}|!%\\"
 _LEGAL = re.compile(
     r"\b(?:inc|incorporated|ltd|limited|co|corp|corporation|company|llc|gmbh|team|authors?|the|and|its|affiliates)\b"
 )
+_OWN_LICENSE = re.compile(r"(?:licen[cs]e|copying)(?:\.(?:txt|md|rst))?", re.IGNORECASE)
 _MAX_HOLDERS = 50
 _MAX_NAME = 100
 
@@ -69,10 +70,19 @@ def _holders(gathered: Gathered) -> dict[str, list[Finding]]:
     return found
 
 
-def _main(holders: dict[str, list[Finding]]) -> str | None:
-    """The holder who is named in most files, the first by name of several."""
+def _main(gathered: Gathered, holders: Mapping[str, Sequence[Finding]]) -> tuple[str | None, str]:
+    """The one holder whom the license file at the top names, else who is named in most files: key, and where."""
+    top = {
+        key: statement_of(finding.text).holder
+        for finding in gathered.of("copyright", "spdx-copyright")
+        if _OWN_LICENSE.fullmatch(finding.path) and (key := holder_key(statement_of(finding.text).holder))
+    }
+    if len(top) == 1:
+        ((key, holder),) = top.items()
+        return key, f"{holder} in the license file at the top"
     files = Counter({key: len({finding.path for finding in lines}) for key, lines in holders.items()})
-    return min(files, key=lambda key: (-files[key], key), default=None)
+    most = min(files, key=lambda key: (-files[key], key), default=None)
+    return most, _in_files(holders[most]) if most is not None else ""
 
 
 def _in_files(lines: Sequence[Finding]) -> str:
@@ -82,13 +92,13 @@ def _in_files(lines: Sequence[Finding]) -> str:
 
 
 def foreign_copyrights(gathered: Gathered) -> Iterator[Finding]:
-    """One finding for each holder beside the one who is named in most files."""
+    """One finding for each holder beside the main one."""
     holders = _holders(gathered)
-    main = _main(holders)
+    main, where = _main(gathered, holders)
     for key in sorted(holders)[:_MAX_HOLDERS]:
         if main is not None and key != main:
             first = holders[key][0]
-            words = f"{_in_files(holders[key])}; {_in_files(holders[main])}"
+            words = f"{_in_files(holders[key])}; {where}"
             yield Finding(code="foreign-copyright", path=first.path, line=first.line, text=cut(words))
 
 
@@ -101,7 +111,7 @@ def notices(gathered: Gathered) -> Iterator[Finding]:
     )
     has_notice = bool(gathered.of("notice-file"))
     holders = _holders(gathered)
-    main = _main(holders)
+    main, _ = _main(gathered, holders)
     missing = [key for key in sorted(holders) if key != main and f" {key} " not in named][:_MAX_HOLDERS]
     for key in missing if has_notice else ():
         first = holders[key][0]

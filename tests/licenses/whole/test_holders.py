@@ -16,6 +16,8 @@ from attest.licenses.whole.holders import statement_of
          "The Qwen team, Alibaba Group and the HuggingFace Inc. team"),
         ("\u00a9 2021 \u534e\u4e3a", "2021", "\u534e\u4e3a"),
         ("SPDX-FileCopyrightText: Copyright contributors to the vLLM project", "", "contributors to the vLLM project"),
+        ("[Apache 2.0 \u00a9 2023 Somebody Dev, Inc.](./LICENSE)", "2023", "Somebody Dev, Inc"),
+        (r'"Copyright (c) Somebody\n\n' + '"', "", "Somebody"),
         ("Copyright (c) 2025", "2025", ""),
         ("", "", ""),
     ],
@@ -57,3 +59,15 @@ def test_a_notice_that_names_another_holder(tmp_path: Path):
 
 def test_one_holder_owes_nobody_a_notice(tmp_path: Path):
     assert found(tmp_path, OWN) == []
+
+
+def test_the_main_holder_is_the_one_whom_the_license_file_at_the_top_names(tmp_path: Path):
+    assert found(tmp_path, OWN | {"LICENSE": "MIT License\n\nCopyright (c) 2025 Fork Labs\n"}) == [
+        ("notice-missing", ".", "no notice file; no license file names these holders of copyright lines: A Ltd"),
+        ("foreign-copyright", "a.py", "A Ltd in 2 files; Fork Labs in the license file at the top"),
+    ]
+
+
+def test_of_two_whom_the_license_file_names_neither_is_the_main_one_by_that(tmp_path: Path):
+    license_file = "Copyright (c) 2025 Fork Labs\nCopyright (c) 2024 A Ltd.\n"
+    assert found(tmp_path, OWN | FOREIGN | {"LICENSE": license_file})[1][2] == "The B team in 1 file; A Ltd in 3 files"
