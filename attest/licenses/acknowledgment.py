@@ -10,11 +10,12 @@ from attest.licenses.source import Source
 
 __all__ = ["detect"]
 
-_WORDS = (b"built with", b"improved using", b"powered by", b"is a trademark of")
+_WORDS = (b"built with", b"improved using", b"powered by", b"is a trademark of", b"built using")
 _LINE = re.compile(
     r"(?:built with|improved using|powered by)\W{1,4}(?:meta |deepseek |tencent )?"
-    r"(?:llama|qwen|openpangu|gemma|deepseek|hunyuan|stability|falcon)"
-    r"|openpangu is a trademark of huawei",
+    r"(?:llama|qwen|openpangu|gemma|deepseek|hunyuan|stability|falcon|glm-4|xai\b)"
+    r"|openpangu is a trademark of huawei"
+    r"|built using artificial intelligence technology from the technology innovation institute",
     re.IGNORECASE,
 )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from attest.finding import Finding
-from attest.licenses.detect import identify, index
+from attest.licenses.detect import identify, index, sketches
 from attest.licenses.source import cut
 from attest.licenses.whole.gathered import WHOLE, Gathered
 from attest.resource import resource
@@ -80,7 +80,8 @@ def _hub_names() -> dict[str, list[str]]:
 @cache
 def _ids() -> dict[str, str]:
     """License ids that attest knows, by their spelling in lower case."""
-    return {part.casefold(): part for expression in index().expressions for part in _SYMBOL.findall(expression)}
+    expressions = (*index().expressions, *(sketch.expression for sketch in sketches()))
+    return {part.casefold(): part for expression in expressions for part in _SYMBOL.findall(expression)}
 
 
 def licenses_named(value: str) -> frozenset[str]:

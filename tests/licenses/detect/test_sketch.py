@@ -33,6 +33,12 @@ def test_a_stranger_is_near_nothing(known: Sketch):
 
 
 def test_the_sketches_that_are_shipped_can_be_read_and_cite_their_source():
-    assert len(sketches()) >= 14
+    assert len(sketches()) >= 49
     assert all("@" in sketch.citation and sketch.grams and sketch.words > 100 for sketch in sketches())
     assert all(sketch.expression.startswith("LicenseRef-") for sketch in sketches())
+
+
+def test_licenses_of_models_that_disputes_turn_on_are_among_them():
+    known = {sketch.expression for sketch in sketches()}
+    for name in ("openpangu-1.0", "openpangu-2.0", "mistral-research-0.1", "mistral-non-production-0.1", "glm-4-9b"):
+        assert f"LicenseRef-{name}" in known

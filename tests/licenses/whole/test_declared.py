@@ -28,6 +28,8 @@ def card(*fields: str) -> str:
         ("MIT OR apache-2.0", {"MIT", "Apache-2.0"}),
         ("GPL-3.0-or-later", {"GPL-3.0"}),
         ("llama3.1", {"LicenseRef-scancode-llama-3.1-license-2024"}),
+        ("mrl", {"LicenseRef-mistral-research-0.1"}),
+        ("LicenseRef-openpangu-2.0", {"LicenseRef-openpangu-2.0"}),
         ("something of mine", set()),
         ("", set()),
     ],
