@@ -21,6 +21,7 @@ __all__ = [
     "ScannedFile",
     "Scope",
     "ScopedLicenses",
+    "UntoldLicense",
 ]
 
 Scope: TypeAlias = Literal["weights", "code", "data", "documentation", "repository"]
@@ -57,18 +58,36 @@ class LicenseEngine:
 
 @record
 class Obligation:
-    """A clause of a license that was found, and what the files show.
+    """A clause of a license that was found or is declared, and what the files show.
 
-    ``evidence`` is a path, with a line where there is one. ``not-found`` says that nothing of the kind was found in
-    what was read, not that the license was broken: whether a clause applies at all depends on what somebody does.
+    ``source`` is the path and line of the license's whole text; where no file holds that, of the declaration, whose
+    words are then in ``declaration``. ``evidence`` is a path, with a line where there is one. ``not-found`` says that
+    nothing of the kind was found in what was read, not that the license was broken: whether a clause applies at all
+    depends on what somebody does.
     """
 
     license: str
+    source: str
+    declaration: str | None
     section: str
     kind: str
     quote: str
     status: Literal["met", "not-found", "not-applicable", "cannot-be-seen-from-files"]
     evidence: str | None
+
+
+@record
+class UntoldLicense:
+    """A license that was found or is declared, of which no clause can be told, and why.
+
+    ``license`` is its id, or the declared words. ``reason`` is ``no-clauses`` (attest knows the license and none of its
+    clauses), ``family`` (several licenses bear that name), ``several-versions`` (and their clauses may differ), or
+    ``not-known``.
+    """
+
+    license: str
+    source: str
+    reason: Literal["no-clauses", "family", "several-versions", "not-known"]
 
 
 @record
@@ -111,6 +130,7 @@ class LicenseSummary:
     findings: tuple[Finding, ...]
     files: tuple[ScannedFile, ...]
     obligations: tuple[Obligation, ...]
+    untold: tuple[UntoldLicense, ...]
     scopes: tuple[ScopedLicenses, ...]
     engine: LicenseEngine
     detail: str

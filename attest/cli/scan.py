@@ -17,9 +17,10 @@ from attest.cli.options import LOCATION, emit, output_option
 from attest.document import dump, timestamp
 from attest.evidence_directory import refuse_place, write_evidence
 from attest.finding import Finding
-from attest.license_summary import LicenseSummary
+from attest.license_summary import LicenseSummary, Obligation
 from attest.licenses.export import EXPORTS, Content
 from attest.licenses.kind import KINDS
+from attest.licenses.obligations import UNTOLD_REASONS
 from attest.licenses.origin import origin_text, origin_value
 from attest.licenses.place import name_of
 from attest.licenses.repository import Scan
@@ -216,6 +217,7 @@ def _value(found: Survey) -> dict[str, Any]:
         "identified": [dump(file) for file in result.identified],
         "scopes": [dump(scope) for scope in summary.scopes],
         "obligations": [dump(obligation) for obligation in summary.obligations],
+        "untold": [dump(license_) for license_ in summary.untold],
     }
 
 
@@ -271,13 +273,28 @@ def _scopes(summary: LicenseSummary) -> list[str]:
 
 
 def _obligations(summary: LicenseSummary) -> list[str]:
-    """What the licenses that were found ask for, one line a clause, and its words below."""
-    rows = [
-        f"  {visible(one.license)} {one.section}, {one.kind}: {one.status}{f' ({visible(one.evidence)})' if one.evidence else ''}\n"
-        + textwrap.fill(f"“{visible(one.quote)}”", _WIDTH, initial_indent="    ", subsequent_indent="    ")
-        for one in summary.obligations
+    """What the licenses that were found or are declared ask for: one line a clause, and its words below."""
+    texts = [one for one in summary.obligations if one.declaration is None]
+    declared = [one for one in summary.obligations if one.declaration is not None]
+    untold = [
+        f"  {visible(one.license)} ({visible(one.source)}): {UNTOLD_REASONS[one.reason]}" for one in summary.untold
     ]
-    return ["\n".join(["Obligations of the license texts found", *rows])] if rows else []
+    groups = [
+        ("Obligations of the license texts found", [_clause(one) for one in texts]),
+        (
+            "Obligations of licenses that are only declared: no whole text of them was found",
+            [_clause(one, f", declared in {visible(one.source)}") for one in declared],
+        ),
+        ("Licenses whose obligations are not told here", untold),
+    ]
+    return ["\n".join([title, *rows]) for title, rows in groups if rows]
+
+
+def _clause(one: Obligation, beside: str = "") -> str:
+    evidence = f" ({visible(one.evidence)})" if one.evidence else ""
+    head = f"  {visible(one.license)} {one.section}, {one.kind}: {one.status}{evidence}{beside}"
+    words = textwrap.fill(f"“{visible(one.quote)}”", _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return f"{head}\n{words}"
 
 
 def _coverage(name: str, result: Scan) -> str:

@@ -10,9 +10,9 @@ from typing import TypeAlias, get_args
 from attest.license_summary import Basis, FoundExpression, Scope, ScopedLicenses
 from attest.licenses.expression import expression_of, joined
 from attest.licenses.license_file import code_of_name
+from attest.licenses.license_name import licenses_named
 from attest.licenses.origin.tokens import is_code
 from attest.licenses.repository import Scan
-from attest.licenses.whole.declared import licenses_named
 
 __all__ = ["MAX_FOUND", "scopes"]
 

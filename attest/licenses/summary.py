@@ -12,7 +12,7 @@ from attest.license_summary import LicenseEngine, LicenseSummary, ScannedFile
 from attest.licenses.detect import index
 from attest.licenses.kind import RANK
 from attest.licenses.license_text import IdentifiedFile
-from attest.licenses.obligations import obligations
+from attest.licenses.obligations import obligations, untold
 from attest.licenses.repository import Scan
 from attest.licenses.scopes import scopes
 from attest.resource import resource
@@ -53,6 +53,7 @@ def summarize(scan: Scan) -> tuple[LicenseSummary, bytes]:
         findings=findings,
         files=tuple(file for file in scan.files if file.path in paths),
         obligations=obligations(scan),
+        untold=untold(scan),
         scopes=scopes(scan),
         engine=_engine(),
         detail=LICENSES_NAME,

@@ -19,6 +19,7 @@ from attest.envelope import b64encode
 from attest.errors import InputError
 from attest.licenses.kind import KINDS, RANK
 from attest.licenses.meaning import meanings
+from attest.licenses.obligations import UNTOLD_REASONS
 from attest.licenses.whole import WHOLE
 from attest.policy_file import DEFAULT_POLICY, Policy, policy_digest
 from attest.report.source import read_sources
@@ -71,8 +72,9 @@ STATUSES = {
     "not-found": "not found",
     "not-applicable": "not applicable",
     "cannot-be-seen-from-files": "cannot be seen from files",
+    **UNTOLD_REASONS,
 }
-"""What the files show of a clause, in words."""
+"""What the files show of a clause, and why no clause is told, in words."""
 
 
 def _short(text: str, length: int = 80) -> str:

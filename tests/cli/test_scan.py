@@ -29,8 +29,8 @@ def repository(tmp_path: Path) -> Path:
 def test_the_page_for_people(repository: Path):
     result = run(repository)
     assert result.exit_code == 0
-    closing = result.output.index("This is what the files say. It is no legal advice")
-    assert result.output[:closing] == (
+    obligations = result.output.index("Obligations")
+    assert result.output[:obligations] == (
         "Scan of repository: 5 text files read\n"
         "  1 not read: binary\n"
         "\n"
@@ -62,6 +62,13 @@ def test_the_page_for_people(repository: Path):
         "  code: MIT\n"
         "\n"
     )
+    assert result.output[obligations:].startswith(
+        "Obligations of licenses that are only declared: no whole text of them was found\n"
+        "  Apache-2.0 4(a), license text: not-found, declared in model/README.md:2\n"
+        "    “You must give any other recipients of the Work or Derivative Works a copy of this License”\n"
+    )
+    assert "  MIT second paragraph, license text and notice: not-found, declared in METADATA:2\n" in result.output
+    assert "This is what the files say. It is no legal advice" in result.output
 
 
 def test_the_object_for_programs(repository: Path):
@@ -74,6 +81,7 @@ def test_the_object_for_programs(repository: Path):
         "identified",
         "scopes",
         "obligations",
+        "untold",
     ]
     assert (value["schemaVersion"], value["filesScanned"], value["filesSkipped"]) == (1, 5, {"binary": 1})
     assert {

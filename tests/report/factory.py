@@ -55,6 +55,7 @@ from attest.license_summary import (
     Obligation,
     ScannedFile,
     ScopedLicenses,
+    UntoldLicense,
 )
 from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.predicate import PREDICATES, Predicate
@@ -165,13 +166,14 @@ def _licenses() -> LicenseSummary:
         ),
     )
     clauses = (
-        ("4(a)", "license-text", "You must give any other recipients a copy of this License", "met", "LICENSE:1"),
+        ("4(a)", "license-text", "You must give any other recipients a copy of this License", "met", "LICENSE:1", None),
         (
             "4(d)",
             "notice",
             "a readable copy of the attribution notices contained within such NOTICE file",
             "not-found",
             None,
+            "apache-2.0",
         ),
     )
     return LicenseSummary(
@@ -184,9 +186,19 @@ def _licenses() -> LicenseSummary:
             for path in ("LICENSE", "NOTICE", "README.md", "modeling_example.py", "tokenization_example.py")
         ),
         obligations=tuple(
-            Obligation(license="Apache-2.0", section=section, kind=kind, quote=quote, status=status, evidence=evidence)
-            for section, kind, quote, status, evidence in clauses
+            Obligation(
+                license="Apache-2.0",
+                source="README.md:3" if declared else "LICENSE:1",
+                declaration=declared,
+                section=section,
+                kind=kind,
+                quote=quote,
+                status=status,
+                evidence=evidence,
+            )
+            for section, kind, quote, status, evidence, declared in clauses
         ),
+        untold=(UntoldLicense(license="bsd", source="setup/README.md:2", reason="family"),),
         scopes=(
             ScopedLicenses(
                 scope="weights",
@@ -485,7 +497,7 @@ def trio(*, z: float = 357.214568123, pvalue: float = 1e-4) -> tuple[bytes, byte
 
 
 _FIXED = re.compile(
-    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|archive|folder|history|package|remote|revision|met|not-found|\d{4}-\d\d|\d{4}-\d\d-\d\dT.*Z"
+    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|archive|folder|history|package|remote|revision|met|not-found|family|\d{4}-\d\d|\d{4}-\d\d-\d\dT.*Z"
 )
 
 

@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "e7b3babb53b15637b2287a3a44c82157b87f462e9938e5ce4fae2fe61f4eb5cd"}
+GOLDEN = {1: "e1516babc182b2d00faf4fb31996cd2b4483acd920ff8bf01e89916f7448f813"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """

@@ -94,7 +94,7 @@ def test_a_page_of_little_is_whole():
     for sentence in (
         "Scan of example-moe",
         "Nothing was found by the patterns that were looked for.",
-        "No license was found in full whose clauses attest knows",
+        "No license was found in full, or clearly declared, whose clauses attest knows.",
         "no history was searched for notices",
         "its code was held against nothing",
     ):

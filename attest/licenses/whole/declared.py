@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from attest.finding import Finding
-from attest.licenses.detect import identify, index, sketches
+from attest.licenses.license_name import FILLERS, is_family, licenses_linked, licenses_named, publishers
 from attest.licenses.source import cut
 from attest.licenses.whole.gathered import WHOLE, Gathered
-from attest.resource import resource
 
 __all__ = [
+    "Declaration",
     "base_model_licenses",
+    "declarations",
     "declared_and_found",
     "families",
-    "licenses_named",
     "no_license_file",
     "unlike_declarations",
     "unlinked",
 ]
 
 _WORD = re.compile(r"[a-z0-9.+]+")
-_SYMBOL = re.compile(r"[A-Za-z0-9.+-]+")
-_OPERATORS = frozenset({"and", "or", "with"})
-_FILLERS = frozenset({"the", "license", "licence", "version"})
 _NO_LICENSE_NAMED = frozenset({"other", "unknown"})
-_FAMILIES = frozenset(
-    {"apache", "bsd", "cc", "gfdl", "gpl", "lgpl", "agpl", "odbl", "odc-by", "openrail", "creative commons"}
-)
+
+
+_DECLARING = ("declared-license", "declared-license-name", "declared-license-link")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Declaration:
+    """A declared license, and the ids that it names; none where attest knows none."""
+
+    finding: Finding
+    licenses: frozenset[str]
+
+
+def declarations(findings: Iterable[Finding]) -> Iterator[Declaration]:
+    """What each file declares; where that is ``other`` or nothing, its license's name, and else the link to it.
+
+    Notes
+    -----
+    A link is not followed: pages of licenses that attest knows are told by their address.
+    """
+    files: dict[str, list[Declaration]] = {}
+    for finding in findings:
+        if finding.code in _DECLARING:
+            named = (licenses_linked if finding.code.endswith("-link") else licenses_named)(finding.text)
+            files.setdefault(finding.path, []).append(Declaration(finding=finding, licenses=named))
+    for _, found in sorted(files.items()):
+        plain = [one for one in found if one.finding.code == _DECLARING[0]]
+        told = [one for one in plain if one.finding.text.casefold() not in _NO_LICENSE_NAMED]
+        others = sorted(
+            (one for one in found if one not in plain),
+            key=lambda one: (not one.licenses, _DECLARING.index(one.finding.code)),
+        )
+        yield from told or others[:1] or plain
 
 
 def no_license_file(gathered: Gathered) -> Iterator[Finding]:
@@ -45,14 +71,13 @@ def no_license_file(gathered: Gathered) -> Iterator[Finding]:
 def _spelling(value: str) -> tuple[str, ...]:
     """Words of a declared license in a fixed order, so that ``MIT`` and ``MIT License`` count as the same."""
     words = (re.sub(r"^v(?=\d)", "", word) for word in _WORD.findall(value.casefold()))
-    return tuple(sorted(word for word in words if word not in _FILLERS))
+    return tuple(sorted(word for word in words if word not in FILLERS))
 
 
 def _declared(gathered: Gathered) -> list[Finding]:
     """Declared licenses, and declared names where the same file declares none or only ``other``."""
-    named = [finding for finding in gathered.of("declared-license") if finding.text.casefold() not in _NO_LICENSE_NAMED]
-    settled = {finding.path for finding in named}
-    return named + [finding for finding in gathered.of("declared-license-name") if finding.path not in settled]
+    found = (one.finding for one in declarations(gathered.findings))
+    return [one for one in found if one.code != _DECLARING[2] and one.text.casefold() not in _NO_LICENSE_NAMED]
 
 
 def unlike_declarations(gathered: Gathered) -> Iterator[Finding]:
@@ -69,43 +94,6 @@ def unlike_declarations(gathered: Gathered) -> Iterator[Finding]:
 def _value(group: Sequence[Finding]) -> str:
     more = f" and {len(group) - 1} more" if len(group) > 1 else ""
     return f"{group[0].text} ({group[0].path}{more})"
-
-
-@cache
-def _hub_names() -> dict[str, list[str]]:
-    names: dict[str, list[str]] = json.loads(resource("licenses/whole/hub_names.json").read_bytes())["licenses"]
-    return names
-
-
-@cache
-def _ids() -> dict[str, str]:
-    """License ids that attest knows, by their spelling in lower case."""
-    expressions = (*index().expressions, *(sketch.expression for sketch in sketches()))
-    return {part.casefold(): part for expression in expressions for part in _SYMBOL.findall(expression)}
-
-
-def licenses_named(value: str) -> frozenset[str]:
-    """License ids that a declared value names, without ``-only`` and ``-or-later``; empty where none is known.
-
-    Examples
-    --------
-    >>> sorted(licenses_named("apache-2.0 OR MIT")), sorted(licenses_named("The MIT License"))
-    (['Apache-2.0', 'MIT'], ['MIT'])
-    """
-    if value.casefold() in _hub_names():
-        return frozenset(_hub_names()[value.casefold()])
-    symbols = [symbol.casefold() for symbol in _SYMBOL.findall(value)]
-    parts = [symbol for symbol in symbols if symbol not in _OPERATORS]
-    if parts and all(part in _ids() for part in parts):
-        found = {_ids()[part] for part in parts}
-    else:
-        expressions = [text.expression for text in identify(value, whole=False).texts]
-        found = {part for expression in expressions for part in _SYMBOL.findall(expression)}
-    return frozenset(_merged(part) for part in found if part.casefold() not in _OPERATORS)
-
-
-def _merged(license_: str) -> str:
-    return re.sub(r"-(?:only|or-later)$|\+$", "", license_)
 
 
 def declared_and_found(gathered: Gathered) -> Iterator[Finding]:
@@ -129,7 +117,7 @@ def declared_and_found(gathered: Gathered) -> Iterator[Finding]:
 def families(gathered: Gathered) -> Iterator[Finding]:
     """Declarations that name a family of licenses."""
     for finding in gathered.of("declared-license"):
-        if finding.text.casefold().removesuffix(" license") in _FAMILIES:
+        if is_family(finding.text):
             yield Finding(code="license-family-only", path=finding.path, line=finding.line, text=finding.text)
 
 
@@ -143,20 +131,15 @@ def unlinked(gathered: Gathered) -> Iterator[Finding]:
             yield Finding(code="other-license-without-link", path=finding.path, line=finding.line, text=text)
 
 
-@cache
-def _publishers() -> list[dict[str, str]]:
-    rows: list[dict[str, str]] = json.loads(resource("licenses/whole/hub_names.json").read_bytes())["baseModels"]
-    return rows
-
-
 def base_model_licenses(gathered: Gathered) -> Iterator[Finding]:
     """Declared base models that are published under another license than their descendant declares."""
     declared = {finding.path: finding for finding in _declared(gathered)}
     for finding in gathered.of("declared-base-model"):
         own = declared.get(finding.path)
         for model in finding.text.split(", "):
-            row = next((row for row in _publishers() if re.match(row["name"], model, re.IGNORECASE)), None)
-            if own and row and not licenses_named(own.text) & licenses_named(row["license"]):
+            row = next((row for row in publishers() if re.match(row["name"], model, re.IGNORECASE)), None)
+            named = licenses_named(own.text) if own else frozenset()
+            if own and row and named and not named & licenses_named(row["license"]):
                 text = (
                     f"declares {own.text}; its base model {model} is published under {row['license']} ({row['source']})"
                 )

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from known_license import license_words
 
+from attest.licenses.license_name import licenses_named
 from attest.licenses.scan import scan
-from attest.licenses.whole.declared import licenses_named
 
 APACHE = license_words("Apache-2.0")
 
