@@ -46,7 +46,7 @@ NOTICES_NAME = "detail/notices.json"
 ORIGINS_NAME = "detail/origins.json"
 
 DISTINCTIVE = 0.95
-"""Share of the reference's files that must fall short of an origin, with its margin, for it to be called distinctive."""
+"""Share of the reference's files that must be less outstanding than a file for it to be called distinctive."""
 
 LEAST_ALIKE_TOKENS = 200
 """Tokens that must be alike for it."""
@@ -160,8 +160,8 @@ class Origin:
     that the file holds, ``blind_containment`` the first without the names of things. ``runner_up`` is the next best
     file under another name, ``margin`` how much less it holds. ``percentile`` ranks the containment among those of the
     other side's files of the kind in one another, ``nearest_percentile`` among those of each in its own nearest;
-    ``both_percentile`` is the share of these files that are not at once as much like their nearest and as far ahead of
-    their next. All three are null where the other side has fewer than 20 such files. ``missing_notices`` are lines of
+    ``both_percentile`` is the share of these files, and this one, that are less outstanding in both: that have more
+    others at once as much like their nearest and as far ahead of their next. All three are null where the other side has fewer than 20 such files. ``missing_notices`` are lines of
     the other file that name a holder whom no line of this file names, and whom each origin that is nearly as good names
     too.
     """
@@ -188,7 +188,7 @@ class Origin:
 
     @property
     def is_distinctive(self) -> bool:
-        """Whether at most one in twenty files of the kind is so alike to its nearest and so far ahead of its next."""
+        """Whether at most one in twenty files of the kind is as outstanding, by likeness and margin together."""
         return not self.is_short and float(self.both_percentile or 0) >= DISTINCTIVE
 
     @property

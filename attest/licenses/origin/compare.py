@@ -25,7 +25,7 @@ MIN_CONTAINMENT = 0.3
 """Share of a file's grams that a file of the other side must hold to be listed."""
 
 METHOD = OriginMethod(
-    id="code-grams/v1",
+    id="code-grams/v2",
     gram_tokens=GRAM,
     window=WINDOW,
     least_tokens=MIN_TOKENS,

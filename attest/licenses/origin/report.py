@@ -18,10 +18,11 @@ _CLOSING = """\
 Containment is the share of a file's code (runs of twelve tokens, comments left out) that the other file holds. It
 does not show who copied from whom, nor that the two did not both take it from a third. Open source licenses allow
 taking code over, mostly on the condition that notices stay. Nothing here says anything about weights: code reuse is
-not weight reuse. "Distinctive" means that at most one in twenty files of the kind in the other side is both as much
-like its own nearest and as far ahead of its next, and that two hundred tokens or more are alike. It is said of the
-other side's files alone: where that side took the file from a third, so may this one have. Give that third as
---common, and what it holds is left out on both sides."""
+not weight reuse. "Distinctive" means that at most one in twenty files of the kind in the other side is as outstanding
+in likeness to its nearest and lead over its next together, and that two hundred tokens or more are alike: one in
+twenty strangers is, so it says little where many files are held up. It is said of the other side's files alone: where
+that side took the file from a third, so may this one have. Give that third as --common, and what it holds is left out
+on both sides."""
 
 
 def origin_value(result: Origins, dating: Dating | None, findings: Sequence[Finding] = ()) -> dict[str, Any]:
