@@ -36,7 +36,7 @@ __all__ = ["command"]
 _WIDTH = 118
 _PLACE_WIDTH = 56
 _SHOWN = 20
-_COPIED = ("copied-from-mismatch", "copied-from-compared")
+_COPIED = ("copied-from-mismatch", "copied-from-whole-file", "copied-from-compared")
 _REASONS = {
     "binary": "binary",
     "lfs-pointer": "kept elsewhere by git-lfs",

@@ -48,6 +48,7 @@ KINDS = (
     Kind(code="license-notice", title="License notices in files"),
     Kind(code="copyright", title="Copyright lines"),
     Kind(code="provenance-comment", title='Comments such as "Copied from"'),
+    Kind(code="copied-from-whole-file", title="Comments held against the whole file they name"),
     Kind(code="copied-from-compared", title="Comments held against the places they name"),
     Kind(code="spdx-license", title="SPDX license tags"),
     Kind(code="spdx-copyright", title="SPDX copyright tags"),

@@ -125,12 +125,14 @@ PROVOKED |= {
 BY_MANY = {"notice-removed", "history-cut", "declared-licenses-differ", "license-file-not-read", "findings-cut"}
 """Kinds that take more than one plain file; test_repository.py provokes them."""
 
+LINES = "\n".join(f"int f{number}(int a) {{ return a * {number}; }}" for number in range(9))
 WHOLES = {
     "copied-from-compared": {"a/b.py": "", "c.py": "# Copied from a.b\nx = 1\n"},
     "copied-from-mismatch": {
         "a/b.py": "def f():\n    return 1\n",
         "c.py": "# Copied from a.b.f\ndef f():\n    return 2\n",
     },
+    "copied-from-whole-file": {"a/b.c": LINES, "c.c": f"// Copied from a/b.c\n{LINES}"},
     "base-model-license-differs": {"README.md": "---\nlicense: mit\nbase_model: meta-llama/Llama-3.1-8B\n---\n"},
     "declared-and-found-differ": {"README.md": "---\nlicense: mit\n---\n", "LICENSE": license_words("ISC")},
     "foreign-copyright": {"a.py": "# Copyright 2024 A", "b.py": "# Copyright 2024 B"},

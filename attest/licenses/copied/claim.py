@@ -14,6 +14,8 @@ from itertools import islice
 
 from attest.licenses import provenance_comment
 from attest.licenses.copied.python_block import Block, PythonText
+from attest.licenses.copied.whole_file import fingerprint_of, is_other_language
+from attest.licenses.origin.tokens import Fingerprint
 from attest.licenses.source import Source
 
 __all__ = ["CopyClaim", "claims_of"]
@@ -25,8 +27,8 @@ _CLAIM = re.compile(
 )
 _CHANGE = re.compile(r"\s*(\S+?)->(\S+)(\s.*)?", re.DOTALL)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
-_BLOB = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?:blob|raw|tree)/[^/]+/([^#?]+\.py)")
-_PATH = re.compile(r"(?:[\w.+-]+/)+[\w.+-]+\.py")
+_BLOB = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?:-/)?(?:blob|raw|tree)/[^/]+/([^#?]+\.\w+)")
+_PATH = re.compile(r"(?:[\w.+-]+/)+[\w.+-]+\.\w+")
 _MAX_CLAIMS = 1000
 _SKIPPING = re.compile(r"#\s*Ignore copy\b", re.IGNORECASE)
 
@@ -47,6 +49,8 @@ class CopyClaim:
         Words that were replaced by others.
     block : Block or None
         The function or class under the comment, where there is one; its lines count in the file.
+    whole : Fingerprint or None
+        The whole file, where it is in another language than Python.
     """
 
     path: str
@@ -55,6 +59,7 @@ class CopyClaim:
     is_copy: bool
     changes: tuple[tuple[str, str], ...]
     block: Block | None
+    whole: Fingerprint | None = None
 
     @property
     def places(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -68,8 +73,10 @@ class CopyClaim:
         """
         path = _BLOB.fullmatch(self.target.partition("#")[0]) or _PATH.fullmatch(self.target)
         if path:
-            return ((path[1] if path.re is _BLOB else path[0], ()),)
-        if not _DOTTED.fullmatch(self.target):
+            place = path[1] if path.re is _BLOB else path[0]
+            fits = place.endswith(".py") if self.whole is None else is_other_language(place)
+            return ((place, ()),) if fits else ()
+        if self.whole is not None or not _DOTTED.fullmatch(self.target):
             return ()
         parts = tuple(self.target.split("."))
         return tuple(("/".join(parts[:end]) + ".py", parts[end:]) for end in range(len(parts), 0, -1))
@@ -81,22 +88,28 @@ class CopyClaim:
 
 
 def claims_of(source: Source) -> Iterator[CopyClaim]:
-    """Claims of a Python file that name a module, a file or a thing in one."""
-    if not source.path.endswith(".py"):
+    """Claims of a program that name a file, or in Python a module or a thing in one."""
+    is_python = source.path.endswith(".py")
+    if not is_python and not is_other_language(source.path):
         return
     python: PythonText | None = None
+    whole: Fingerprint | None = None
     for finding in islice(provenance_comment.detect(source), _MAX_CLAIMS):
         found = _CLAIM.search(finding.text)
         if found is None or finding.line is None:
             continue
-        python = python or PythonText(source.data.decode("utf-8", "replace"))
+        if is_python:
+            python = python or PythonText(source.data.decode("utf-8", "replace"))
+        else:
+            whole = whole or fingerprint_of(source)
         claim = CopyClaim(
             path=source.path,
             line=finding.line,
             target=found["target"].rstrip(".,:"),
             is_copy=found["kind"].casefold() == "copied",
             changes=_changes(found["changes"] or ""),
-            block=python.after(finding.line),
+            block=python.after(finding.line) if python else None,
+            whole=whole,
         )
         if claim.places:
             yield claim

@@ -5,25 +5,29 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from attest.finding import Finding
 from attest.licenses.copied.claim import CopyClaim
 from attest.licenses.copied.python_block import Block, PythonText, words_of
+from attest.licenses.copied.whole_file import compare_files, fingerprint_of
+from attest.licenses.origin.tokens import Fingerprint, is_code
 from attest.licenses.readable import Skipped
 from attest.licenses.source import Source, cut
 from attest.licenses.whole import WHOLE
 
 __all__ = ["Reader", "compare_copies"]
 
-Outcome: TypeAlias = Literal["equal", "differs", "named nothing", "not compared", "not at hand"]
+Outcome: TypeAlias = Literal["equal", "differs", "named nothing", "whole file", "not compared", "not at hand"]
 Reader: TypeAlias = Callable[[], Iterable[Source | Skipped]]
 
 _WORDS: dict[Outcome, str] = {
     "equal": "stand over code that is equal there",
     "differs": "over code that differs",
     "named nothing": "name what is not there",
-    "not compared": "claim no equal function or class",
+    "whole file": "name a file of which something stands in the whole file",
+    "not compared": "claim no equal function or class, or are in files too short to be compared",
     "not at hand": "name a file that is not at hand",
 }
 _CONTEXT = 5
@@ -35,18 +39,23 @@ class _Module:
 
     def __init__(self, source: Source) -> None:
         self.path = source.path
-        self._data = source.data
+        self._source = source
         self._python: PythonText | None = None
 
     def named(self, names: tuple[str, ...]) -> tuple[Block, ...] | None:
         """Functions and classes of this name; None where there is one, but too long to be read."""
         if self._python is None:
-            self._python = PythonText(self._data.decode("utf-8", "replace"))
+            self._python = PythonText(self._source.data.decode("utf-8", "replace"))
         return self._python.named(names)
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Of the whole file."""
+        return fingerprint_of(self._source)
 
     def mentions(self, name: str) -> bool:
         """Whether the name stands anywhere in it: it may be assigned, imported, or defined under a condition."""
-        return re.search(rf"\b{re.escape(name)}\b".encode(), self._data) is not None
+        return re.search(rf"\b{re.escape(name)}\b".encode(), self._source.data) is not None
 
 
 def compare_copies(claims: Sequence[CopyClaim], references: Sequence[Reader]) -> Iterator[Finding]:
@@ -56,17 +65,19 @@ def compare_copies(claims: Sequence[CopyClaim], references: Sequence[Reader]) ->
     ----------
     claims : sequence of CopyClaim
     references : sequence of callable
-        Give the files of repositories or packages that may hold what is named; the first that holds it counts.
+        Give the files of repositories or packages that may hold what is named; the first that holds it counts. The last
+        gives those of the claims themselves.
 
     Yields
     ------
     Finding
-        ``copied-from-mismatch`` and ``copied-from-compared``.
+        ``copied-from-mismatch``, ``copied-from-whole-file`` and ``copied-from-compared``.
 
     Notes
     -----
     Words and marks are compared after the replacements that the comment states, without comments, docstrings, layout,
-    kinds of quotes and the name of the function or class itself.
+    kinds of quotes and the name of the function or class itself. Files in other languages than Python are compared as
+    wholes.
     """
     counts: Counter[Outcome] = Counter()
     modules = [_modules(read(), claims) for read in references] if claims else []
@@ -76,6 +87,9 @@ def compare_copies(claims: Sequence[CopyClaim], references: Sequence[Reader]) ->
         if outcome in ("differs", "named nothing"):
             text = f"says it is from {claim.target}; {words}"
             yield Finding(code="copied-from-mismatch", path=claim.path, line=claim.line, text=cut(text))
+        elif outcome == "whole file":
+            text = f"says it is from {claim.target}; {words}"
+            yield Finding(code="copied-from-whole-file", path=claim.path, line=claim.line, text=cut(text))
     if claims:
         told = [f"{counts[outcome]} {words}" for outcome, words in _WORDS.items() if counts[outcome]]
         text = f"of {len(claims)} comments that name a place in code {', '.join(told)}"
@@ -88,10 +102,11 @@ def _modules(files: Iterable[Source | Skipped], claims: Sequence[CopyClaim]) -> 
     whole: dict[str, _Module | None] = {}
     ending: dict[str, _Module | None] = {}
     for file in files:
-        if not isinstance(file, Source) or not file.path.endswith(".py"):
+        if not isinstance(file, Source) or not is_code(file.path):
             continue
-        parts = file.path.removesuffix("/__init__.py").removesuffix(".py").split("/")
-        ends = ["/".join(parts[start:]) + ".py" for start in range(len(parts))]
+        suffix = ".py" if file.path.endswith(".py") else ""
+        parts = file.path.removesuffix("/__init__.py").removesuffix(suffix).split("/")
+        ends = ["/".join(parts[start:]) + suffix for start in range(len(parts))]
         module = None
         for end in wanted.intersection(ends):
             module = module or _Module(file)
@@ -105,12 +120,19 @@ def _modules(files: Iterable[Source | Skipped], claims: Sequence[CopyClaim]) -> 
 def _outcome(claim: CopyClaim, references: Sequence[dict[str, _Module | None]]) -> tuple[Outcome, str]:
     """What comes of a claim, and what a reader of a finding should know of it."""
     found = next(
-        ((module, names) for modules in references for path, names in claim.places if (module := modules.get(path))),
+        (
+            (module, names)
+            for modules in references
+            for path, names in claim.places
+            if (module := modules.get(path)) and not (modules is references[-1] and _is_itself(claim, module, names))
+        ),
         None,
     )
     if found is None or _is_elsewhere(*found):
         return "not at hand", ""
     module, names = found
+    if claim.whole is not None:
+        return _whole_file(claim, claim.whole, module)
     own = claim.block
     blocks = module.named(names or (own.name,)) if own else ()
     if own and names and blocks == () and not module.mentions(names[-1]):
@@ -122,6 +144,20 @@ def _outcome(claim: CopyClaim, references: Sequence[dict[str, _Module | None]]) 
     if None in differences:
         return "equal", ""
     return "differs", f"line {blocks[0].number} of {module.path} begins what has {differences[0]}"
+
+
+def _is_itself(claim: CopyClaim, module: _Module, names: tuple[str, ...]) -> bool:
+    """Whether what a claim names is what it stands over, as in a file that was copied to the same path."""
+    block = claim.block
+    return module.path == claim.path and (not block or names[-1:] in ((), (block.name,)))
+
+
+def _whole_file(claim: CopyClaim, own: Fingerprint, module: _Module) -> tuple[Outcome, str]:
+    """What comes of a claim in a file that is compared as a whole; only *copied* promises that something is the same."""
+    found, words = compare_files(own, module.fingerprint, module.path)
+    if found is None or not (found or claim.is_copy):
+        return "not compared", ""
+    return "whole file" if found else "differs", words
 
 
 def _is_elsewhere(module: _Module, names: tuple[str, ...]) -> bool:

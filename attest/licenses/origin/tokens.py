@@ -29,7 +29,7 @@ WINDOW = 8
 MIN_TOKENS = 80
 """Files with fewer tokens are too short to be compared."""
 
-_HASH_COMMENTS = frozenset({"py", "pyi", "sh", "cmake", "rb", "r", "jl", "pl"})
+_HASH_COMMENTS = frozenset({"py", "pyi", "sh", "bash", "cmake", "rb", "r", "jl", "pl"})
 _SLASH_COMMENTS = frozenset(
     {
         "c",
@@ -38,11 +38,14 @@ _SLASH_COMMENTS = frozenset(
         "cxx",
         "cu",
         "cuh",
+        "hip",
         "h",
         "hh",
         "hpp",
         "java",
         "js",
+        "mjs",
+        "cjs",
         "jsx",
         "ts",
         "tsx",
