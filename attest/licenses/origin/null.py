@@ -73,7 +73,8 @@ class Null:
 def _surpassing(nearest: NDArray[np.float64], margins: NDArray[np.float64]) -> NDArray[np.int64]:
     """How many files, itself included, are at least as much like their nearest and as far ahead as each."""
     least: NDArray[np.bool_] = (nearest[None] >= nearest[:, None]) & (margins[None] >= margins[:, None])
-    return least.sum(axis=1, dtype=np.int64)
+    counts: NDArray[np.int64] = least.sum(axis=1)
+    return counts
 
 
 def kinds_of(corpus: Corpus) -> frozenset[tuple[str, str]]:
