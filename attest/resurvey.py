@@ -25,6 +25,7 @@ from attest.repository_scan import (
 )
 from attest.reproduce import compare_records
 from attest.reproduction import Reproduction, Value
+from attest.statement import Statement
 from attest.survey import Places, survey
 
 __all__ = ["resurvey"]
@@ -68,11 +69,7 @@ def resurvey(
         The statement is not about a repository, or a copy cannot be read.
     """
     statement = read_statement(path)
-    if statement.predicate_type != REPOSITORY_SCAN_TYPE:
-        raise InputError(
-            "not-a-scan", "is not evidence about a repository", fix="give what attest scan wrote", where=str(path)
-        )
-    signed = load(RepositoryScan, statement.predicate, where=f"{path.name}#/predicate")
+    signed = _signed(statement, path)
     compared = signed.origins if reference is not None else None
     again = survey(
         Places(
@@ -88,17 +85,30 @@ def resurvey(
     )
     values = tuple(_values(signed, again.evidence, {name: sha256(data) for name, data in again.details.items()}))
     missing = tuple(value.name for value in values if value.outcome == "not-measured")
-    common_code, dating = (signed.origins.common, signed.origins.dating) if signed.origins else (None, None)
-    asked = ((signed.copied_from, copied_from), (signed.origins, reference), (common_code, common), (dating, releases))
-    gave_all = all(given for held, given in asked if held)
+    asked = ((signed.copied_from, copied_from), (signed.origins, reference), *_beside(signed, common, releases))
     return Reproduction(
         checkpoint=signed.repository.name,
         statement_sha256=statement.digest,
         values=values,
         files=again.evidence.repository.files,
         bytes=again.evidence.repository.bytes,
-        not_asked=() if gave_all else missing,
+        not_asked=() if all(given for held, given in asked if held) else missing,
     )
+
+
+def _signed(statement: Statement, path: Path) -> RepositoryScan:
+    if statement.predicate_type != REPOSITORY_SCAN_TYPE:
+        raise InputError(
+            "not-a-scan", "is not evidence about a repository", fix="give what attest scan wrote", where=str(path)
+        )
+    return load(RepositoryScan, statement.predicate, where=f"{path.name}#/predicate")
+
+
+def _beside(
+    signed: RepositoryScan, common: tuple[Location, ...], releases: tuple[Path, ...]
+) -> tuple[tuple[object, object], ...]:
+    """What was read beside the reference, and the reader's own copies of it."""
+    return ((signed.origins.common, common), (signed.origins.dating, releases)) if signed.origins else ()
 
 
 def _revision(signed: ScannedRepository, copy: Location) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from attest.licenses.origin import METHOD, Common, Origins, common_of, compare_c
 from attest.licenses.origin.corpus import program_of
 from attest.licenses.place import Place, commit_of
 from attest.licenses.repository import Scan
-from attest.licenses.scan import findings_of_history, local_folder, scan_files
+from attest.licenses.scan import local_folder, scan_files
 from attest.licenses.source import Source
 from attest.licenses.summary import summarize
 from attest.program import environment, this_tool
@@ -127,14 +127,8 @@ def survey(places: Places, *, command: tuple[str, ...] = (), now: datetime | Non
         Something cannot be read, or changed between one pass and the next.
     """
     _check_releases(places.releases)
-    notices = None
     details: dict[str, bytes] = {}
-    past: Iterable[Finding] = ()
-    if places.history:
-        path = local_folder(places.repository, "a history")
-        changes = tuple(notice_changes(path, places.history))
-        notices = _notices(path, places.history, changes, details)
-        past = findings_of_history(path, changes)
+    notices, past = _history(places.repository, places.history, details) if places.history else (None, ())
     place = Place(places.repository, places.revision)
     named = [Place(one) for one in places.copied_from]
     scanned = scan_files(place.files(), [one.files for one in (*named, place)], past)
@@ -164,6 +158,15 @@ def _check_releases(releases: Sequence[Path]) -> None:
             f"{len(releases)} releases; at most {MAX_RELEASES} are read",
             fix="give fewer; every tenth shows where the peak lies",
         )
+
+
+def _history(
+    repository: Location, revision: str, details: dict[str, bytes]
+) -> tuple[NoticeHistory, tuple[Finding, ...]]:
+    """When notices of a repository came and went, and findings on that."""
+    path = local_folder(repository, "a history")
+    changes, findings = notice_changes(path, revision)
+    return _notices(path, revision, changes, details), findings
 
 
 def _notices(path: Path, revision: str, changes: tuple[NoticeChange, ...], details: dict[str, bytes]) -> NoticeHistory:

@@ -223,7 +223,7 @@ def histories(repositories: list[Path]) -> list[dict[str, Any]]:
     rows = []
     for repository in repositories:
         before, own = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
-        changes = sum(1 for _ in notice_changes(repository, "HEAD"))
+        changes = len(notice_changes(repository, "HEAD")[0])
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         git = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         rows.append({"changes": changes, "seconds": round(time.process_time() - own, 2), "gitSeconds": round(git, 2)})

@@ -14,8 +14,8 @@ from attest.licenses.kind import KINDS
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "findings.md"
 MEANINGS = ROOT / "attest" / "licenses" / "meanings.json"
-ORIGINS = ("code-origin", "history-incomplete", "origin-notice-missing")
-"""What is said of code and of where it is looked for: by exports, and by a section of the page."""
+ORIGINS = ("code-origin", "origin-notice-missing")
+"""What is said of code, by exports alone."""
 
 _SECTION = re.compile(r"^### `([a-z-]+)`\nMeans: (.+)\nDoes not mean: (.+)\n", re.MULTILINE)
 _MARKS = re.compile(r"\[([^\]]+)\]\([^)]+\)|`([^`]+)`|\*([^*\s][^*]*)\*")

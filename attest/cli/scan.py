@@ -184,6 +184,7 @@ def _content(found: Survey) -> Content:
         name=found.evidence.repository.name,
         tree_digest=found.evidence.repository.tree_digest,
         scan=found.scan,
+        scopes=tuple(one for one in found.evidence.licenses.scopes if one.found),
         origins=found.compared.origins.origins if found.compared else (),
         notices=found.compared.origins.notices if found.compared else (),
         tool=found.evidence.tool,

@@ -27,17 +27,15 @@ from attest.licenses import (
 )
 from attest.licenses.archive import is_archive, read_archive
 from attest.licenses.copied import CopyClaim, Reader, claims_of, compare_copies
-from attest.licenses.git import is_bare_repository, notice_changes, open_repository, read_revision
+from attest.licenses.git import is_bare_repository, notice_changes, read_revision
 from attest.licenses.installed import is_package, read_package
 from attest.licenses.readable import Skipped
 from attest.licenses.remote import read_remote
 from attest.licenses.repository import Scan, scan_repository
-from attest.licenses.source import Detector, Source, cut
+from attest.licenses.source import Detector, Source
 from attest.licenses.walk import read_repository
-from attest.licenses.whole import WHOLE
-from attest.repository_scan import NoticeChange
 
-__all__ = ["DETECTORS", "MAX_CLAIMS", "findings_of_history", "local_folder", "read_files", "scan", "scan_files"]
+__all__ = ["DETECTORS", "MAX_CLAIMS", "local_folder", "read_files", "scan", "scan_files"]
 
 MAX_CLAIMS = 20_000
 """Comments that are held against the code that they name."""
@@ -94,8 +92,7 @@ def scan(
     """
     past: Iterable[Finding] = ()
     if history:
-        path = local_folder(root, "a history")
-        past = findings_of_history(path, notice_changes(path, revision or "HEAD"))
+        _, past = notice_changes(local_folder(root, "a history"), revision or "HEAD")
     readers = [*(partial(read_files, reference) for reference in references), partial(read_files, root, revision)]
     return scan_files(read_files(root, revision), readers, past)
 
@@ -141,18 +138,3 @@ def local_folder(root: Location, what: str) -> Path:
     if is_remote(root):
         raise InputError("no-repository", f"is no git repository with {what}", fix="clone it first", where=str(root))
     return Path(root)
-
-
-def findings_of_history(path: Path, changes: Iterable[NoticeChange]) -> Iterator[Finding]:
-    """Findings on the lines that a history took out, and on a history that is not all there."""
-    with open_repository(path) as repository:
-        if repository.boundary:
-            text = "the clone is shallow: what was before its oldest commits was not searched"
-            yield Finding(code="history-cut", path=WHOLE, line=None, text=text)
-    for change in changes:
-        for line in change.removed:
-            words = (
-                f"{change.time[:10]}, commit {change.commit[:12]}, blob {change.before[:12]} to {change.after[:12]}: "
-                f"no longer there: {line}"
-            )
-            yield Finding(code="notice-removed", path=change.path, line=None, text=cut(words))

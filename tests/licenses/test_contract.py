@@ -122,7 +122,7 @@ PROVOKED |= {
     "generated-without-header": lambda: Source.of("a.py", b"# This file was automatically generated from b.py\n"),
     "vendor-checksum": lambda: Source.of("SHA256SUMS", b"0" * 64 + b"  a.py\n"),
 }
-BY_MANY = {"notice-removed", "history-cut", "declared-licenses-differ", "license-file-not-read", "findings-cut"}
+BY_MANY = {"notice-removed", "history-incomplete", "declared-licenses-differ", "license-file-not-read", "findings-cut"}
 """Kinds that take more than one plain file; test_repository.py provokes them."""
 
 LINES = "\n".join(f"int f{number}(int a) {{ return a * {number}; }}" for number in range(9))

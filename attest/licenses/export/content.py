@@ -13,7 +13,6 @@ from attest.evidence import Tool
 from attest.license_summary import ScannedFile, ScopedLicenses
 from attest.licenses.expression import expression_of
 from attest.licenses.repository import Scan
-from attest.licenses.scopes import scopes
 from attest.repository_scan import HolderNotice, Origin
 
 __all__ = ["Content", "FileContent", "as_json"]
@@ -52,6 +51,8 @@ class Content:
     name, tree_digest : str
         Of the repository.
     scan : Scan
+    scopes : tuple of ScopedLicenses
+        Licenses by what they are found for, of scopes for which a known one is.
     origins : tuple of Origin
         Whose code is in it; empty where it was held against nothing.
     notices : tuple of HolderNotice
@@ -64,6 +65,7 @@ class Content:
     name: str
     tree_digest: str
     scan: Scan
+    scopes: tuple[ScopedLicenses, ...]
     origins: tuple[Origin, ...]
     notices: tuple[HolderNotice, ...]
     tool: Tool
@@ -90,10 +92,6 @@ class Content:
                 licenses=tuple(sorted(licenses[scanned.path])),
                 copyrights=tuple(copyrights[scanned.path]),
             )
-
-    def scopes(self) -> tuple[ScopedLicenses, ...]:
-        """Licenses by what they are found for, of scopes for which a known one is."""
-        return tuple(one for one in scopes(self.scan) if one.found)
 
     def declared(self) -> tuple[str, ...]:
         """Licenses that fields declare, as they are written, sorted."""

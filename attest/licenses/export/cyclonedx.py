@@ -56,7 +56,7 @@ def _repository(content: Content) -> dict[str, Any]:
         if RANK[finding.code] < _LISTED
     ]
     licenses = [_declared(value) for value in content.declared()]
-    parts = [_part(content.name, one) for one in content.scopes()]
+    parts = [_part(content.name, one) for one in content.scopes]
     return {
         "type": "library",
         "bom-ref": "repository",

@@ -28,7 +28,7 @@ def to_spdx(content: Content) -> str:
     files = tuple(content.files())
     declared = {expression for value in content.declared() if (expression := expression_of(value))}
     found = {expression for file in files for expression in file.licenses}
-    parts = {one.scope: {each.expression for each in one.found} for one in content.scopes()}
+    parts = {one.scope: {each.expression for each in one.found} for one in content.scopes}
     declared |= parts.pop("repository", set())
     ids = {
         expression: f"{space}license-{number}"

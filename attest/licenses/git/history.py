@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,7 +48,8 @@ def history_files(path: Path) -> Iterator[Source | Skipped]:
             if name and name.isprintable() and len(name.encode()) <= _MAX_PATH:
                 names.setdefault(id_, name)
         missing = sum(id_.startswith("?") for id_ in seen) + len(set(tips) - _objects(repository, tips).keys())
-        yield from _incomplete(missing, len(seen.intersection(repository.boundary)))
+        for finding in _incomplete(missing, len(seen.intersection(repository.boundary))):
+            yield Skipped(path=None, reason="unreadable", findings=(finding,))
         kept = [id_ for id_, size in _sizes(repository, list(names)).items() if size <= limit_of(names[id_])]
         for id_, data in blobs(repository, kept):
             found = source_of(names[id_], data)
@@ -56,14 +57,13 @@ def history_files(path: Path) -> Iterator[Source | Skipped]:
                 yield found
 
 
-def _incomplete(missing: int, cut: int) -> Iterator[Skipped]:
+def _incomplete(missing: int, cut: int) -> Iterator[Finding]:
     """What is known of a history that is not all there."""
     if missing or cut:
         text = (
             f"objects that the history names and the repository lacks: {missing}; commits at which it is cut off: {cut}"
         )
-        finding = Finding(code="history-incomplete", path=WHOLE, line=None, text=text)
-        yield Skipped(path=None, reason="unreadable", findings=(finding,))
+        yield Finding(code="history-incomplete", path=WHOLE, line=None, text=text)
 
 
 def _sizes(repository: GitRepository, ids: Sequence[str]) -> dict[str, int]:
@@ -82,8 +82,14 @@ def _lines(ids: Sequence[str]) -> bytes:
     return "".join(f"{id_}\n" for id_ in ids).encode()
 
 
-def notice_changes(path: Path, revision: str) -> Iterator[NoticeChange]:
-    """Changes of the holders that the first 4 KiB of files name, oldest first, renames followed.
+def notice_changes(path: Path, revision: str) -> tuple[tuple[NoticeChange, ...], tuple[Finding, ...]]:
+    """Changes of the holders that the first 4 KiB of files name, oldest first, renames followed; and findings on them.
+
+    Returns
+    -------
+    changes : tuple of NoticeChange
+    findings : tuple of Finding
+        ``history-incomplete`` where objects of these changes lack or the history is cut off, and ``notice-removed``.
 
     Raises
     ------
@@ -94,12 +100,21 @@ def notice_changes(path: Path, revision: str) -> Iterator[NoticeChange]:
     A file that was deleted removes no notice, and one that was added adds none. Merges are left out.
     """
     with open_repository(path) as repository:
-        changes = list(_changes(repository, repository.commit(revision)))
-        ids = sorted({id_ for _, _, old, new, _ in changes for id_ in (old, new)})
-        small = [id_ for id_, size in _sizes(repository, ids).items() if size <= limit_of("")]
+        rows = list(_changes(repository, repository.commit(revision)))
+        ids = sorted({id_ for _, _, old, new, _ in rows for id_ in (old, new)})
+        sizes = _sizes(repository, ids)
+        small = [id_ for id_, size in sizes.items() if size <= limit_of("")]
         heads: dict[str, dict[str, str]] = {}
         holders = {id_: _holders(data[:_HEAD], heads) for id_, data in blobs(repository, small)}
-    for commit, time, old, new, name in changes:
+        incomplete = tuple(_incomplete(len(ids) - len(sizes), len(repository.boundary)))
+    changes = tuple(_notice_changes(rows, holders))
+    return changes, (*incomplete, *(finding for change in changes for finding in _removed(change)))
+
+
+def _notice_changes(
+    rows: Sequence[tuple[str, int, str, str, str]], holders: Mapping[str, dict[str, str]]
+) -> Iterator[NoticeChange]:
+    for commit, time, old, new, name in rows:
         before, after = holders.get(old, {}), holders.get(new, {})
         if before.keys() != after.keys() and old in holders and new in holders:
             yield NoticeChange(
@@ -111,6 +126,15 @@ def notice_changes(path: Path, revision: str) -> Iterator[NoticeChange]:
                 removed=tuple(before[key] for key in sorted(before.keys() - after.keys())),
                 added=tuple(after[key] for key in sorted(after.keys() - before.keys())),
             )
+
+
+def _removed(change: NoticeChange) -> Iterator[Finding]:
+    for line in change.removed:
+        words = (
+            f"{change.time[:10]}, commit {change.commit[:12]}, blob {change.before[:12]} to {change.after[:12]}: "
+            f"no longer there: {line}"
+        )
+        yield Finding(code="notice-removed", path=change.path, line=None, text=cut(words))
 
 
 def _holders(head: bytes, known: dict[str, dict[str, str]]) -> dict[str, str]:

@@ -79,37 +79,55 @@ def compare_code(
     from a third that is not known here. Libraries of models share much code, so containment says little without its percentile and margin.
     Nothing here says anything about weights.
     """
-    corpus = corpus_of(reference, common)
-    kinds = kinds_of(corpus)
-    nulls: dict[Kind, Null] = {}
-    twins: dict[bool, list[IdenticalFile]] = {False: [], True: []}
-    origins: list[Origin] = []
-    holders = HolderSearch(corpus.notices)
-    count = programs = common_programs = 0
-    for file in (file for file in files if isinstance(file, Source)):
-        count += 1
-        holders.see(file)
+    search = _Search(corpus_of(reference, common), common)
+    for file in files:
+        if isinstance(file, Source):
+            search.see(file)
+    return search.found()
+
+
+class _Search:
+    """Files that are looked up in a corpus, one after the other; the null of each kind is made once."""
+
+    def __init__(self, corpus: Corpus, common: Common) -> None:
+        self._corpus = corpus
+        self._common = common
+        self._kinds = kinds_of(corpus)
+        self._nulls: dict[Kind, Null] = {}
+        self._holders = HolderSearch(corpus.notices)
+        self._twins: dict[bool, list[IdenticalFile]] = {False: [], True: []}
+        self._origins: list[Origin] = []
+        self._files = self._programs = self._common_programs = 0
+
+    def see(self, file: Source) -> None:
+        """Look up one file."""
+        self._files += 1
+        self._holders.see(file)
         digest = sha256(file.raw)
-        if digest in corpus.others and file.raw.strip():
-            twins[digest in common.digests].append(IdenticalFile(path=file.path, origin=corpus.others[digest]))
+        if digest in self._corpus.others and file.raw.strip():
+            twin = IdenticalFile(path=file.path, origin=self._corpus.others[digest])
+            self._twins[digest in self._common.digests].append(twin)
         program = program_of(file)
-        rest = program and program.without(common)
-        common_programs += program is not None and rest is None
+        rest = program and program.without(self._common)
+        self._common_programs += program is not None and rest is None
         if rest:
-            programs += 1
-            origins += _origins(rest, corpus, kinds, nulls)
-    return Origins(
-        files=count,
-        programs=programs,
-        reference_programs=len(corpus.programs),
-        common_programs=common_programs,
-        common_reference_programs=corpus.common_programs,
-        null_files=sum(null.files for null in nulls.values()),
-        identical_files=tuple(sorted(twins[False], key=lambda file: file.path)),
-        common_files=tuple(sorted(twins[True], key=lambda file: file.path)),
-        notices=holders.found(origins),
-        origins=tuple(sorted(origins, key=lambda origin: origin.path)),
-    )
+            self._programs += 1
+            self._origins += _origins(rest, self._corpus, self._kinds, self._nulls)
+
+    def found(self) -> Origins:
+        """What came of it, in order of path."""
+        return Origins(
+            files=self._files,
+            programs=self._programs,
+            reference_programs=len(self._corpus.programs),
+            common_programs=self._common_programs,
+            common_reference_programs=self._corpus.common_programs,
+            null_files=sum(null.files for null in self._nulls.values()),
+            identical_files=tuple(sorted(self._twins[False], key=lambda file: file.path)),
+            common_files=tuple(sorted(self._twins[True], key=lambda file: file.path)),
+            notices=self._holders.found(self._origins),
+            origins=tuple(sorted(self._origins, key=lambda origin: origin.path)),
+        )
 
 
 def _origins(

@@ -28,6 +28,7 @@ from attest.license_summary import ScannedFile
 from attest.licenses.export import EXPORTS, Content
 from attest.licenses.kind import KINDS
 from attest.licenses.repository import Scan
+from attest.licenses.scopes import scopes
 from attest.repository_scan import Origin
 
 TOOL = Tool(name="attest", version="0.1.0", source_sha256="0" * 64)
@@ -88,6 +89,7 @@ def test_what_is_printed_can_be_shown_and_does_not_change(content: dict[str, str
         name="a",
         tree_digest="0" * 64,
         scan=scan_of([]),
+        scopes=(),
         origins=(),
         notices=(),
         tool=TOOL,
@@ -192,7 +194,7 @@ def test_hostile_words_make_no_other_document(sarif: Validator, cyclonedx: Valid
         blind_containment="1", runner_up=None, margin="1", percentile=None, nearest_percentile=None, both_percentile=None, missing_notices=(name,),
     )  # fmt: skip
     made = Content(
-        name=name or "a", tree_digest="0" * 64, scan=scan_of(found), origins=(origin,), notices=(), tool=TOOL,
+        name=name or "a", tree_digest="0" * 64, scan=scan_of(found), scopes=scopes(scan_of(found)), origins=(origin,), notices=(), tool=TOOL,
         created="2026-01-02T03:04:05Z",
     )  # fmt: skip
     texts = {style: export(made) for style, export in EXPORTS.items()}

@@ -116,7 +116,7 @@ def test_no_setting_of_the_repository_is_obeyed(repository: Path, tmp_path: Path
     (directory / "info" / "attributes").write_text("* diff=x filter=x\n")
     (tmp_path / "attributes").write_text("* diff=x filter=x\n")
     assert texts(repository, "main")["a.py"] == "x = 2\n"
-    assert [change.path for change in notice_changes(repository, "main")] == ["a.py"]
+    assert [change.path for change in notice_changes(repository, "main")[0]] == ["a.py"]
     assert len(list(history_files(repository))) == 4
     scan(repository, history=True)
     assert not mark.exists()
@@ -157,9 +157,9 @@ def test_a_corrupt_pack_is_an_error(repository: Path):
 def test_a_shallow_clone_has_a_history_up_to_its_border(repository: Path, tmp_path: Path):
     shallow = tmp_path / "shallow"
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository}", str(shallow))
-    assert list(notice_changes(shallow, "main")) == []
-    assert "history-cut" in {finding.code for finding in scan(shallow, history=True).findings}
-    assert "history-cut" not in {finding.code for finding in scan(repository, history=True).findings}
+    assert notice_changes(shallow, "main")[0] == ()
+    assert "history-incomplete" in {finding.code for finding in scan(shallow, history=True).findings}
+    assert "history-incomplete" not in {finding.code for finding in scan(repository, history=True).findings}
     assert {file.path for file in history_files(shallow)} == {"a.py", "b/LICENSE", "c.py", None}
 
 
