@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-__all__ = ["is_utf16", "readable"]
+__all__ = ["readable", "utf16_of"]
 
 _HAN = range(0x3400, 0xA000)
 _PUNCTUATION = frozenset(
@@ -14,15 +14,33 @@ _PUNCTUATION = frozenset(
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _ALONE = re.compile(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])")
 _MIN_HIGH = 8
+_HEAD = 8192
+_MIN_UNITS = 16
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufffd]")
 
 
-def is_utf16(data: bytes) -> bool:
-    """Whether a file begins with the byte order mark of UTF-16."""
-    return data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+def utf16_of(data: bytes) -> str | None:
+    """The name of the codec where a file is UTF-16, else None.
+
+    Notes
+    -----
+    It is where the file begins with the byte order mark. Without one it is where, of the first 8 KiB, half the bytes at
+    even or at odd places are zero and hardly any of the others, and nothing in it is a control character: numbers of 16
+    bits that are small hold such characters. A text in UTF-16 that is mostly Chinese, without a mark, counts as binary.
+    """
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    head = data[: min(len(data), _HEAD) // 2 * 2]
+    count = len(head) // 2
+    zeros = (head[::2].count(0), head[1::2].count(0))
+    if count < _MIN_UNITS or max(zeros) < count / 2 or min(zeros) > count / 50:
+        return None
+    codec = "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
+    return None if _CONTROL.search(head.decode(codec, "replace")) else codec
 
 
 def readable(raw: bytes) -> bytes:
-    """A file in UTF-8 where it is UTF-16 with a byte order mark, or GB18030 with mostly Chinese; else as it is.
+    """A file in UTF-8 where it is UTF-16, or GB18030 with mostly Chinese; else as it is.
 
     Notes
     -----
@@ -30,8 +48,9 @@ def readable(raw: bytes) -> bytes:
     and nine tenths of the characters beyond ASCII are Han or full-width; and where bytes beyond ASCII rarely stand
     alone, as they do in Latin-1, which would be read wrongly otherwise.
     """
-    if is_utf16(raw):
-        return raw.decode("utf-16", "replace").encode("utf-8", "replace")
+    utf16 = utf16_of(raw) if b"\0" in raw else None
+    if utf16:
+        return raw.decode(utf16, "replace").encode("utf-8", "replace")
     if raw.isascii() or _decodes(raw, "utf-8") is not None:
         return raw
     high = sum(len(run) for run in _HIGH.findall(raw))

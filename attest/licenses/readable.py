@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import BinaryIO, Literal, TypeAlias
 
 from attest.finding import Finding
-from attest.licenses.encoding import is_utf16
+from attest.licenses.encoding import utf16_of
 from attest.licenses.license_file import code_of_name
 from attest.licenses.source import Source
 from attest.licenses.weight_file import declared_in_weights, is_weight_file
@@ -57,7 +57,7 @@ def limit_of(path: str) -> int:
 
 def is_binary(head: bytes) -> bool:
     """Whether the first bytes of a file hold a NUL, UTF-16 aside."""
-    return b"\0" in head[:HEAD] and not is_utf16(head)
+    return b"\0" in head[:HEAD] and utf16_of(head) is None
 
 
 def is_pointer(head: bytes) -> bool:

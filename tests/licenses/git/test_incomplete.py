@@ -11,7 +11,7 @@ from programs import program
 from attest.cli import main
 from attest.errors import InputError
 from attest.finding import Finding
-from attest.licenses.git import history_files
+from attest.licenses.git import history_files, notice_changes
 from attest.licenses.source import Source
 
 OLD = "# Copyright 2024 Upstream Team\n" + program(1, 2, 3)
@@ -51,6 +51,14 @@ def loose(repository: Path, name: str) -> Path:
 
 def test_a_whole_history_has_no_finding(whole: Path):
     assert read(whole) == (["a.py", "a.py", "big.py", "lib/b.py"], [])
+
+
+def test_notices_say_where_files_of_a_change_lack(whole: Path, tmp_path: Path):
+    partial = clone(whole, tmp_path / "partial", "--filter=blob:limit=5")
+    assert [finding.code for finding in notice_changes(whole, "HEAD")[1]] == ["notice-removed"]
+    changes, findings = notice_changes(partial, "HEAD")
+    assert changes == ()
+    assert findings == tuple(incomplete(2))
 
 
 def test_a_clone_without_its_large_files(whole: Path, tmp_path: Path):
