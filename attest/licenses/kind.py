@@ -24,6 +24,7 @@ KINDS = (
     Kind(code="vendor-checksums-differ", title="Files that differ from the publisher's list"),
     Kind(code="copied-from-mismatch", title="Comments that the place they name does not bear out"),
     Kind(code="notice-removed", title="Copyright lines that the history took out"),
+    Kind(code="unsearchable-words", title="Words about licenses that a search does not find"),
     Kind(code="history-incomplete", title="A history that is not all there"),
     Kind(code="foreign-copyright", title="Holders beside the main one"),
     Kind(code="notice-missing", title="Holders without a notice file"),

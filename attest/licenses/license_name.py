@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from attest.licenses.detect import identify, index, sketches
+from attest.licenses.source import MAX_TEXT
 from attest.resource import resource
 
 __all__ = ["FILLERS", "has_several_versions", "is_family", "licenses_linked", "licenses_named", "publishers"]
@@ -46,13 +47,15 @@ def _ids() -> dict[str, str]:
 def licenses_named(value: str) -> frozenset[str]:
     """License ids that a declared value names, without ``-only`` and ``-or-later``; empty where none is known.
 
-    A value that says more than a name, such as ``Modified MIT License``, names none.
+    A value that says more than a name, such as ``Modified MIT License``, names none; nor does one that may have been cut.
 
     Examples
     --------
     >>> sorted(licenses_named("apache-2.0 OR MIT")), sorted(licenses_named("The MIT License"))
     (['Apache-2.0', 'MIT'], ['MIT'])
     """
+    if len(value) >= MAX_TEXT:
+        return frozenset()
     versions = _known_names()["licenses"].get(value.casefold())
     if versions:
         return frozenset(versions)

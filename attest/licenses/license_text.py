@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from attest.document import Count, record
 from attest.finding import Finding
-from attest.licenses.detect import Change, FoundText, identify, twins
+from attest.licenses.detect import Change, FoundText, Identification, identify, twins
 from attest.licenses.license_file import code_of_name
+from attest.licenses.lookalike import lookalike_lines, plain
 from attest.licenses.source import Source, cut
 
 __all__ = ["Difference", "IdentifiedFile", "IdentifiedText", "findings_of", "identify_file"]
@@ -78,13 +80,14 @@ def identify_file(source: Source) -> IdentifiedFile | None:
     Notes
     -----
     Files that are licenses, notices or policies by their names are read as a whole, and texts that were changed are
-    looked for. In other files only what stands there word for word counts, without mere references.
+    looked for, also behind letters that cannot be seen or look like others: such a text is near, and never exact. In other files only what stands there word for word counts, without mere references.
     """
     whole = code_of_name(source.path) is not None
     if not whole and not any(word in source.lowered for word in _WORDS):
         return None
     data = source.data if whole else _around_words(source)
-    found = identify(data.decode("utf-8", "replace"), whole=whole)
+    text = data.decode("utf-8", "replace")
+    found = _with_lookalikes(identify(plain(text)), lookalike_lines(text)) if whole else identify(text, whole=False)
     texts = [text for text in found.texts if whole or _is_notice(text)]
     if not whole and not texts:
         return None
@@ -98,6 +101,19 @@ def identify_file(source: Source) -> IdentifiedFile | None:
         rest=cut(" … ".join(" ".join(part.words) for part in rest[:_SHOWN_WORDS])),
         texts=tuple(_text(text) for text in texts[:_MAX_TEXTS]),
     )
+
+
+def _with_lookalikes(found: Identification, lines: Mapping[int, str]) -> Identification:
+    """What was found in a text as it seems: each line whose words are others than they seem is a change."""
+    if not lines:
+        return found
+
+    def changed(text: FoundText) -> FoundText:
+        held = ((number, seems) for number, seems in lines.items() if text.line <= number <= text.last_line)
+        changes = tuple(Change(known=seems, here="the same in other letters", line=number) for number, seems in held)
+        return replace(text, changes=(*text.changes, *changes))
+
+    return replace(found, texts=tuple(map(changed, found.texts)))
 
 
 def _around_words(source: Source) -> bytes:

@@ -13,6 +13,7 @@ from attest.licenses.license_file import code_of_name
 from attest.licenses.license_name import licenses_named
 from attest.licenses.origin.tokens import is_code
 from attest.licenses.repository import Scan
+from attest.licenses.source import MAX_TEXT
 
 __all__ = ["MAX_FOUND", "scopes"]
 
@@ -49,14 +50,14 @@ def scopes(scan: Scan) -> tuple[ScopedLicenses, ...]:
     The scope follows from names alone. A model card, ``config.json`` and headers of weights speak for weights, the
     metadata of packages and programs for code; a license file for what its name or folder says, such as
     ``LICENSE-MODEL`` or ``data/LICENSE``, and else for the repository. A text that differs from the known one, and
-    words beside a known text, are in no expression.
+    words beside a known text, are in no expression, nor is a value that was cut for its length.
 
     It does not show which license applies to what: that is for whoever published it to say.
     """
     places: _Places = defaultdict(list)
     unread: dict[Scope, int] = defaultdict(int)
     for scope, value, basis, path, line in _said(scan):
-        expression = expression_of(value) or _declared(value, basis)
+        expression = expression_of(value) or _declared(value, basis) if len(value) < MAX_TEXT else None
         if expression is None:
             unread[scope] += 1
         else:

@@ -1,6 +1,8 @@
 """Files that whoever made a repository chose to be awkward: each is a finding, a reason or an error, and soon."""
 
+import json
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from known_license import license_words
 from time_limit import no_longer_than
 
 from attest.licenses.scan import scan
+from attest.licenses.summary import summarize
+from attest.licenses.whole.holders import statement_of
 
 MIT = license_words("MIT")
 GIBIBYTE = 1024 * 1024 * 1024
@@ -96,3 +100,56 @@ def test_nothing_of_a_repository_is_imported_or_run(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(root)
     scan(root, references=(root,))
     assert not mark.exists()
+
+
+NESTED = "(" * 10_000 + "MIT" + ")" * 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.py", f"# SPDX-License-Identifier: {NESTED}\n"),
+        ("README.md", f"---\nlicense: {NESTED}\n---\n"),
+        ("package.json", json.dumps({"license": NESTED})),
+        ("package.json", json.dumps({"license": " OR ".join(["MIT", "Apache-2.0"] * 5000)})),
+        ("a.py", f"# SPDX-License-Identifier: {'MIT WITH ' * 5000}MIT\n"),
+    ],
+)
+def test_an_expression_without_end_is_counted_as_unread(tmp_path: Path, name: str, text: str):
+    (tmp_path / name).write_text(text)
+    summary, _ = summarize(scan(tmp_path))
+    assert [(one.unread, one.found) for one in summary.scopes] == [(1, ())]
+
+
+def test_globs_anchors_and_brackets_are_not_expanded(tmp_path: Path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    glob = f'[[annotations]]\npath = ["{"**/" * 9000}{"*" * 9000}"]\nSPDX-License-Identifier = "MIT"\n'
+    (tmp_path / "REUSE.toml").write_text(f"version = 1\n{glob}{glob}")
+    (tmp_path / "a" / "REUSE.toml").write_text("a = " + "[" * 60_000)
+    names = "abcdefghijklmnopqrst"
+    bomb = "".join(f"{two}: &{two} [*{one},*{one},*{one},*{one}]\n" for one, two in pairwise(names))
+    (tmp_path / "CITATION.cff").write_text(f"a: &a [x, x]\n{bomb}license: *t\n")
+    result = scan(tmp_path)
+    assert [finding.text[:5] for finding in result.findings if finding.code == "spdx-license"] == ["MIT (", "MIT ("]
+    assert len([finding for finding in result.findings if finding.code == "declaration-not-read"]) == 2
+
+
+def test_a_license_in_many_pieces_is_never_no_license(tmp_path: Path):
+    lines = license_words("Apache-2.0").split("\n")
+    for number in range(50):
+        (tmp_path / f"LICENSE-{number:02}").write_text("\n".join(lines[number * 3 : number * 3 + 3]))
+    result = scan(tmp_path)
+    assert texts(tmp_path, "no-license-file") == []
+    assert len([finding for finding in result.findings if finding.code == "license-text-unknown"]) >= 40
+
+
+def test_notices_in_notebooks_and_banners_name_their_holders(tmp_path: Path):
+    cell = {"cell_type": "code", "source": ["# Copyright 2024 Nota Bene\n", "# SPDX-License-Identifier: ISC\n"]}
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [cell]}, indent=1))
+    (tmp_path / "b.ipynb").write_text(json.dumps({"cells": [cell]}))
+    (tmp_path / "c.min.js").write_text(
+        "/*! tool 3 | (c) Tool Makers Foundation */!function(e){" + "a=b;" * 50_000 + "}"
+    )
+    found = [finding.text for finding in scan(tmp_path).findings if finding.code == "copyright"]
+    assert [statement_of(text).holder for text in found] == ["Nota Bene", "Nota Bene", "Tool Makers Foundation"]
+    assert texts(tmp_path, "spdx-license") == ["ISC", "ISC"]

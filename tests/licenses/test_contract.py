@@ -103,6 +103,7 @@ def test_a_pattern_that_backtracks_is_what_the_endless_lines_are_for():
 
 PROVOKED: dict[str, Callable[[], Source]] = {
     "license-file": lambda: Source.of("LICENSE", b"MIT License"),
+    "unsearchable-words": lambda: Source.of("a.py", "# Copy\u200bright 2024 A".encode()),
     "use-policy-file": lambda: Source.of("USE_POLICY.md", b"# Acceptable use"),
     "notice-file": lambda: Source.of("NOTICE", b"This product includes"),
     "declared-license": lambda: Source.of("README.md", b"---\nlicense: mit\n---\n"),

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from known_license import license_words
 from other_containers import gguf_file, gguf_text
 from small_checkpoint import write_tensors
 
@@ -62,3 +63,17 @@ def test_a_scan_reads_the_headers_of_large_weights_and_compares_what_they_declar
     assert result.files_skipped == {"lfs-pointer": 1, "weights": 2}
     (finding,) = (finding for finding in result.findings if finding.code == "declared-licenses-differ")
     assert finding.text == "2 values: apache-2.0 (a.gguf); mit (b.safetensors)"
+
+
+def test_a_license_text_in_the_metadata_is_told_by_its_words():
+    mit = license_words("MIT")
+    for text, held in (
+        (mit, "MIT in "),
+        (mit.replace("warranty", ""), "near MIT in "),
+        (f"{mit}{'x ' * 500_000}", "MIT in 4096 "),
+        ("x" * 1_000_000, "no known license text in 4096 "),
+    ):
+        ((code, words),) = declared("a.gguf", gguf_file({}, (gguf_text("general.license", text),)))
+        assert code == "declared-license-text"
+        assert words.startswith(held)
+        assert len(words) <= 500

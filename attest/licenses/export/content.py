@@ -13,6 +13,7 @@ from attest.evidence import Tool
 from attest.license_summary import ScannedFile, ScopedLicenses
 from attest.licenses.expression import expression_of
 from attest.licenses.repository import Scan
+from attest.licenses.source import MAX_TEXT
 from attest.repository_scan import HolderNotice, Origin
 
 __all__ = ["Content", "FileContent", "as_json"]
@@ -78,8 +79,9 @@ class Content:
         for finding in self.scan.findings:
             if _OF_OTHERS in finding.text:
                 continue
-            if finding.code in ("license-notice", "spdx-license") and (found := expression_of(finding.text)):
-                licenses[finding.path].add(found)
+            if finding.code in ("license-notice", "spdx-license"):
+                found = expression_of(finding.text) if len(finding.text) < MAX_TEXT else None
+                licenses[finding.path].update([found] if found else [])
             elif finding.code in ("copyright", "spdx-copyright"):
                 copyrights[finding.path][_COMMENT_MARKS.sub("", finding.text)] = None
         for file in self.scan.identified:

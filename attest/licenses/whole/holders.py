@@ -17,7 +17,7 @@ __all__ = ["Statement", "foreign_copyrights", "holder_key", "notices", "statemen
 _SIGN = re.compile(r"copyright(?:text)?|copr\.|\(c\)|©|&copy;|&#169;", re.IGNORECASE)
 _YEARS = re.compile(r"(?:19|20)\d\d(?:\s*(?:-|\u2013|to|,|and)\s*(?:(?:19|20)?\d\d\b|present|now))*", re.IGNORECASE)
 _TAIL = re.compile(
-    r"\]\([^)]*\)?|\\[nrt](?!\w).*|all rights reserved.*|licensed under.*|this (?:file|code|software).*|\bunder the\b.*|<[^>]*>|\S+@\S+|https?://\S+",
+    r"\]\([^)]*\)?|\\[nrt](?!\w).*|\*/.*|all rights reserved.*|licensed under.*|this (?:file|code|software).*|\bunder the\b.*|<[^>]*>|\S+@\S+|https?://\S+",
     re.IGNORECASE | re.DOTALL,
 )
 _EDGES = " \t.,;:*/#-\u2013\"'()[]{}|!%\\"

@@ -61,3 +61,13 @@ def test_every_version_of_every_file_on_every_branch(tmp_path: Path):
 def test_names_that_cannot_be_printed_are_left_out(tmp_path: Path):
     commit(tmp_path, {"a\x1b[2J.py": "1", "b c\u00e9.py": "2"})
     assert [file.path for file in history_files(tmp_path)] == ["b c\u00e9.py"]
+
+
+def test_a_notice_of_which_only_blanks_change_is_no_change(tmp_path: Path):
+    for text in (
+        "Copyright 2024 Alpha Corp\n",
+        "  Copyright   2024\tAlpha   Corp \r\n\r\n",
+        "Copyright (c) 2024 Alpha Corp.",
+    ):
+        commit(tmp_path, {"NOTICE": text})
+    assert notice_changes(tmp_path, "main") == ((), ())
