@@ -114,11 +114,13 @@ def _declared(scan: Scan) -> dict[str, _Source]:
 
 def _doubt(declaration: Declaration) -> _Reason | None:
     """Why a declaration does not tell which license it means, or None."""
-    if is_family(declaration.finding.text):
+    words = declaration.finding.text
+    if is_family(words):
         return "family"
     if not declaration.licenses:
         return "not-known"
-    return "several-versions" if has_several_versions(declaration.finding.text) else None
+    is_link = declaration.finding.code == "declared-license-link"
+    return "several-versions" if has_several_versions(words) or (is_link and len(declaration.licenses) > 1) else None
 
 
 def _place(finding: Finding) -> str:

@@ -10,6 +10,7 @@ from attest.licenses.detect.words import words_of
 from attest.licenses.obligations import UNTOLD_REASONS, clauses, obligations, untold
 from attest.licenses.scan import scan
 
+GEMMA = "https://ai.google.dev/gemma/terms"
 LINK = "https://github.com/meta-llama/llama-models/blob/main/models/llama3_1/LICENSE"
 
 
@@ -103,6 +104,7 @@ def test_a_license_that_is_declared_and_found_counts_as_found(tmp_path: Path):
     [
         ("license: bsd", "bsd", "family"),
         ("license: gemma", "gemma", "several-versions"),
+        (f"license: other\nlicense_link: {GEMMA}", GEMMA, "several-versions"),
         ("license: cc-by-nc-4.0", "CC-BY-NC-4.0", "no-clauses"),
         ("license: other", "other", "not-known"),
         ("license: other\nlicense_name: my-own", "my-own", "not-known"),
