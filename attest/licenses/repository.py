@@ -25,7 +25,7 @@ MAX_PER_FILE = 1000
 MAX_IDENTIFIED = 1000
 """License, notice and policy files whose texts are listed in one scan."""
 
-MAX_PER_CODE = 3000
+MAX_PER_CODE = 2800
 """Findings of one code in one scan; with the limits of paths and texts, those of all codes fit a detail file."""
 
 
