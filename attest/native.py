@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Kernel"]
+__all__ = ["Kernel", "expect_shape"]
 
 _LOADING = Lock()
 _MEMORY = ctypes.c_byte * 0
@@ -74,3 +74,9 @@ def _as_c(argument: NDArray[Any] | int, expected: np.dtype[Any] | None) -> Any:
         raise TypeError(f"{argument.dtype} array, expected a contiguous one of {expected}")
     # The address as a number takes four times as long, and kernels of small tensors take as long as their arguments.
     return _MEMORY.from_buffer(argument) if flags.writeable else argument.__array_interface__["data"][0]  # type: ignore[arg-type]  # is a buffer
+
+
+def expect_shape(array: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Raise ``ValueError`` unless an array has the shape that a loop takes it to have."""
+    if array.shape != shape:
+        raise ValueError(f"shape {array.shape}, expected {shape}")

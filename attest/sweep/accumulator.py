@@ -16,7 +16,8 @@ from attest.checkpoint.values import as_float32
 from attest.sweep.codes import NARROW, codes_of
 from attest.sweep.counted import sums_of_codes
 from attest.sweep.exact import ExactSums, sums_of_exponents
-from attest.sweep.kernels import count_codes, digest_rows, sum_exponents, sum_rows
+from attest.sweep.exponents import sum_exponents
+from attest.sweep.kernels import count_codes, digest_rows, sum_rows
 
 __all__ = [
     "Accumulator",

@@ -115,7 +115,7 @@ def sums_of_exponents(
     digit = 27 if wide else 24
     zeros, nans, infinities = (int(count) for count in counts)
     first = second = 0
-    for exponent in np.flatnonzero(squares.any(axis=1)).tolist():
+    for exponent in np.flatnonzero(signed.any(axis=1) | squares.any(axis=1)).tolist():
         shift = max(exponent - 1, 0)
         first += _digits(signed[exponent], digit) << shift
         second += _digits(squares[exponent], digit) << (2 * shift)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.native import Kernel
+from attest.native import Kernel, expect_shape
 
-__all__ = ["LANES", "count_codes", "digest_rows", "sum_exponents", "sum_rows"]
+__all__ = ["LANES", "count_codes", "digest_rows", "sum_rows"]
 
 LANES = 64
 """Interleaved partial sums of one row: column j goes to lane j mod 64, and lanes are added in order."""
@@ -31,45 +31,8 @@ def count_codes(codes: NDArray[Any], counts: NDArray[np.int64]) -> None:
     counts : ndarray of shape (256,) or (65536,), int64
         Changed in place.
     """
-    _expect(counts, (1 << (8 * codes.itemsize),))
+    expect_shape(counts, (1 << (8 * codes.itemsize),))
     (_COUNT_8 if codes.itemsize == 1 else _COUNT_16)(codes, codes.size, counts)
-
-
-def sum_exponents(
-    bits: NDArray[Any],
-    signed: NDArray[np.int64],
-    squares: NDArray[np.uint64],
-    counts: NDArray[np.int64],
-    extremes: NDArray[np.int64],
-) -> None:
-    """Add significands and their squares, apart for every exponent; exact for up to 2**35 values.
-
-    Parameters
-    ----------
-    bits : ndarray of uint32 or uint64, any shape, contiguous
-        Binary32 or binary64 values.
-    signed : ndarray of shape (256, 1) or (2048, 2), int64
-        Sums of signed significands: of 24 bits, or of the low 27 and the high 26 of 53 bits.
-    squares : ndarray of shape (256, 2) or (2048, 4), uint64
-        Sums of the digits of squared significands, the least significant first, of 24 or 27 bits.
-    counts : ndarray of shape (3,), int64
-        Zeros, NaNs, infinities.
-    extremes : ndarray of shape (2,), int64
-        Least and greatest finite value, as integers in the order of the values.
-    """
-    wide = bits.itemsize == 8
-    n_exponents = 2048 if wide else 256
-    for array, shape in (
-        (signed, (n_exponents, 2 if wide else 1)),
-        (squares, (n_exponents, 4 if wide else 2)),
-        (counts, (3,)),
-        (extremes, (2,)),
-    ):
-        _expect(array, shape)
-    if wide:
-        _SUM_EXPONENTS_64(bits, bits.size, signed, squares, counts, extremes)
-    else:
-        _SUM_EXPONENTS_32(bits, bits.size, signed, squares, counts, extremes, np.empty(256, np.uint64))
 
 
 def digest_rows(bits: NDArray[Any], digests: NDArray[np.uint64]) -> None:
@@ -91,7 +54,7 @@ def digest_rows(bits: NDArray[Any], digests: NDArray[np.uint64]) -> None:
     xxHash fast digest algorithm, v0.2.0, section "XXH64 algorithm description".
     """
     n_rows, n_columns = bits.shape
-    _expect(digests, (n_rows,))
+    expect_shape(digests, (n_rows,))
     if bits.dtype == np.uint32:
         narrow = np.empty(bits.shape, np.uint16)
         _ROUND(bits, bits.size, narrow)
@@ -150,7 +113,7 @@ def sum_rows(  # noqa: PLR0913, PLR0917 - one pass over hot bytes fills all of t
         (column_squares, (n_columns,)),
         (column_sketch, (n_buckets, n_columns if signs.size else 0)),
     ):
-        _expect(array, shape)
+        expect_shape(array, shape)
     if LANES % n_buckets or (buckets.size and not 0 <= int(buckets.min()) <= int(buckets.max()) < n_buckets):
         raise ValueError(f"{n_buckets} buckets")
     padded = np.zeros(-(-n_columns // LANES) * LANES if weights.size else 0)
@@ -163,75 +126,9 @@ def sum_rows(  # noqa: PLR0913, PLR0917 - one pass over hot bytes fills all of t
     )  # fmt: skip
 
 
-def _expect(array: NDArray[Any], shape: tuple[int, ...]) -> None:
-    if array.shape != shape:
-        raise ValueError(f"shape {array.shape}, expected {shape}")
-
-
 def _count(codes: Any, n: int, counts: Any) -> None:
     for position in range(n):
         counts[codes[position]] += 1
-
-
-def _sum_32(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any, partial: Any) -> None:
-    """``partial`` holds the squares of so many values that 64 bits cannot overflow."""
-    least, greatest = extremes[0], extremes[1]
-    zeros = nans = infinities = 0
-    for begin in range(0, n, 32768):
-        for exponent in range(256):
-            partial[exponent] = 0
-        for position in range(begin, min(begin + 32768, n)):
-            value: Any = np.int64(bits[position])
-            magnitude = value & 0x7FFFFFFF
-            exponent = magnitude >> 23
-            if exponent == 255:
-                if magnitude & 0x7FFFFF:
-                    nans += 1
-                else:
-                    infinities += 1
-                continue
-            significand = magnitude & 0x7FFFFF
-            if exponent:
-                significand |= 0x800000
-            elif not magnitude:
-                zeros += 1
-            sign = -(value >> 31)
-            ordered = (magnitude ^ sign) - sign
-            least, greatest = min(least, ordered), max(greatest, ordered)
-            signed[exponent] += (significand ^ sign) - sign
-            partial[exponent] += np.uint64(significand * significand)
-        for exponent in range(256):
-            squares[2 * exponent] += partial[exponent] & np.uint64(0xFFFFFF)
-            squares[2 * exponent + 1] += partial[exponent] >> np.uint64(24)
-    extremes[0], extremes[1] = least, greatest
-    counts[0] += zeros
-    counts[1] += nans
-    counts[2] += infinities
-
-
-def _sum_64(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any) -> None:
-    for position in range(n):
-        value: Any = np.int64(bits[position])
-        magnitude = value & 0x7FFFFFFFFFFFFFFF
-        exponent = magnitude >> 52
-        if exponent == 2047:
-            counts[1 if magnitude & 0xFFFFFFFFFFFFF else 2] += 1
-            continue
-        if magnitude == 0:
-            counts[0] += 1
-        significand = magnitude & 0xFFFFFFFFFFFFF
-        if exponent:
-            significand |= 0x10000000000000
-        low, high = significand & 0x7FFFFFF, significand >> 27
-        ordered = magnitude if value >= 0 else -magnitude
-        signed[2 * exponent] += low if value >= 0 else -low
-        signed[2 * exponent + 1] += high if value >= 0 else -high
-        squares[4 * exponent] += np.uint64((low * low) & 0x7FFFFFF)
-        squares[4 * exponent + 1] += np.uint64(((low * low) >> 27) + ((2 * low * high) & 0x7FFFFFF))
-        squares[4 * exponent + 2] += np.uint64(((2 * low * high) >> 27) + ((high * high) & 0x7FFFFFF))
-        squares[4 * exponent + 3] += np.uint64((high * high) >> 27)
-        extremes[0] = min(extremes[0], ordered)
-        extremes[1] = max(extremes[1], ordered)
 
 
 def _round(bits: Any, n: int, rounded: Any) -> None:
@@ -349,8 +246,6 @@ def _sum_along(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one pass over hot byt
 
 _COUNT_8 = Kernel(_count, "uint8*", "int64", "int64*")
 _COUNT_16 = Kernel(_count, "uint16*", "int64", "int64*")
-_SUM_EXPONENTS_32 = Kernel(_sum_32, "uint32*", "int64", "int64*", "uint64*", "int64*", "int64*", "uint64*")
-_SUM_EXPONENTS_64 = Kernel(_sum_64, "uint64*", "int64", "int64*", "uint64*", "int64*", "int64*")
 _ROUND = Kernel(_round, "uint32*", "int64", "uint16*")
 _DIGEST_ROWS = Kernel(_digest, "uint64*", "int64", "int64", "uint64*")
 _AFTER_BITS = (

@@ -9,7 +9,7 @@ import xxhash
 from numpy.typing import NDArray
 from small_checkpoint import bfloat16
 
-from attest.sweep.kernels import LANES, count_codes, digest_rows, sum_exponents, sum_rows
+from attest.sweep.kernels import LANES, count_codes, digest_rows, sum_rows
 
 N_BUCKETS = 8
 
@@ -178,16 +178,3 @@ def test_arrays_of_another_size_are_refused():
     for wrong in (np.zeros(65535, np.int64), np.zeros((65536, 1), np.int64)):
         with pytest.raises(ValueError, match="expected"):
             count_codes(np.zeros(1, np.uint16), wrong)
-
-
-def test_significands_are_added_by_exponent():
-    values = random((1000,))
-    signed_sums, squares = np.zeros((256, 1), np.int64), np.zeros((256, 2), np.uint64)
-    counts, extremes = np.zeros(3, np.int64), np.array([2**31, -(2**31)], np.int64)
-    sum_exponents(values.view(np.uint32), signed_sums, squares, counts, extremes)
-    expected = [0] * 256
-    for value in values.tolist():
-        mantissa, exponent = math.frexp(value)
-        expected[exponent + 126] += int(mantissa * 2**24)
-    assert signed_sums[:, 0].tolist() == expected
-    assert counts.tolist() == [0, 0, 0]
