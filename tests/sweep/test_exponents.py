@@ -84,6 +84,14 @@ def test_the_edge_of_the_window(span: int, top: int, sign: int):
     assert said(collect(codes)) == expected(codes)
 
 
+@pytest.mark.parametrize(("least", "beside"), [(101, [101, 125]), (100, list(range(100, 126)))])
+def test_values_share_a_unit_where_they_are_near_one_another(least: int, beside: list[int]):
+    codes = np.arange(least, 126, dtype=np.uint32) << np.uint32(23)
+    signed, squares = np.zeros((256, 1), np.int64), np.zeros((256, 2), np.uint64)
+    sum_exponents(codes, signed, squares, np.zeros(3, np.int64), np.array([2**31, -(2**31)]))
+    assert np.flatnonzero(signed.any(axis=1) | squares.any(axis=1)).tolist() == beside
+
+
 @pytest.mark.parametrize("sign", [0, SIGN])
 @pytest.mark.parametrize("spread", [0, WINDOW // 2, WINDOW])
 def test_no_entry_grows_faster_than_two_to_the_35_values_allow(sign: int, spread: int):
