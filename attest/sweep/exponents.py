@@ -74,33 +74,33 @@ def _sum_near(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extreme
 
     Notes
     -----
-    Nothing overflows: over the 2**10 values of a tile ``first``, ``lows`` and ``highs`` stay below 2**58, ``crosses``
-    below 2**59. For each of its values a tile adds at most 2**24 to an entry of ``signed`` and 2**26 to one of
-    ``squares``, whatever digits it gets from other tiles: 2**59 and 2**61 over 2**35 values.
+    Nothing overflows: over the 2**10 values of a tile ``first``, ``lows``, ``crosses`` and ``highs`` stay below 2**58
+    and twice ``crosses`` below 2**59. For each of its values a tile adds at most 2**24 to an entry of ``signed`` and
+    2**26 to one of ``squares``, whichever digits come to stand there: 2**59 and 2**61 over 2**35 values.
     """
     digit, width = np.uint64(0xFFFFFF), np.uint64(24)
     for begin in range(0, n, TILE):
         end = min(begin + TILE, n)
-        least, greatest = np.int32(0x7FFFFFFF), np.int32(-0x7FFFFFFF)
-        nearest_zero = np.uint32(0xFFFFFFFF)
-        zeros = np.uint32(0)
+        least, greatest, nearest_zero = 0x7FFFFFFF, -0x7FFFFFFF, 0x7FFFFFFF
+        zeros = 0
         for position in range(begin, end):
-            magnitude = np.uint32(bits[position] & np.uint32(0x7FFFFFFF))
-            minus = -np.int32(bits[position] >> np.uint32(31))
-            ordered = np.int32((np.int32(magnitude) ^ minus) - minus)
+            value: Any = np.int64(bits[position])
+            magnitude = value & 0x7FFFFFFF
+            sign = -(value >> 31)
+            ordered = (magnitude ^ sign) - sign
             least, greatest = min(least, ordered), max(greatest, ordered)
-            nearest_zero = min(nearest_zero, np.uint32(magnitude - np.uint32(1)))
-            zeros += np.uint32(magnitude == 0)
-        top = max(np.int64(greatest), -np.int64(least)) >> 23
-        bottom = max(np.int64(1), top - 24)
-        if top == 255 or (bottom > 1 and np.int64(nearest_zero) + 1 < bottom << 23):
+            nearest_zero = min(nearest_zero, (magnitude - 1) & 0x7FFFFFFF)
+            zeros += magnitude == 0
+        top = max(greatest, -least) >> 23
+        bottom = max(1, top - 24)
+        if top == 255 or (bottom > 1 and nearest_zero + 1 < bottom << 23):
             far[0] += 1
             far[far[0]] = begin
             continue
         first = np.int64(0)
         lows, crosses, highs = np.uint64(0), np.uint64(0), np.uint64(0)
         for position in range(begin, end):
-            value: Any = np.int64(bits[position])
+            value = np.int64(bits[position])
             exponent = (value >> 23) & 0xFF
             significand = (value & 0x7FFFFF) | (np.int64(exponent != 0) << 23)
             fixed = significand << (max(exponent, bottom) - bottom)
@@ -108,16 +108,17 @@ def _sum_near(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extreme
             first += (fixed ^ sign) - sign
             low, high = np.uint64(fixed) & digit, np.uint64(fixed) >> width
             lows += low * low
-            crosses += np.uint64(2) * low * high
+            crosses += low * high
             highs += high * high
+        crosses += crosses
         signed[bottom] += first & 0xFFFFFF
         signed[bottom + 24] += first >> 24
         squares[2 * bottom] += lows & digit
         squares[2 * bottom + 1] += (lows >> width) + (crosses & digit)
         squares[2 * (bottom + 24)] += (crosses >> width) + (highs & digit)
         squares[2 * (bottom + 24) + 1] += highs >> width
-        counts[0] += np.int64(zeros)
-        extremes[0], extremes[1] = min(extremes[0], np.int64(least)), max(extremes[1], np.int64(greatest))
+        counts[0] += zeros
+        extremes[0], extremes[1] = min(extremes[0], least), max(extremes[1], greatest)
 
 
 def _sum_far(
