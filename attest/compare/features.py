@@ -9,13 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.native import Kernel
+
 __all__ = ["normal_scores", "unit_rows"]
-
-
-@cache
-def _single_scores(n: int) -> NDArray[np.float64]:
-    """Scores of n values, no two of which are equal, from the least on."""
-    return np.diff(_summed_scores(n))
 
 
 @cache
@@ -31,12 +27,12 @@ def normal_scores(values: NDArray[Any]) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    values : ndarray of shape (n_units,)
-        Values that are not finite get the score 0, the middle.
+    values : ndarray of shape (..., n_units)
+        Vectors, each ranked by itself. Values that are not finite get the score 0, the middle.
 
     Returns
     -------
-    ndarray of shape (n_units,), float64
+    ndarray of shape (..., n_units), float64
         All zero for a constant vector.
 
     Notes
@@ -48,21 +44,44 @@ def normal_scores(values: NDArray[Any]) -> NDArray[np.float64]:
     ----------
     Blom, "Statistical Estimates and Transformed Beta-Variables", 1958 (the constant 3/8).
     """
-    scores = np.zeros(values.size)
-    finite = np.flatnonzero(np.isfinite(values))
-    if not finite.size:
-        return scores
-    order = np.argsort(values[finite])
-    ordered = values[finite[order]]
-    differs = ordered[1:] != ordered[:-1]
-    if differs.all() and finite.size > 1:
-        scores[finite[order]] = _single_scores(finite.size)
-    elif differs.any():
-        begins = np.flatnonzero(np.concatenate([[True], differs]))
-        sizes = np.diff(begins, append=finite.size)
-        sums = _summed_scores(finite.size)
-        scores[finite[order]] = np.repeat((sums[begins + sizes] - sums[begins]) / sizes, sizes)
+    finite = np.isfinite(values)
+    if finite.all():
+        return _scores_of(np.ascontiguousarray(values, np.float64))
+    if values.ndim > 1:
+        return np.stack([normal_scores(vector) for vector in values])
+    scores = np.zeros(values.shape)
+    scores[finite] = _scores_of(values[finite].astype(np.float64))
     return scores
+
+
+def _scores_of(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores of finite values."""
+    scores = np.zeros(values.shape)
+    if values.size:
+        n_units = values.shape[-1]
+        order = np.argsort(values, axis=-1)
+        _SCORE(values, order, values.size // n_units, n_units, _summed_scores(n_units), scores)
+    return scores
+
+
+def _score(values: Any, order: Any, n_vectors: int, n_units: int, sums: Any, scores: Any) -> None:
+    """Give every run of equal values, in the order of size, its mean score; a run that is a whole vector keeps 0."""
+    for vector in range(n_vectors):
+        at = vector * n_units
+        begin = 0
+        while begin < n_units:
+            value = values[at + order[at + begin]]
+            end = begin + 1
+            while end < n_units and values[at + order[at + end]] == value:
+                end += 1
+            if end - begin < n_units:
+                score = (sums[end] - sums[begin]) / np.float64(end - begin)
+                for place in range(begin, end):
+                    scores[at + order[at + place]] = score
+            begin = end
+
+
+_SCORE = Kernel(_score, "float64*", "int64*", "int64", "int64", "float64*", "float64*")
 
 
 def unit_rows(rows: NDArray[Any]) -> NDArray[np.float64]:

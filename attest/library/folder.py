@@ -60,10 +60,12 @@ class Library:
         with self._file(digest) as stream:
             return _named(read_member(stream, digest), digest)
 
-    def fingerprints(self, digest: str, wanted: Collection[str] | None = None) -> tuple[LibraryMember, Fingerprints]:
-        """A member and its fingerprints, those that are ``wanted``."""
+    def fingerprints(
+        self, digest: str, wanted: Collection[str] | None = None, sharing: Collection[bytes] | None = None
+    ) -> tuple[LibraryMember, Fingerprints]:
+        """A member and its fingerprints: see ``read_fingerprints_of``."""
         with self._file(digest) as stream:
-            member, fingerprints = read_fingerprints_of(stream, digest, wanted)
+            member, fingerprints = read_fingerprints_of(stream, digest, wanted, sharing)
             return _named(member, digest), fingerprints
 
     def add(self, evidence: Path, lineages: tuple[str, ...] = (), *, force: bool = False) -> LibraryMember:

@@ -25,7 +25,7 @@ from attest.compare.ranks import shape_of
 from attest.comparison import Side
 from attest.document import canonical, dump, load, parse, record
 from attest.errors import DocumentError
-from attest.evidence import TENSORS_NAME, Architecture, Evidence, TensorList
+from attest.evidence import TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow
 from attest.panel import Member, Name, Shape
 from attest.statement import Sha256
 
@@ -137,9 +137,12 @@ def read_member(stream: BinaryIO, where: str) -> LibraryMember:
 
 
 def read_fingerprints_of(
-    stream: BinaryIO, where: str, wanted: Collection[str] | None = None
+    stream: BinaryIO, where: str, wanted: Collection[str] | None = None, sharing: Collection[bytes] | None = None
 ) -> tuple[LibraryMember, Fingerprints]:
     """A member and its fingerprints, those that are ``wanted``; all where None.
+
+    Where it is given, a table of tensors that holds none of the texts ``sharing`` is passed over as if it were empty,
+    since reading it takes longer than all else.
 
     Raises
     ------
@@ -152,13 +155,19 @@ def read_fingerprints_of(
         tensors = held.pop(_TENSORS, {}).get(_TENSORS)
         if tensors is None:
             _refuse("names no tensors", where)
-        listed = parse(tensors.tobytes(), where=where, max_bytes=_MAX_TENSORS)
         return member, Fingerprints(
             side=member.side,
             architecture=member.architecture,
-            tensors=load(TensorList, listed, where=where).tensors,
+            tensors=_listed(tensors.tobytes(), sharing, where),
             arrays={name: checked_arrays(name, arrays) for name, arrays in held.items()},
         )
+
+
+def _listed(table: bytes, sharing: Collection[bytes] | None, where: str) -> tuple[TensorRow, ...]:
+    """Tensors of a table; none where it shares nothing, as its strings show, which are plain without a backslash."""
+    if sharing is not None and b"\\" not in table and not frozenset(sharing).intersection(table.split(b'"')):
+        return ()
+    return load(TensorList, parse(table, where=where, max_bytes=_MAX_TENSORS), where=where).tensors
 
 
 @contextmanager
@@ -189,12 +198,17 @@ def _groups(
     for group in range(file.metadata.num_row_groups):
         if sum(_sizes(file, group)) > _MAX_DATA:
             _refuse(f"has a fingerprint of more than {_MAX_DATA} bytes", where)
-        names = set(file.read_row_group(group, columns=["fingerprint"])["fingerprint"].to_pylist())
+        names = set(_read(file, group, ["fingerprint"])["fingerprint"].to_pylist())
         if len(names) != 1:
             _refuse("has several fingerprints in one row group", where)
         (fingerprint,) = names
         if wanted is None or fingerprint in {*wanted, _TENSORS}:
-            yield fingerprint, dict(_arrays(file.read_row_group(group), where))
+            yield fingerprint, dict(_arrays(_read(file, group), where))
+
+
+def _read(file: pq.ParquetFile, group: int, columns: list[str] | None = None) -> pa.Table:
+    """A row group, by the thread that asks for it: many members are read at once."""
+    return file.read_row_group(group, columns=columns, use_threads=False)
 
 
 def _sizes(file: pq.ParquetFile, group: int) -> Iterator[int]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.multiset_identity import multiset_identity
 from attest.compare.permutation import normal_pvalue, signed_digits
 from attest.compare.tensor_identity import tensor_identity
 from attest.comparison import Side
+from attest.cores import usable_cores
 from attest.document import Count, record
 from attest.library.folder import Library
 from attest.library.screen import WANTED, Screen, Standardized
@@ -20,7 +21,7 @@ from attest.reading import holm
 
 __all__ = ["Answer", "Candidate", "Screened", "query"]
 
-_THREADS = min(8, os.cpu_count() or 1)
+_THREADS = min(8, usable_cores())
 
 
 @record
@@ -97,10 +98,11 @@ def query(
     shows nothing. The suspect itself, where it is a member, is passed over.
     """
     screen = Screen(suspect)
+    known = frozenset(text.encode() for row in suspect.tensors for text in (row.digest, row.multiset) if text)
     digests = [digest for digest in library.digests() if digest != suspect.side.tree_digest]
     found = []
     with ThreadPoolExecutor(threads or _THREADS) as pool:
-        for one in _in_order(pool, lambda digest: _look(library, digest, suspect, screen), digests):
+        for one in _in_order(pool, partial(_look, library, suspect, screen, known), digests):
             found.append(one)
             if advance is not None:
                 advance(len(found))
@@ -125,8 +127,8 @@ def _in_order(pool: ThreadPoolExecutor, look: Callable[[str], _Found], digests: 
         yield waiting.popleft().result()
 
 
-def _look(library: Library, digest: str, suspect: Fingerprints, screen: Screen) -> _Found:
-    member, fingerprints = library.fingerprints(digest, WANTED)
+def _look(library: Library, suspect: Fingerprints, screen: Screen, known: frozenset[bytes], digest: str) -> _Found:
+    member, fingerprints = library.fingerprints(digest, WANTED, known)
     same = tuple(
         sum(one.n for one in test(suspect, fingerprints).tests) for test in (tensor_identity, multiset_identity)
     )

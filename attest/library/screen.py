@@ -1,8 +1,8 @@
 """One suspect against many members: the z of exact tests in closed form, without resampling.
 
 Mean and variance of the statistics under the null are known exactly (``attest.compare.permutation``), so one pass over a
-member's numbers gives z. What a comparison adds is the resampled p-value. The first look is quick and takes all layers for separate and all units
-for unordered; where it shows something, z is taken again as a comparison takes it.
+member's numbers gives z. What a comparison adds is the resampled p-value. The first look is quick and takes all layers
+for separate and all units for unordered and ungrown; where it shows something, z is taken again as a comparison takes it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,12 @@ from attest.compare.correspondence import NORM_GAIN_TEST, norm_gain_names
 from attest.compare.features import normal_scores
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.neuron_alignment import NEURON_TEST
+from attest.compare.order import IN_ORDER, order_z
 from attest.compare.outcome import exchangeable
-from attest.compare.permutation import Pairing, layer_statistics, tells_apart
+from attest.compare.permutation import Pairing, tells_apart
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID
 from attest.fingerprint.neuron_sketch import NEURON_SKETCH
+from attest.library.products import inner_products, may_repeat_rows, multiply
 
 __all__ = ["WANTED", "Screen", "Standardized"]
 
@@ -33,7 +36,8 @@ WANTED = frozenset({*SKETCHES.values(), _GAINS})
 """Fingerprints that are looked at."""
 
 _WORTH_A_SECOND_LOOK = 4.0
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+_GAINS_WORTH_IT = 2.0
+"""The same for gains, at which a second look costs little."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,12 +51,25 @@ class Standardized:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Layer:
-    """A layer of the suspect, prepared: the sketch, which units tell, and these centered with their second moments."""
+    """A layer of the suspect, prepared: the sketch, which units tell, and these with sums and moments of their features."""
 
     sketch: NDArray[np.int8]
     tell: NDArray[np.bool_]
-    centered: NDArray[np.float32]
-    moments: NDArray[np.float32]
+    kept: NDArray[np.int8]
+    sums: NDArray[np.int64]
+    moments: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Gains:
+    """Normal scores of the suspect's gains, shape (n_vectors, n_units), and the inner products of the vectors.
+
+    ``plain`` says that all units tell, and are in no order.
+    """
+
+    scores: NDArray[np.float64]
+    moments: NDArray[np.float64]
+    plain: bool
 
 
 class Screen:
@@ -60,7 +77,7 @@ class Screen:
 
     def __init__(self, suspect: Fingerprints) -> None:
         self._suspect = suspect
-        self._scores: dict[str, NDArray[np.float64]] = {}
+        self._prepared = lru_cache(maxsize=8)(lambda names: _prepare_gains(_scores(suspect, names)))
         self._layers = {
             test: {name: _prepare(array) for name, array in suspect.arrays.get(sketch, {}).items()}
             for test, sketch in SKETCHES.items()
@@ -78,32 +95,50 @@ class Screen:
                 found = _stouffer(_careful(_pairings(self._layers[test], theirs), directions=True))
             if found is not None:
                 yield Standardized(test=test, z=found[0], n=found[1])
-        found = _stouffer(self._gains(member))
+        found = self._gains(member)
         if found is not None:
             yield Standardized(test=NORM_GAIN_TEST, z=found[0], n=found[1])
 
-    def _gains(self, member: Fingerprints) -> Iterator[tuple[float, int]]:
-        names = norm_gain_names(self._suspect, member)
+    def _gains(self, member: Fingerprints) -> tuple[float, int] | None:
+        names = tuple(norm_gain_names(self._suspect, member))
         if not names:
-            return
-        for name in names:
-            if name not in self._scores:
-                self._scores[name] = normal_scores(self._suspect.arrays[_GAINS][name])
-        x = np.stack([self._scores[name] for name in names], axis=1)
-        y = np.stack([normal_scores(member.arrays[_GAINS][name]) for name in names], axis=1)
-        yield from _careful([Pairing(layer=-1, x=x, y=y)], directions=False)
+            return None
+        mine, theirs = self._prepared(names), _scores(member, names)
+        found = _quick_gains(mine, theirs)
+        if found is None or abs(found[0]) >= _GAINS_WORTH_IT:
+            pairing = Pairing(layer=-1, x=np.ascontiguousarray(mine.scores.T), y=np.ascontiguousarray(theirs.T))
+            return _stouffer(_careful([pairing], directions=False))
+        return found
 
 
 def _prepare(sketch: NDArray[np.int8]) -> _Layer:
     tell = tells_apart(sketch.astype(np.float64))
-    kept = sketch[tell].astype(np.float64)
-    centered = kept - kept.mean(axis=0) if kept.size else kept
-    return _Layer(
-        sketch=sketch,
-        tell=tell,
-        centered=np.ascontiguousarray(centered, np.float32),
-        moments=(centered.T @ centered).astype(np.float32),
-    )
+    kept = sketch if tell.all() else sketch[tell]
+    products = multiply(kept, kept)
+    return _Layer(sketch=sketch, tell=tell, kept=kept, sums=products.sums, moments=products.moments(max(1, len(kept))))
+
+
+def _prepare_gains(scores: NDArray[np.float64]) -> _Gains:
+    units = np.ascontiguousarray(scores.T)
+    plain = bool(tells_apart(units).all()) and order_z([units]) < IN_ORDER
+    return _Gains(scores=scores, moments=inner_products(scores), plain=plain)
+
+
+def _scores(one: Fingerprints, names: Sequence[str]) -> NDArray[np.float64]:
+    return normal_scores(np.stack([one.arrays[_GAINS][name] for name in names]))
+
+
+def _quick_gains(mine: _Gains, theirs: NDArray[np.float64]) -> tuple[float, int] | None:
+    """The statistic and units, where all units tell and cannot be in an order in both; else None, or where nothing varies.
+
+    Scores sum to zero in every vector. Units grown out of fewer ones are taken for separate, which makes it greater.
+    """
+    n = theirs.shape[1]
+    sums = np.sort(theirs.sum(axis=0))
+    if not mine.plain or (sums[1:] == sums[:-1]).any():
+        return None
+    variance = float(np.sum(mine.moments * inner_products(theirs))) / max(1, n - 1)
+    return (float(np.einsum("ij,ij->", mine.scores, theirs)) / math.sqrt(variance), n) if variance > 0 else None
 
 
 def _layer_zs(mine: Mapping[str, _Layer], theirs: Mapping[str, NDArray[Any]]) -> Iterator[tuple[float, int]]:
@@ -112,7 +147,7 @@ def _layer_zs(mine: Mapping[str, _Layer], theirs: Mapping[str, NDArray[Any]]) ->
         other = theirs.get(name)
         if other is None or other.shape != layer.sketch.shape:
             continue
-        if _may_have_equal_rows(other):
+        if may_repeat_rows(other):
             yield from _careful(_pairings({name: layer}, theirs), directions=True)
         else:
             yield from _quick(layer, other)
@@ -129,34 +164,22 @@ def _pairings(mine: Mapping[str, _Layer], theirs: Mapping[str, NDArray[Any]]) ->
 
 def _careful(pairings: Sequence[Pairing], *, directions: bool) -> Iterator[tuple[float, int]]:
     """Each pairing whose units may be exchanged, as an exact test sees it: z and units."""
-    free = exchangeable(pairings, directions=directions)
-    return ((one.z, one.n) for one in layer_statistics(free.pairings) if one.z is not None)
+    for one in exchangeable(pairings, directions=directions).pairings:
+        n = one.x.shape[0]
+        if n > 1 and one.statistic[1] > 0:
+            yield one.statistic[0] / one.statistic[1], n
 
 
 def _quick(layer: _Layer, other: NDArray[np.int8]) -> Iterator[tuple[float, int]]:
-    """The same in binary32, where all rows of the other differ: z is off by some millionths of itself."""
-    y = (other if layer.tell.all() else other[layer.tell]).astype(np.float32)
-    n = len(y)
+    """The same where all rows of the other differ."""
+    theirs = other if layer.tell.all() else other[layer.tell]
+    n = len(theirs)
     if n < 2:
         return
-    sums = (np.ones(n, np.float32) @ y).astype(np.float64)  # whole numbers, so exact
-    moments = (y.T @ y).astype(np.float64) - np.outer(sums, sums) / n
-    variance = float(np.sum(layer.moments * moments)) / (n - 1)
+    products = multiply(layer.kept, theirs)
+    variance = float(np.sum(layer.moments * products.moments(n))) / (n - 1)
     if variance > 0:
-        yield float(np.vdot(layer.centered, y)) / math.sqrt(variance), n
-
-
-def _may_have_equal_rows(sketch: NDArray[np.int8]) -> bool:
-    """Whether two rows have one hash of 64 bits: equal rows have, and hardly any others."""
-    width = -sketch.shape[1] % 8
-    padded = np.pad(sketch, ((0, 0), (0, width))) if width else np.ascontiguousarray(sketch)
-    words = padded.view(np.uint64)
-    mixed = np.zeros(len(words), np.uint64)
-    for column in words.T:
-        mixed = (mixed ^ column) * _MIX
-        mixed ^= mixed >> np.uint64(32)
-    mixed.sort()
-    return bool((mixed[1:] == mixed[:-1]).any())
+        yield (products.crossed - int(np.sum(layer.sums * products.sums)) / n) / math.sqrt(variance), n
 
 
 def _stouffer(each: Iterable[tuple[float, int]]) -> tuple[float, int] | None:

@@ -36,6 +36,18 @@ def test_any_vector_gives_finite_scores(values: np.ndarray) -> None:
     assert np.isfinite(scores).all()
 
 
+@given(arrays(np.float32, (3, 5), elements=st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 2.0, np.inf, np.nan])))
+def test_vectors_are_ranked_each_by_itself(vectors: np.ndarray) -> None:
+    expected = [normal_scores(vector) for vector in vectors]
+    assert np.array_equal(normal_scores(vectors), expected)
+
+
+def test_equal_values_share_the_mean_of_what_they_would_have_apart() -> None:
+    apart = normal_scores(np.arange(6.0))
+    found = normal_scores(np.array([5.0, -0.0, 5.0, 0.0, 1.0, 5.0]))
+    assert found == pytest.approx(np.array([apart[3:].mean(), apart[:2].mean()] * 2 + [apart[2], apart[3:].mean()]))
+
+
 @given(arrays(np.float64, (5, 3), elements=st.floats(width=32)))
 def test_any_rows_become_unit_or_zero(rows: np.ndarray) -> None:
     with np.errstate(over="ignore", invalid="ignore"):

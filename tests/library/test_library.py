@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from attest.compare import compare
+from attest.compare.correspondence import NORM_GAIN_TEST, norm_gain_correspondence
 from attest.compare.fingerprints import Fingerprints, read_fingerprints
 from attest.compare.neuron_alignment import neuron_alignment
 from attest.errors import DocumentError, InputError
@@ -22,6 +23,7 @@ from attest.program import environment, this_tool
 
 NEURONS = "neuron-alignment/v1"
 SKETCH = "neuron-sketch/v1"
+GAINS = "norm-gain/v1"
 
 
 def zs(suspect: Fingerprints, member: Fingerprints) -> dict[str, float]:
@@ -34,9 +36,9 @@ def test_z_in_closed_form_is_that_of_the_comparison(evidence: Path):
         tests = compare(a, b, tool=this_tool(), environment=environment()).tests
         expected = {test.id: test.z for test in tests}
         found = zs(a, b)
-        assert found.keys() == {NEURONS, "norm-gain-correspondence/v1"}
+        assert found.keys() == {NEURONS, NORM_GAIN_TEST}
         for name, z in found.items():
-            assert z == pytest.approx(expected[name], rel=1e-4, abs=1e-4)
+            assert z == pytest.approx(expected[name], rel=5e-6, abs=5e-6)
 
 
 Sketches = dict[str, NDArray[np.int8]]
@@ -73,13 +75,49 @@ def test_what_stands_out_is_looked_at_as_a_comparison_does(
         a, b = (change(read_fingerprints(evidence / name)) for name in (first, second))
         found, expected = zs(a, b)[NEURONS], neuron_alignment(a, b).tests[0].z
         if second != "seed-2" or change is in_order:
-            assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
+            assert found == pytest.approx(expected, rel=5e-6, abs=5e-6)
         assert second != "seed-2" or abs(found) < 4
+
+
+Gains = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def with_gains(one: Fingerprints, change: Gains) -> Fingerprints:
+    changed = {name: change(array) for name, array in one.arrays[GAINS].items()}
+    return replace(one, arrays={**one.arrays, GAINS: changed})
+
+
+def untouched(gains: NDArray[np.float32]) -> NDArray[np.float32]:
+    return gains
+
+
+def with_padding(gains: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.concatenate([gains, np.ones(16, np.float32)])
+
+
+def with_nan(gains: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.concatenate([np.full(1, np.nan, np.float32), gains[1:]])
+
+
+def rounded(gains: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.round(gains, 2)
+
+
+@pytest.mark.parametrize("change", [untouched, np.sort, with_padding, with_nan, rounded])
+def test_gains_are_looked_at_as_a_comparison_does(evidence: Path, change: Gains):
+    suspect, relative, stranger = (
+        with_gains(read_fingerprints(evidence / name), change) for name in ("seed-1", "seed-1-continued", "seed-2")
+    )
+    for member in (relative, stranger):
+        expected = [one.z for one in norm_gain_correspondence(suspect, member).tests]
+        found = [z for name, z in zs(suspect, member).items() if name == NORM_GAIN_TEST]
+        assert found == pytest.approx(expected, rel=5e-6, abs=5e-6)
+    assert abs(zs(suspect, stranger).get(NORM_GAIN_TEST, 0.0)) < 4
 
 
 def test_padding_that_both_have_is_left_out(evidence: Path):
     a, b = (read_fingerprints(evidence / name) for name in ("seed-1", "seed-2"))
-    assert zs(padded(a), padded(b))[NEURONS] == pytest.approx(zs(a, b)[NEURONS], rel=1e-4, abs=1e-4)
+    assert zs(padded(a), padded(b))[NEURONS] == pytest.approx(zs(a, b)[NEURONS], rel=5e-6, abs=5e-6)
 
 
 def test_sketches_of_other_hidden_sizes_are_not_paired(evidence: Path):

@@ -19,6 +19,8 @@ from attest.errors import DocumentError
 from attest.library import Library, create_library
 from attest.library.member import read_fingerprints_of, read_member
 
+GAINS = "norm-gain/v1"
+
 
 def data_of(library: Library) -> bytes:
     return (library.path / "members" / f"{library.digests()[0]}.parquet").read_bytes()
@@ -42,9 +44,33 @@ def test_fingerprints_come_back_as_they_were(library: Library, evidence: Path):
 
 
 def test_only_what_is_wanted_is_read(library: Library):
-    _, found = library.fingerprints(library.digests()[0], {"norm-gain/v1"})
-    assert found.arrays.keys() == {"norm-gain/v1"}
+    _, found = library.fingerprints(library.digests()[0], {GAINS})
+    assert found.arrays.keys() == {GAINS}
     assert found.tensors
+
+
+def test_a_table_of_tensors_that_shares_nothing_is_passed_over(library: Library):
+    digest = library.digests()[0]
+    row = next(row for row in library.fingerprints(digest)[1].tensors if row.multiset)
+    for known in (row.digest, str(row.multiset)):
+        _, found = library.fingerprints(digest, {GAINS}, {known.encode()})
+        assert row in found.tensors
+    member, found = library.fingerprints(digest, {GAINS}, {b"0" * 64})
+    assert found.tensors == ()
+    assert (member, found.arrays.keys()) == (library.member(digest), {GAINS})
+
+
+def test_a_table_that_hides_its_digests_behind_escapes_is_read(library: Library):
+    digest = library.digests()[0]
+    row = library.fingerprints(digest)[1].tensors[0]
+    hidden = f"\\u{ord(row.digest[0]):04x}{row.digest[1:]}".encode()
+
+    def hide(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        table = rows[0]["data"].replace(row.digest.encode(), hidden)
+        return [rows[0] | {"data": table, "shape": [len(table)]}]
+
+    _, found = read_fingerprints_of(altered(data_of(library), hide), "member", sharing={row.digest.encode()})
+    assert row in found.tensors
 
 
 def test_a_row_says_model_layer_and_part(library: Library):
