@@ -35,7 +35,7 @@ class Coincidence:
 
 
 def _pad_neurons(network: Network) -> Network:
-    changed = {}
+    changed: dict[str, torch.Tensor] = {}
     for mlp in mlps(network):
         gate, up, down = (f"{mlp}.{part}_proj.weight" for part in ("gate", "up", "down"))
         kept = (torch.arange(network.weights[gate].shape[0]) < network.weights[gate].shape[0] * 3 // 4).float()
@@ -58,7 +58,7 @@ def _pad_residual(network: Network) -> Network:
 
 def _sorted(key: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]) -> Callable[[Network], Network]:
     def sort(network: Network) -> Network:
-        changed = {}
+        changed: dict[str, torch.Tensor] = {}
         for mlp in mlps(network):
             gate, up, down = (f"{mlp}.{part}_proj.weight" for part in ("gate", "up", "down"))
             order = torch.argsort(key(*(network.weights[name] for name in (gate, up, down))))
@@ -70,12 +70,14 @@ def _sorted(key: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tens
 
 
 def _by_norm(gate: torch.Tensor, up: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
-    return gate.norm(dim=1) * up.norm(dim=1) * down.norm(dim=0)
+    norms: torch.Tensor = gate.norm(dim=1) * up.norm(dim=1) * down.norm(dim=0)
+    return norms
 
 
 def _by_direction(gate: torch.Tensor, _up: torch.Tensor, _down: torch.Tensor) -> torch.Tensor:
     """As by how often a neuron is active: by its part in the direction that most neurons share."""
-    return gate @ torch.linalg.svd(gate).Vh[0]
+    shared: torch.Tensor = torch.linalg.svd(gate).Vh[0]
+    return gate @ shared
 
 
 def _share_layers(network: Network) -> Network:

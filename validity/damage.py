@@ -42,7 +42,7 @@ def int4(network: Network) -> Network:
     """Round trip through 4-bit integers, a scale and an offset for each 32 values, as GPTQ and AWQ store them."""
 
     def rounded(value: torch.Tensor) -> torch.Tensor:
-        blocks = value.unflatten(1, (-1, _BLOCK))
+        blocks: torch.Tensor = value.unflatten(1, (-1, _BLOCK))
         low, high = blocks.amin(dim=2, keepdim=True), blocks.amax(dim=2, keepdim=True)
         scale = _safe((high - low) / 15)
         return (((blocks - low) / scale).round().clamp(0, 15) * scale + low).flatten(1)
@@ -54,7 +54,7 @@ def q8_0(network: Network) -> Network:
     """Round trip through GGUF's Q8_0: blocks of 32, an F16 scale of the largest magnitude over 127."""
 
     def rounded(value: torch.Tensor) -> torch.Tensor:
-        blocks = value.unflatten(1, (-1, _BLOCK))
+        blocks: torch.Tensor = value.unflatten(1, (-1, _BLOCK))
         scale = blocks.abs().amax(dim=2, keepdim=True) / 127
         return ((blocks / _safe(scale)).round() * scale.half().float()).flatten(1)
 
@@ -65,7 +65,7 @@ def q4_0(network: Network) -> Network:
     """Round trip through GGUF's Q4_0: blocks of 32, an F16 scale of the signed largest value over -8."""
 
     def rounded(value: torch.Tensor) -> torch.Tensor:
-        blocks = value.unflatten(1, (-1, _BLOCK))
+        blocks: torch.Tensor = value.unflatten(1, (-1, _BLOCK))
         largest = blocks.gather(2, blocks.abs().argmax(dim=2, keepdim=True))
         scale = largest / -8
         codes = (blocks / _safe(scale) + 8.5).floor().clamp(0, 15)

@@ -106,7 +106,7 @@ def _lora(network: Network, workshop: Workshop) -> Network:
         adapted = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and ".layers." in name]
         for one in adapted:
             parametrize.register_parametrization(one, "weight", LowRank(one.weight.shape, 8))
-            one.parametrizations.weight.original.requires_grad_(False)
+            one.get_parameter("parametrizations.weight.original").requires_grad_(False)
 
         def merge() -> None:
             for one in adapted:

@@ -62,7 +62,7 @@ def lineages_of(name: str) -> tuple[str, ...]:
 
 def panel_of(record: Mapping[str, Any]) -> Panel:
     """Panel of all pairs of a run that are independent or derived, with what a panel may calibrate and what was published."""
-    held = [(names, one) for one in record["pairs"] if (names := names_of(one["label"])) is not None]
+    held = [(pair, one) for one in record["pairs"] if (pair := names_of(one["label"])) is not None]
     names = sorted({name for pair, _ in held for name in pair})
     models = tuple(
         load(Member, {**record["models"][name], "name": name, "lineages": lineages_of(name)}, where=name)

@@ -180,9 +180,9 @@ def tokens(name: Text, tokenizer: Path) -> NDArray[np.int64]:
 
 def config(plan: Plan, vocabulary: int = VOCABULARY) -> transformers.PretrainedConfig:
     """The configuration of a plan: 8 heads, over 4 key-value heads where they are shared."""
-    shape = {"vocab_size": vocabulary, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+    shape: dict[str, Any] = {"vocab_size": vocabulary, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     if plan.architecture == "gpt2":
-        sizes = {"n_embd": plan.width, "n_layer": plan.layers, "n_head": 8, "n_positions": 256}
+        sizes: dict[str, Any] = {"n_embd": plan.width, "n_layer": plan.layers, "n_head": 8, "n_positions": 256}
         return transformers.GPT2Config(**shape, **sizes, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
     shape |= {"hidden_size": plan.width, "num_hidden_layers": plan.layers, "num_attention_heads": 8}
     shape |= {"max_position_embeddings": 256}
