@@ -3,26 +3,22 @@
 import copy
 import importlib.util
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies
 from jsonschema import Draft202012Validator
+from schema_files import EXAMPLES, NAMES, SCHEMAS, objects
 
-from attest import coverage, digest, document, evidence_directory, measure
+from attest import document
 from attest.attestation_result import ATTESTATION_RESULT_TYPE, AttestationResult
-from attest.checkpoint import checkpoint, tensor, tree
-from attest.compare import permutation
 from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.errors import DocumentError
 from attest.evidence import EVIDENCE_TYPE, ChunkList, Evidence, TensorList
-from attest.licenses import repository, source, summary, walk
 from attest.licenses.summary import LicenseDetail
-from attest.panel import MIN_PAIRS, Panel
+from attest.panel import Panel
 from attest.policy_file import POLICY_TYPE, Policy
 from attest.protocol import PROTOCOL_TYPE, Protocol
 from attest.repository_scan import REPOSITORY_SCAN_TYPE, NoticeDetail, OriginDetail, RepositoryScan
@@ -30,19 +26,6 @@ from attest.resource import resource
 from attest.trust_policy import TRUST_POLICY_TYPE, TrustPolicy
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = (
-    "evidence", "comparison", "detail", "panel", "policy", "protocol", "attestation-result", "trust-policy", "repository-scan",
-)  # fmt: skip
-
-
-def read(name: str, end: str) -> Any:
-    """A JSON file of the schemas; a key that occurs twice in an object is an error."""
-    file = resource(f"schemas/{name}.v1.{end}.json")
-    return document.parse(file.read_bytes(), where=file.name, max_bytes=1024 * 1024)
-
-
-SCHEMAS = {name: read(name, "schema") for name in NAMES}
-EXAMPLES = {name: read(name, "example") for name in NAMES}
 ACTIVATIONS = {
     "id": "activation-profile/v1",
     "promptSet": "random-tokens",
@@ -230,14 +213,6 @@ def test_a_schema_is_named_as_the_predicate():
     assert SCHEMAS["trust-policy"]["$id"] == TRUST_POLICY_TYPE
 
 
-def objects(node: Any) -> Iterator[dict[str, Any]]:
-    """Every object in a JSON value."""
-    if isinstance(node, dict):
-        yield node
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from objects(child)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_every_property_is_described_and_every_definition_has_a_title(name: str):
     schema = SCHEMAS[name]
@@ -348,95 +323,6 @@ def test_schema_and_record_refuse_the_same(kind: Document):
         assert refused.value.code == "not-of-schema", what
         count += 1
     assert count > 50
-
-
-LIMITS_OF_THE_CODE = {
-    ("evidence", "CheckpointSummary", "files", "maxItems"): measure.MAX_LISTED_FILES,
-    ("evidence", "CheckpointSummary", "fileCount", "maximum"): tree.MAX_FILES,
-    ("evidence", "CheckpointSummary", "ignored", "maxItems"): tree.MAX_IGNORED,
-    ("evidence", "TensorSummary", "unmapped", "maxItems"): measure._MAX_UNMAPPED,
-    ("evidence", "LicenseSummary", "findings", "maxItems"): summary.MAX_SUMMARY,
-    ("evidence", "Finding", "text", "maxLength"): source.MAX_TEXT,
-    ("evidence", "Detail", "size", "maximum"): evidence_directory.MAX_DETAIL,
-    ("evidence", "DetailName", "", "pattern"): f"^{evidence_directory._DETAIL_NAME.pattern}$",
-    ("evidence", "Path", "", "maxLength"): tree.MAX_PATH,
-    ("evidence", "CheckpointSummary", "name", "maxLength"): tree.MAX_PATH,
-    ("evidence", "TensorName", "", "maxLength"): tensor.MAX_NAME,
-    ("detail", "Chunk", "size", "maximum"): digest.CHUNK_SIZE,
-    ("detail", "TensorRow", "dtype", "pattern"): tensor.DTYPE_PATTERN,
-    ("detail", "LicenseDetail", "filesScanned", "maximum"): walk.MAX_ENTRIES,
-    ("detail", "ScannedFile", "path", "maxLength"): walk._MAX_PATH,
-    ("comparison", "NullDistribution", "resamples", "minimum"): permutation.MIN_RESAMPLES,
-    ("comparison", "NullDistribution", "resamples", "maximum"): permutation.MAX_RESAMPLES,
-    ("comparison", "NullDistribution", "edges", "maxItems"): len(permutation._EDGES),
-    ("comparison", "Test", "normalPvalue", "minimum"): permutation._SMALLEST_NORMAL_P,
-}
-
-
-@pytest.mark.parametrize("place", LIMITS_OF_THE_CODE, ids="-".join)
-def test_limits_are_those_of_the_code(place: tuple[str, str, str, str]):
-    name, definition, property_name, keyword = place
-    node = SCHEMAS[name]["$defs"][definition]
-    node = node["properties"][property_name] if property_name else node
-    assert node[keyword] == LIMITS_OF_THE_CODE[place]
-
-
-def test_limits_that_the_pages_state():
-    page = resource("schemas/detail.v1.md").read_text(encoding="utf-8")
-    assert f"at most {repository.MAX_PER_CODE:,} of one code, and {repository.MAX_PER_FILE:,} of one detector" in page
-    page = resource("schemas/evidence.v1.md").read_text(encoding="utf-8")
-    assert f"at most {checkpoint.MAX_FINDINGS} of one code" in page
-    assert f"nesting deeper than {document.MAX_DEPTH};" in page
-
-
-def test_the_fewest_pairs_that_the_pages_state():
-    for name in ("comparison", "panel"):
-        assert f"at least {MIN_PAIRS} " in resource(f"schemas/{name}.v1.md").read_text(encoding="utf-8")
-
-
-def test_the_pages_name_every_property():
-    pages = "".join(resource(f"schemas/{name}.v1.md").read_text(encoding="utf-8") for name in NAMES)
-    properties = {key for schema in SCHEMAS.values() for node in objects(schema) for key in node.get("properties", {})}
-    assert [key for key in sorted(properties) if f"`{key}`" not in pages and f".{key}`" not in pages] == []
-
-
-def anchors(page: str) -> set[str]:
-    """Anchors of a page's headings, as GitHub makes them."""
-    titles = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
-    return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_links_into_the_pages_lead_to_headings(name: str):
-    page = resource(f"schemas/{name}.v1.md").read_text(encoding="utf-8")
-    for file, anchor in re.findall(r"\]\(([a-z.0-9]*\.md)?#([^)]+)\)", page):
-        target = resource(f"schemas/{file}").read_text(encoding="utf-8") if file else page
-        assert anchor in anchors(target), (file, anchor)
-
-
-def accepts(definition: str, value: str) -> bool:
-    return Draft202012Validator(SCHEMAS["evidence"]["$defs"][definition]).is_valid(value)
-
-
-@given(strategies.floats(allow_nan=False, allow_infinity=False))
-def test_every_number_that_is_written_is_a_decimal(value: float):
-    assert accepts("Decimal", document.decimal(value))
-
-
-@pytest.mark.parametrize("text", ["-0", "1.0", "01", "+1", ".5", "1e5", "1E+05", "nan", "inf", "", " 1", "0x1", "1,5"])
-def test_other_spellings_of_a_number_are_no_decimal(text: str):
-    assert not accepts("Decimal", text)
-
-
-@given(strategies.text(alphabet="ab./\\\n\x00 é", max_size=8))
-def test_a_path_that_a_reader_takes_is_of_the_schema(path: str):
-    ends_in_newline = path.endswith("\n")  # Python's $ lets it pass, that of ECMA-262 and so of JSON Schema does not
-    assert ends_in_newline or accepts("Path", path) == coverage._is_plain(path)
-
-
-@pytest.mark.parametrize("text", ["2026-01-02 03:04:05Z", "2026-13-02T03:04:05Z", "2026-01-02T03:04:05+00:00"])
-def test_other_spellings_of_a_time_are_no_timestamp(text: str):
-    assert not accepts("Timestamp", text)
 
 
 def test_the_examples_are_what_the_script_measures_and_writes():

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
-from typing import Any, Literal
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey, derive_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from report.evidence_parts import LAYERS, activations, fingerprints, licenses
 
 from attest.bundle import Bundle
 from attest.comparison import (
@@ -31,32 +29,21 @@ from attest.comparison import (
     Test,
 )
 from attest.digest import sha256, tree_digest
-from attest.document import dump, load
+from attest.document import dump
 from attest.envelope import Envelope
 from attest.evidence import (
-    ActivationSummary,
     Architecture,
     CheckpointSummary,
     Detail,
     Environment,
     Evidence,
     File,
-    FingerprintSummary,
     RemoteSource,
     Table,
     TensorSummary,
     Tool,
 )
 from attest.finding import Finding
-from attest.license_summary import (
-    FoundExpression,
-    LicenseEngine,
-    LicenseSummary,
-    Obligation,
-    ScannedFile,
-    ScopedLicenses,
-    UntoldLicense,
-)
 from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.predicate import PREDICATES, Predicate
 from attest.protocol import AnnouncedSide, Protocol, Resampling, protocol_statement
@@ -65,7 +52,6 @@ from attest.statement import PAYLOAD_TYPE, DigestSet, Statement, Subject
 
 P256 = derive_private_key(0xA77E57, SECP256R1())
 ED25519 = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-LAYERS = 6
 
 TOOL = Tool(name="attest", version="0.1.0", source_sha256=sha256(b"source"))
 ENVIRONMENT = Environment(
@@ -107,153 +93,6 @@ def subjects_of(predicate: Predicate) -> tuple[Subject, ...]:
 
 def statement_digest(bundle: bytes) -> str:
     return Bundle.from_json(bundle, where="bundle").statement(where="bundle").digest
-
-
-def _table(rng: random.Random, columns: tuple[str, ...], low: float, high: float, *, first: int = 0) -> Table:
-    rows = []
-    for layer in range(first, LAYERS):
-        depth = layer / LAYERS
-        middle = low + (high - low) * (0.25 + 0.5 * depth + 0.2 * depth * depth)
-        spread = (high - low) * 0.07
-        rows.append((str(layer), *(f"{middle + rng.gauss(0, spread) + i * spread:.9g}" for i in range(len(columns)))))
-    return Table(columns=("layer", *columns), rows=tuple(rows))
-
-
-def _fingerprints(rng: random.Random) -> tuple[FingerprintSummary, ...]:
-    norms = tuple(f"mean {part}" for part in ("gate", "up", "down", "q head", "k head", "v head", "o head"))
-    sketch = Table(
-        columns=("layer", "neurons", "parts"), rows=tuple((str(layer), "1536", "3") for layer in range(LAYERS))
-    )
-    tables = {
-        "attention-std/v1": _table(rng, ("q", "k", "v", "o"), 0.031, 0.062),
-        "norm-gain/v1": _table(rng, ("mean attention_norm", "mean mlp_norm"), 0.42, 0.98),
-        "unit-norms/v1": _table(rng, norms, 0.6, 1.9),
-        "neuron-sketch/v1": sketch,
-        "moments/v1": Table(
-            columns=("role", "tensors", "mean", "std"),
-            rows=(("q", "12", "1.20489e-05", "0.0411284513"), ("embedding", "1", "-0.0012844391", "0.0509128874")),
-        ),
-    }
-    measured = [
-        FingerprintSummary(id=name, detail=f"detail/{name.split('/')[0]}.safetensors", not_measured=None, table=table)
-        for name, table in tables.items()
-    ]
-    missing = FingerprintSummary(
-        id="qkv-bias/v1", detail=None, not_measured="no bias of a query, key or value projection was found", table=None
-    )
-    return (*measured, missing)
-
-
-def _licenses() -> LicenseSummary:
-    apache = "                                 Apache License\n                           Version 2.0, January 2004"
-    findings = (
-        Finding(code="declared-licenses-differ", path=".", line=None, text="2 values: apache-2.0, other"),
-        Finding(code="license-file", path="LICENSE", line=1, text=apache),
-        Finding(code="notice-file", path="NOTICE", line=1, text="Copyright 2024 The Qwen team, Alibaba Group."),
-        Finding(code="declared-license", path="README.md", line=3, text="license: apache-2.0"),
-        Finding(
-            code="copyright",
-            path="modeling_example.py",
-            line=2,
-            text="# Copyright 2024 The Example Team and The HuggingFace Inc. team. All rights reserved.",
-        ),
-        Finding(code="copyright", path="tokenization_example.py", line=2, text="# Copyright 2024 The Example Team."),
-        Finding(
-            code="provenance-comment",
-            path="modeling_example.py",
-            line=88,
-            text="# Copied from transformers.models.llama.modeling_llama.rotate_half",
-        ),
-    )
-    clauses = (
-        ("4(a)", "license-text", "You must give any other recipients a copy of this License", "met", "LICENSE:1", None),
-        (
-            "4(d)",
-            "notice",
-            "a readable copy of the attribution notices contained within such NOTICE file",
-            "not-found",
-            None,
-            "apache-2.0",
-        ),
-    )
-    return LicenseSummary(
-        files_scanned=14,
-        files_skipped=2,
-        finding_count=9,
-        findings=findings,
-        files=tuple(
-            ScannedFile(path=path, sha256=sha256(path.encode()), blob="b10b" * 10)
-            for path in ("LICENSE", "NOTICE", "README.md", "modeling_example.py", "tokenization_example.py")
-        ),
-        obligations=tuple(
-            Obligation(
-                license="Apache-2.0",
-                source="README.md:3" if declared else "LICENSE:1",
-                declaration=declared,
-                section=section,
-                kind=kind,
-                quote=quote,
-                status=status,
-                evidence=evidence,
-            )
-            for section, kind, quote, status, evidence, declared in clauses
-        ),
-        untold=(UntoldLicense(license="bsd", source="setup/README.md:2", reason="family"),),
-        scopes=(
-            ScopedLicenses(
-                scope="weights",
-                expression="Apache-2.0 AND LicenseRef-Example-Research",
-                found=(
-                    FoundExpression(expression="Apache-2.0", basis="declared", path="README.md", line=3, files=2),
-                    FoundExpression(
-                        expression="LicenseRef-Example-Research", basis="text", path="LICENSE-MODEL", line=None, files=1
-                    ),
-                ),
-                unread=1,
-            ),
-            ScopedLicenses(scope="data", expression="", found=(), unread=2),
-        ),
-        engine=LicenseEngine(
-            id="license-words/v1",
-            index_sha256=sha256(b"index"),
-            index_source="example texts 1.0",
-            sketches_sha256=sha256(b"sketches"),
-        ),
-        detail="detail/licenses.json",
-    )
-
-
-def _activations(rng: random.Random) -> ActivationSummary:
-    return ActivationSummary(
-        id="activation-profile/v1",
-        prompt_set="english/v1",
-        prompt_set_sha256=sha256(b"prompts"),
-        sequences=24,
-        tokens=1536,
-        token_ids_sha256=sha256(b"token ids"),
-        dtype="F32",
-        device="cpu",
-        threads=2,
-        seed=0,
-        versions={"torch": "2.13.0", "transformers": "5.23.0"},
-        tolerance="1e-4",
-        table=_table(rng, ("rms", "mean_abs"), 0.8, 6.5),
-        detail="detail/activations.safetensors",
-        fingerprints=(
-            FingerprintSummary(
-                id="attention-entropy/v1",
-                detail="detail/attention-entropy.v1.safetensors",
-                not_measured=None,
-                table=Table(
-                    columns=("layer", "mean", "least", "greatest"),
-                    rows=tuple((str(layer), f"{2 + rng.random():.4f}", "1.5", "3.5") for layer in range(4)),
-                ),
-            ),
-            FingerprintSummary(
-                id="predictions/v1", detail=None, not_measured="the network predicts no next token", table=None
-            ),
-        ),
-    )
 
 
 def evidence(seed: int = 1, name: str = "minilm-l6-v2") -> Evidence:
@@ -304,9 +143,9 @@ def evidence(seed: int = 1, name: str = "minilm-l6-v2") -> Evidence:
             unmapped=("rotary.inv_freq", "visual.proj.weight"),
             non_finite=0,
         ),
-        fingerprints=_fingerprints(rng),
-        activations=_activations(rng),
-        licenses=_licenses(),
+        fingerprints=fingerprints(rng),
+        activations=activations(rng),
+        licenses=licenses(),
         details=tuple(
             Detail(name=f"detail/{part}", media_type=kind, size=size, sha256=sha256(f"{seed} {part}".encode()))
             for part, kind, size in (
@@ -494,55 +333,3 @@ def trio(*, z: float = 357.214568123, pvalue: float = 1e-4) -> tuple[bytes, byte
     first, second = evidence(1, "minilm-l6-v2"), evidence(2, "laundered-descendant")
     one, two = sign(first), sign(second, key=ED25519)
     return one, two, sign(comparison(side(first, one), side(second, two), z=z, pvalue=pvalue))
-
-
-_FIXED = re.compile(
-    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|archive|folder|history|package|remote|revision|met|not-found|family|\d{4}-\d\d|\d{4}-\d\d-\d\dT.*Z"
-)
-
-
-_SHARES = {
-    "containment", "containments", "reverse", "blindContainment", "margin", "percentile", "nearestPercentile", "bothPercentile", "leastContainment", "common",
-}  # fmt: skip
-
-
-def spoiled(predicate: Predicate, hostile: str, *, keep_charts: bool) -> Predicate:
-    """The same record with hostile text in every string field that its schema leaves free, also in mapping keys.
-
-    With ``keep_charts`` the cells and the first column's name of tables stay, so that the charts are drawn.
-    """
-    numbers = count(1)
-
-    def spoil(value: Any, key: str = "") -> Any:
-        if isinstance(value, str):
-            room = {"text": 400, "words": 90, "id": 90}.get(key, len(hostile))  # texts that have an end
-            return (
-                value
-                if _FIXED.fullmatch(value) or key in _SHARES | {"scope", "basis"}
-                else f"{hostile[:room]}[{next(numbers)}]"
-            )
-        if isinstance(value, list):
-            return [spoil(item, key) for item in value]
-        if not isinstance(value, dict):
-            return value
-        if keep_charts and set(value) == {"columns", "rows"}:
-            return {"columns": [value["columns"][0], *map(spoil, value["columns"][1:])], "rows": value["rows"]}
-        if key in {"dtypes", "packages", "versions"}:
-            return {spoil(name): spoil(item) for name, item in value.items()}
-        return {name: spoil(item, name) for name, item in value.items()}
-
-    return load(type(predicate), spoil(dump(predicate)), where="spoiled")
-
-
-def leaves(value: Any) -> Iterator[str | int | float]:
-    """Every string and number of a dumped record, mapping keys of free mappings included."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if name in {"dtypes", "packages", "versions"}:
-                yield from item
-            yield from leaves(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from leaves(item)
-    elif value is not None and not isinstance(value, bool):
-        yield value

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from report import factory, scan_factory
+from report import factory, scan_factory, spoiling
 
 from attest.comparison import Comparison
 from attest.document import decimal, dump
@@ -128,7 +128,7 @@ def test_hostile_strings_in_every_field_stay_text(watch: Watch, tmp_path: Path, 
     first, second = factory.evidence(1), factory.evidence(2)
     sides = (factory.side(first, factory.sign(first)), factory.side(second, factory.sign(second)))
     records = [
-        factory.spoiled(one, hostile, keep_charts=one is not second)
+        spoiling.spoiled(one, hostile, keep_charts=one is not second)
         for one in (first, second, factory.comparison(*sides), factory.protocol(*sides), scan_factory.scan())
     ]
     path = tmp_path / "report.html"
@@ -142,7 +142,7 @@ def test_hostile_strings_in_every_field_stay_text(watch: Watch, tmp_path: Path, 
     assert all(link.startswith("#") or link in holding for link in links)
     words = seen.page.locator("body").text_content()
     for record in records:
-        for leaf in factory.leaves(dump(record)):
+        for leaf in spoiling.leaves(dump(record)):
             if isinstance(leaf, str):
                 assert all(visible(line) in words for line in STATUSES.get(leaf, leaf).split("\n"))
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b-\u200f\x00-\x08\x0b-\x1f\x7f-\x9f]", words)
@@ -151,7 +151,7 @@ def test_hostile_strings_in_every_field_stay_text(watch: Watch, tmp_path: Path, 
 def test_everything_is_there_without_scripts(watch: Watch, report: Path):
     words = watch(report, java_script_enabled=False).page.locator("body").text_content()
     for source in read_sources(factory.trio()):
-        for leaf in factory.leaves(dump(source.predicate)):
+        for leaf in spoiling.leaves(dump(source.predicate)):
             shown = decimal(leaf) if isinstance(leaf, float) else STATUSES.get(leaf, str(leaf))
             assert visible(shown.split("\n")[0]) in words or f"{leaf:,}" in words
 
@@ -168,7 +168,7 @@ def test_a_bundle_is_saved_byte_for_byte(watch: Watch, report: Path, tmp_path: P
 
 def test_a_bundle_as_large_as_attest_writes_is_saved(watch: Watch, tmp_path: Path):
     measured = factory.evidence()
-    large = factory.spoiled(measured, "x" * 3600, keep_charts=False)
+    large = spoiling.spoiled(measured, "x" * 3600, keep_charts=False)
     assert isinstance(large, Evidence)
     bundle = factory.sign(large, subjects=factory.subjects_of(measured))
     assert 900_000 < len(read_sources([bundle])[0].statement.payload) < 1_048_576

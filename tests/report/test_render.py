@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from report import factory
+from report import factory, spoiling
 
 from attest.comparison import Comparison
 from attest.document import decimal, dump
@@ -147,7 +147,7 @@ def test_everything_that_was_signed_is_shown(z: float):
     bundles = factory.trio(z=z, pvalue=0.0001 if abs(z) > 5 else 0.21)
     words = text_of(render(bundles))
     for source in render_module.read_sources(bundles):
-        for leaf in factory.leaves(dump(source.predicate)):
+        for leaf in spoiling.leaves(dump(source.predicate)):
             if isinstance(leaf, str):
                 leaf = render_module.STATUSES.get(leaf, leaf)  # noqa: PLW2901 - as the page words it
                 assert all(visible(line) in words for line in leaf.split("\n")), leaf
@@ -256,7 +256,7 @@ def render_of(text: str, *, keep_charts: bool) -> bytes:
     records: list[Evidence | Comparison] = [factory.evidence(1), factory.evidence(2)]
     sides = [factory.side(one, factory.sign(one)) for one in records if isinstance(one, Evidence)]
     records.append(factory.comparison(*sides))
-    return render([factory.sign(factory.spoiled(one, text, keep_charts=keep_charts)) for one in records])
+    return render([factory.sign(spoiling.spoiled(one, text, keep_charts=keep_charts)) for one in records])
 
 
 def commands(page: bytes) -> list[str]:
@@ -323,7 +323,7 @@ def test_a_protocol_is_shown_whole_and_beside_the_comparison_that_names_it():
     assert re.search(r'Announced <a href="#C1">C1</a>', page.decode())
     assert re.search(r'<a href="#P1">P1</a>', page.decode())
     words = text_of(page)
-    for leaf in factory.leaves(dump(factory.protocol())):
+    for leaf in spoiling.leaves(dump(factory.protocol())):
         assert str(leaf) in words or (isinstance(leaf, float | int) and f"{leaf:,}" in words) or decimal(leaf) in words
     assert "by another policy than was announced" not in words
 

@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report import factory
+from report import factory, spoiling
 
 from attest.bundle import Bundle
 from attest.document import canonical, dump
@@ -105,7 +105,7 @@ def test_too_many_bundles_are_refused():
 
 def test_a_link_in_a_hostile_string_is_not_taken_for_a_bundle():
     hostile = '<a href="data:application/json;base64,e30=">'
-    bundle = factory.sign(factory.spoiled(factory.evidence(), hostile, keep_charts=True))
+    bundle = factory.sign(spoiling.spoiled(factory.evidence(), hostile, keep_charts=True))
     page = render([bundle])
     assert embedded_bundles(page) == (bundle,)
     assert rerender(page).difference is None

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 import pytest
-from report import factory, scan_factory
+from report import factory, scan_factory, spoiling
 from report.test_render import read, text_of
 
 from attest.document import dump
@@ -28,7 +28,7 @@ def words_of(scan: RepositoryScan) -> str:
 
 def test_everything_that_was_signed_is_shown(page: bytes):
     words = text_of(page)
-    for leaf in factory.leaves(dump(scan_factory.scan())):
+    for leaf in spoiling.leaves(dump(scan_factory.scan())):
         text = STATUSES.get(leaf, leaf) if isinstance(leaf, str) else leaf
         shown = all(visible(line) in words for line in str(text).split("\n"))
         assert shown or (isinstance(leaf, int) and f"{leaf:,}" in words), leaf
@@ -120,7 +120,7 @@ def test_hostile_strings_add_no_markup(hostile: str):
         [
             (tag, tuple(attributes))
             for tag, attributes in read(
-                render([factory.sign(factory.spoiled(scan_factory.scan(), text, keep_charts=True))])
+                render([factory.sign(spoiling.spoiled(scan_factory.scan(), text, keep_charts=True))])
             ).elements
         ]
         for text in (hostile, "plain")
