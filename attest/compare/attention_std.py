@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
-from attest.comparison import Test
 
 __all__ = ["attention_std_correlation"]
 
@@ -40,18 +40,11 @@ def attention_std_correlation(a: Fingerprints, b: Fingerprints) -> Outcome:
         return Outcome(not_compared=left_out(_ID, "no profile of two or more layers that varies in both"))
     each = ", ".join(f"{role} {signed_digits(value)}" for role, value in correlations.items())
     depth = "" if a.side.layers == b.side.layers else "; the shorter profile was interpolated"
-    test = Test(
-        id=_ID,
-        calibration="descriptive",
-        statistic=signed_digits(sum(correlations.values()) / len(correlations)),
-        z=None,
-        pvalue=None,
-        smallest_pvalue=None,
-        normal_pvalue=None,
-        n=max(a.side.layers, b.side.layers),
-        layers=(),
-        null_distribution=None,
-        note=f"mean of the correlations {each}{depth}; networks trained apart with one recipe reached 0.91"
+    test = descriptive(
+        _ID,
+        sum(correlations.values()) / len(correlations),
+        max(a.side.layers, b.side.layers),
+        f"mean of the correlations {each}{depth}; networks trained apart with one recipe reached 0.91"
         " when this was written, so it is no evidence by itself",
     )
     return Outcome(tests=(test,))

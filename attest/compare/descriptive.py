@@ -1,15 +1,17 @@
-"""Descriptive numbers: no p-value, and beside each its controls."""
+"""Tests without a null distribution: descriptive numbers, and counts of what networks trained apart never share."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from attest.compare.permutation import signed_digits
 from attest.comparison import LayerStatistic, Test
 
-__all__ = ["descriptive"]
+__all__ = ["counted", "descriptive"]
 
 
 def descriptive(test_id: str, statistic: float, n: int, note: str, *, layers: tuple[LayerStatistic, ...] = ()) -> Test:
-    """A test without a null distribution."""
+    """A number that unrelated networks give, too: no p-value, and beside it its controls."""
     return Test(
         id=test_id,
         calibration="descriptive",
@@ -23,3 +25,8 @@ def descriptive(test_id: str, statistic: float, n: int, note: str, *, layers: tu
         null_distribution=None,
         note=note,
     )
+
+
+def counted(test_id: str, share: float, n: int, note: str) -> Test:
+    """A share of what is the same, bit for bit, in n places that tell."""
+    return replace(descriptive(test_id, share, n, note), calibration="exact")

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint, Tensor
+from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.permutation import signed_digits
 from attest.compare.replay.matrix import Matrix, keys
 from attest.compare.replay.operation import decode
 from attest.compare.weight_delta import VALUES
-from attest.comparison import Found, Test
+from attest.comparison import Found
 from attest.document import decimal
 from attest.evidence import Table
 
@@ -88,18 +88,11 @@ def merge_coefficients(child: Checkpoint, parents: Sequence[Parent]) -> Outcome:
     for one in (child, *(parent.weights for parent in parents)):
         one.tree.check_unchanged()
     coefficients, unexplained = _solve(sums)
-    test = Test(
-        id=_ID,
-        calibration="descriptive",
-        statistic=signed_digits(float(decimal(unexplained, _DIGITS))),
-        z=None,
-        pvalue=None,
-        smallest_pvalue=None,
-        normal_pvalue=None,
-        n=len(sums),
-        layers=(),
-        null_distribution=None,
-        note=f"share of b's squared weights that the best weighted sum of {len(parents)} candidates leaves unexplained,"
+    test = descriptive(
+        _ID,
+        float(decimal(unexplained, _DIGITS)),
+        len(sums),
+        f"share of b's squared weights that the best weighted sum of {len(parents)} candidates leaves unexplained,"
         f" in {len(sums)} matrices of one name and shape; 1 where none has a part in it",
     )
     return Outcome(tests=(test,), found=tuple(_tables(parents, sums, coefficients)))

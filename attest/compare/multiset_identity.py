@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
+from attest.compare.descriptive import counted
 from attest.compare.digested_rows import count_telling, in_main_stack, may_tell
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.permutation import signed_digits
 from attest.compare.whereabouts import short
-from attest.comparison import Found, Test
+from attest.comparison import Found
 from attest.evidence import Table, TensorRow
 
 __all__ = ["multiset_identity"]
@@ -42,18 +42,11 @@ def multiset_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     found = sum(_size(rows) for sides in telling.values() for rows in sides)
     lines = tuple(_line(*sides) for sides in telling.values())
     moved = sum(1 for line in lines if line[-1] == "no")
-    test = Test(
-        id=_ID,
-        calibration="exact",
-        statistic=signed_digits(found / total) if total else 0.0,
-        z=None,
-        pvalue=None,
-        smallest_pvalue=None,
-        normal_pvalue=None,
-        n=count_telling([*mine, *theirs] for mine, theirs in telling.values()),
-        layers=(),
-        null_distribution=None,
-        note=f"{len(telling)} telling multisets of values are in both, {moved} of them in other bytes (another order,"
+    test = counted(
+        _ID,
+        found / total if total else 0.0,
+        count_telling([*mine, *theirs] for mine, theirs in telling.values()),
+        f"{len(telling)} telling multisets of values are in both, {moved} of them in other bytes (another order,"
         " shape or dtype); networks trained apart share none",
     )
     if not lines:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.compare.descriptive import counted
 from attest.compare.digested_rows import (
     LEAST_COLUMNS,
     DigestedRows,
@@ -21,9 +22,8 @@ from attest.compare.digested_rows import (
 )
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.permutation import signed_digits
 from attest.compare.whereabouts import describe_order, describe_runs, short
-from attest.comparison import Found, Test
+from attest.comparison import Found
 from attest.document import decimal
 from attest.evidence import Table
 
@@ -63,18 +63,11 @@ def row_containment(a: Fingerprints, b: Fingerprints) -> Outcome:
     shared, pairs = _shared(mine, theirs)
     left, right = _Side(mine, shared), _Side(theirs, shared)
     total = mine.values() + theirs.values()
-    test = Test(
-        id=_ID,
-        calibration="exact",
-        statistic=signed_digits((left.values_found() + right.values_found()) / total),
-        z=None,
-        pvalue=None,
-        smallest_pvalue=None,
-        normal_pvalue=None,
-        n=min(left.telling_tensors(), right.telling_tensors()),
-        layers=(),
-        null_distribution=None,
-        note=f"{left.found.size} of the {mine.digests.size} rows of a stand in b, and {right.found.size} of the"
+    test = counted(
+        _ID,
+        (left.values_found() + right.values_found()) / total,
+        min(left.telling_tensors(), right.telling_tensors()),
+        f"{left.found.size} of the {mine.digests.size} rows of a stand in b, and {right.found.size} of the"
         f" {theirs.digests.size} rows of b in a, telling ones only; of two networks trained apart {decimal(pairs, 2)}"
         f" pairs of rows would share a digest; n counts matrices with at least {LEAST_ROWS} such rows"
         + (f"; one row in {2**shift} is looked at, the same of rows that are the same" if shift else ""),

@@ -6,10 +6,10 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from attest.compare.descriptive import counted
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome
 from attest.compare.permutation import share_digits
-from attest.comparison import Test
 from attest.evidence import TensorRow
 
 __all__ = ["TRAINED", "telling", "tensor_identity"]
@@ -42,14 +42,14 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     names = {row.digest: row.name for row in b.tensors}
     renamed = sum(1 for row in shared if names[row.digest] != row.name)
     placed = [one for one in mine.keys() & theirs if _stand_alike(mine[one], theirs[one])]
-    identity = _test(
+    identity = counted(
         "tensor-identity/v1",
         share_digits(found, total),
         n,
         f"{len(shared)} of {len(a.tensors)} and {len(b.tensors)} tensors have equal digests, {renamed} of them"
         " under another name; n counts the telling ones, which networks trained apart never share",
     )
-    places = _test(
+    places = counted(
         "tensor-places/v1",
         share_digits(sum(_size(mine[one]) + _size(theirs[one]) for one in placed), total),
         sum(len(mine[one]) for one in placed),
@@ -57,22 +57,6 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
         " place (role, layer and expert); 1 only where the two hold the same tensors one to one",
     )
     return Outcome(tests=(identity, places))
-
-
-def _test(test_id: str, statistic: float, n: int, note: str) -> Test:
-    return Test(
-        id=test_id,
-        calibration="exact",
-        statistic=statistic,
-        z=None,
-        pvalue=None,
-        smallest_pvalue=None,
-        normal_pvalue=None,
-        n=n,
-        layers=(),
-        null_distribution=None,
-        note=note,
-    )
 
 
 def _by_digest(rows: Sequence[TensorRow]) -> dict[str, list[TensorRow]]:

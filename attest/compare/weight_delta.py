@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint, Tensor
 from attest.compare.delta_rank import Ranks, delta_ranks
+from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.grid import describe_grid
 from attest.compare.outcome import Outcome, left_out
@@ -19,7 +20,7 @@ from attest.compare.permutation import signed_digits
 from attest.compare.replay.matrix import Matrix
 from attest.compare.replay.operation import decode
 from attest.compare.whereabouts import short
-from attest.comparison import Found, Test
+from attest.comparison import Found
 from attest.document import decimal
 from attest.evidence import Table
 
@@ -90,18 +91,11 @@ def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
         one.tree.check_unchanged()
     total, change = (sum(one.squares[which] for one in deltas) for which in (0, 2))
     unchanged = sum(1 for one in deltas if not one.changed)
-    test = Test(
-        id=_ID,
-        calibration="descriptive",
-        statistic=_four(math.sqrt(change / total)) if total else 0.0,
-        z=None,
-        pvalue=None,
-        smallest_pvalue=None,
-        normal_pvalue=None,
-        n=len(deltas),
-        layers=(),
-        null_distribution=None,
-        note=f"norm of b - a over that of a, of the {len(deltas)} tensors with one name and shape; {unchanged} of them are"
+    test = descriptive(
+        _ID,
+        _four(math.sqrt(change / total)) if total else 0.0,
+        len(deltas),
+        f"norm of b - a over that of a, of the {len(deltas)} tensors with one name and shape; {unchanged} of them are"
         " unchanged; unrelated networks give about 1.4, and it is no evidence by itself",
     )
     return Outcome(tests=(test,), found=tuple(_tables(deltas)))

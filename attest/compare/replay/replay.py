@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from attest.checkpoint import Checkpoint
+from attest.compare.descriptive import counted
 from attest.compare.digested_rows import count_telling, in_main_stack, is_trained, is_varied
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.permutation import signed_digits
 from attest.compare.replay.index import Index, sums_of
 from attest.compare.replay.matrix import Matrix
 from attest.compare.replay.proposal import Piece, propose
 from attest.compare.replay.remake import Remade, remake
 from attest.compare.whereabouts import short
-from attest.comparison import Found, Test
+from attest.comparison import Found
 from attest.evidence import Table, TensorRow
 
 __all__ = ["exact_replay"]
@@ -83,18 +83,11 @@ def exact_replay(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
         best = back if back.share > forth.share else forth
     for one in weights:
         one.tree.check_unchanged()
-    test = Test(
-        id=_ID,
-        calibration="exact",
-        statistic=signed_digits(best.share),
-        z=None,
-        pvalue=None,
-        smallest_pvalue=None,
-        normal_pvalue=None,
-        n=best.n,
-        layers=(),
-        null_distribution=None,
-        note=f"{len(best.remade)} of the {best.tensors} tensors of {best.child} were made again out of {best.parent},"
+    test = counted(
+        _ID,
+        best.share,
+        best.n,
+        f"{len(best.remade)} of the {best.tensors} tensors of {best.child} were made again out of {best.parent},"
         " bit for bit, in whole or in part; n counts the telling ones, which networks trained apart never give",
     )
     return Outcome(tests=(test,), found=tuple(_tables(best)))
