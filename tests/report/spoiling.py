@@ -11,7 +11,7 @@ from attest.document import dump, load
 from attest.predicate import Predicate
 
 _FIXED = re.compile(
-    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|archive|folder|history|package|remote|revision|met|not-found|\d{4}-\d\d|\d{4}-\d\d-\d\dT.*Z"
+    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|archive|folder|history|package|remote|revision|met|not-found|family|\d{4}-\d\d|\d{4}-\d\d-\d\dT.*Z"
 )
 
 
