@@ -37,6 +37,7 @@ _TENSORS = TENSORS_NAME
 
 _DTYPES = {"int8": "<i1", "uint64": "<u8", "float32": "<f4", "float64": "<f8"}
 _LAYER = re.compile(r"layers\.([0-9]{1,3})(?:\.(.+))?")
+_DIGEST = re.compile(rb'"([0-9a-f]{64})"')
 _MAX_NAME = 120
 _MAX_METADATA = 1024 * 1024
 _MAX_TENSORS = 512 * 1024 * 1024
@@ -141,7 +142,7 @@ def read_fingerprints_of(
 ) -> tuple[LibraryMember, Fingerprints]:
     """A member and its fingerprints, those that are ``wanted``; all where None.
 
-    Where it is given, a table of tensors that holds none of the texts ``sharing`` is passed over as if it were empty,
+    Where it is given, a table of tensors that holds none of the digests ``sharing`` is passed over as if it were empty,
     since reading it takes longer than all else.
 
     Raises
@@ -165,8 +166,10 @@ def read_fingerprints_of(
 
 def _listed(table: bytes, sharing: Collection[bytes] | None, where: str) -> tuple[TensorRow, ...]:
     """Tensors of a table; none where it shares nothing, as its strings show, which are plain without a backslash."""
-    if sharing is not None and b"\\" not in table and not frozenset(sharing).intersection(table.split(b'"')):
-        return ()
+    if sharing is not None and b"\\" not in table:
+        digests = (found[1] for found in _DIGEST.finditer(table))
+        if frozenset(sharing).isdisjoint(digests):
+            return ()
     return load(TensorList, parse(table, where=where, max_bytes=_MAX_TENSORS), where=where).tensors
 
 
