@@ -25,6 +25,8 @@ def refuse_existing(path: Path, *, force: bool) -> None:
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError("cannot-write", "lies in a folder that is not there", fix="make the folder", where=str(path))
     return InputError(
         "cannot-write", f"cannot be written ({error.strerror})", fix="choose another place", where=str(path)
     )

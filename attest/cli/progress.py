@@ -7,6 +7,8 @@ import time
 
 import click
 
+from attest.terminal import is_terminal
+
 __all__ = ["Progress"]
 
 _EVERY_ON_TERMINAL = 0.2
@@ -18,7 +20,7 @@ class Progress:
     """Told how many bytes of how many were read; writes at most a few times a second."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = is_terminal(sys.stderr)
         self._every = _EVERY_ON_TERMINAL if self._terminal else _EVERY_ELSEWHERE
         self._began = self._wrote = time.monotonic()
 

@@ -29,10 +29,10 @@ __all__ = ["command"]
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     default=Path("report.html"),
     show_default=True,
-    help="The page to write.",
+    help="The page to write; - prints it, and nothing else.",
 )
 @policy_option
 @click.option("--force", is_flag=True, help="Overwrite the output file.")
@@ -46,6 +46,9 @@ def command(*, bundles: tuple[Path, ...], output: Path, policy_file: Path | None
 
     policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
     page = render([read_bundle(path)[1] for path in bundles], policy)
+    if str(output) == "-":
+        click.echo(page, nl=False)
+        return
     write_atomically(output, page, force=force)
     check = f"attest verify-report {shlex.quote(str(output))}"
     value = {"path": str(output), "sha256": sha256(page), "size": len(page), "check": check}
