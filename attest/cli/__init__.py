@@ -31,7 +31,7 @@ COMMANDS = {
     "attest-result": "Sign what you verified and measured again.",
     "reproduce": "Measure again and compare with what was signed.",
     "protocol": "Announce a comparison before it is made.",
-    "compare": "Test whether two checkpoints are related.",
+    "compare": "Test two checkpoints for weights in common.",
     "library": "Keep the fingerprints of many checkpoints, and search them.",
     "scan": "Scan a repository for licenses, notices and copyright lines.",
     "report": "Render bundles as one offline HTML page.",

@@ -117,7 +117,7 @@ def command(
     deep: bool, activations: str | None, with_weights: bool, assignments: bool, parents: tuple[Location, ...], panel_file: Path | None,
     threads: int | None, output: Path | None, force: bool, style: str,
 ) -> None:  # fmt: skip
-    """Test whether checkpoints A and B are related.
+    """Test checkpoints A and B for weights, or an initialization, in common.
 
     A and B are checkpoints, here or at a URI, or evidence directories: the fingerprints in those suffice, no weights
     are needed. Exits 0 whatever is found, unless --fail-on asks for 1.
