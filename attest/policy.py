@@ -150,7 +150,9 @@ def _findings(comparison: Comparison, policy: Policy) -> tuple[list[str], list[s
         if n >= (1 if name == _IDENTITY else policy.minimum_tensors):
             found.append(sentence.format(n=n))
         elif n:
-            few.append(f"Telling tensors in which {name} found the same values again: {n}, fewer than the policy asks for.")
+            few.append(
+                f"Telling tensors in which {name} found the same values again: {n}, fewer than the policy asks for."
+            )
     return found, few
 
 

@@ -23,7 +23,7 @@ from attest.compare.full_matching import ASSIGNED_TEST
 from attest.compare.merge import Parent
 from attest.document import dump
 from attest.errors import InputError
-from attest.evidence_directory import write_evidence
+from attest.evidence_directory import refuse_place, write_evidence
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID
 from attest.measure import measure
 from attest.panel import read_panel, shipped_panel
@@ -124,6 +124,8 @@ def command(
     """
     if (parents or assignments) and not with_weights:
         raise click.UsageError("--parent and --assignments need --weights.")
+    if directory is not None:
+        refuse_place(directory, force=force)
     policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
     protocol = None if announced is None else _protocol(announced, policy if policy_file else None)
     panel = shipped_panel() if panel_file is None else read_panel(panel_file)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from attest.atomic import write_atomically
+from attest.atomic import refuse_output, write_atomically
 from attest.bundle import read_bundle
 from attest.cli.options import emit, format_option, policy_option
 from attest.digest import sha256
@@ -45,6 +45,8 @@ def command(*, bundles: tuple[Path, ...], output: Path, policy_file: Path | None
     from attest.report.render import render  # noqa: PLC0415 - keeps --help quick
 
     policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
+    if str(output) != "-":
+        refuse_output(output, force=force)
     page = render([read_bundle(path)[1] for path in bundles], policy)
     if str(output) == "-":
         click.echo(page, nl=False)

@@ -158,7 +158,9 @@ class Tour:
         published = max(_tests(value)[_PUBLISHED]["statistic"] for value in apart)
         rejecting = sum(value["conclusion"]["rung"] != "no-evidence" for value in apart)
         self._say(f"\nThe published correlation reaches {_show(published)} for a pair that was trained apart.")
-        self._say(f"Pairs trained apart for which the conclusion is another than no-evidence: {rejecting} of {len(apart)}.")
+        self._say(
+            f"Pairs trained apart for which the conclusion is another than no-evidence: {rejecting} of {len(apart)}."
+        )
         name, checkpoint = self._subject
         for report in self._reports:
             self._say(f"\nreport   {visible(str(self._folder / report))}")

@@ -49,7 +49,8 @@ class Rung:
 
 RUNGS = {
     "identical": Rung(
-        name="Identical tensors", meaning="The two hold the same tensors, byte for byte, one to one and in the same places."
+        name="Identical tensors",
+        meaning="The two hold the same tensors, byte for byte, one to one and in the same places.",
     ),
     "exact-rejected": Rung(
         name="Chance is rejected by an exact test",
@@ -61,8 +62,10 @@ RUNGS = {
         meaning="After matching, the two agree more than every comparable pair of the reference panel that is said to be"
         " unrelated, and by as much as the policy asks.",
     ),
-    "inconclusive": Rung(name="Inconclusive",
-        meaning="Weak signals only, or no exact test that could be heard: neither H1 nor H2 is supported.",),
+    "inconclusive": Rung(
+        name="Inconclusive",
+        meaning="Weak signals only, or no exact test that could be heard: neither H1 nor H2 is supported.",
+    ),
     "no-evidence": Rung(
         name="No evidence for common weights",
         meaning="No exact test gives as much as the policy calls weak. That does not show that the two are unrelated.",

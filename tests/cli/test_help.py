@@ -135,6 +135,24 @@ def test_an_error_is_one_line_that_cannot_move_the_cursor(arguments: tuple[str, 
     assert result.stderr.rstrip("\n").isprintable()
 
 
+@pytest.mark.parametrize("option", ["-o", "--evidence"])
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(option: str, tmp_path: Path):
+    """Or else hours of measuring are lost at their end."""
+    (tmp_path / "there").mkdir()
+    taken = attest("compare", "missing", "missing", option, tmp_path / "there" if option == "--evidence" else __file__)
+    assert taken.stderr.startswith("error[output-exists]: ")
+    homeless = attest("compare", "missing", "missing", option, tmp_path / "no" / "c")
+    assert homeless.stderr.endswith("lies in a folder that is not there; make the folder\n")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_output_in_a_folder_of_others_is_refused_before_any_work(tmp_path: Path):
+    tmp_path.chmod(0o500)
+    result = attest("measure", "missing", "-o", tmp_path / "e")
+    assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
+    assert "lies in a folder that may not be written to" in result.stderr
+
+
 def test_where_an_error_was_raised_is_shown_on_request(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ATTEST_DEBUG", "1")
     assert "Traceback" in attest("inspect", "missing").stderr

@@ -82,7 +82,9 @@ def _rows(origin: Origin) -> list[str]:
         f" (back {origin.reverse}, without names {origin.blind_containment}), margin {origin.margin}{ahead}"
     )
     common = [f"  {origin.common} of it was left out as common"] if float(origin.common) else []
-    notices = [f"  a notice of that one that this one does not have: {visible(line)}" for line in origin.missing_notices]
+    notices = [
+        f"  a notice of that one that this one does not have: {visible(line)}" for line in origin.missing_notices
+    ]
     return [visible(origin.path), held, *common, f"  {rank}", *notices]
 
 
