@@ -22,6 +22,14 @@ def test_elsewhere_it_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str])
     assert "\x1b" not in found.err
 
 
+def test_no_rate_is_told_before_enough_was_read(capsys: pytest.CaptureFixture[str]):
+    """The first bytes may have waited for a model that was run before."""
+    progress = Progress()
+    progress._every = 0.0
+    progress(1, 3_000_000_000)
+    assert capsys.readouterr().err == "read 0.00 of 3.00 GB\n"
+
+
 def test_on_a_terminal_it_is_one_line_that_is_cleared(monkeypatch: pytest.MonkeyPatch):
     ours, theirs = os.openpty()
     with open(theirs, "w") as terminal:  # noqa: PTH123 - a descriptor has no path

@@ -79,6 +79,14 @@ def test_the_page_of_a_template_version_never_changes(page: bytes):
     )
 
 
+@pytest.mark.parametrize("rung", ["exact-rejected", "matched-above-panel", "no-evidence"])
+def test_a_rung_claims_no_more_than_the_policy_asked(rung: str):
+    """A reader's policy may ask for little or for much: no fixed sentence says how rare a result is."""
+    meaning = render_module.RUNGS[rung].meaning
+    assert "the policy" in meaning
+    assert not re.search(r"\b(very|hardly|never|seldom|far)\b", meaning)
+
+
 def test_the_page_is_the_same_in_every_process(page: bytes):
     tests = Path(__file__).parents[1]
     for settings in (
