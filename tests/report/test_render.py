@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "fc3fd590ad3b5e6d0df9192d28bc81d14acde14cf25047d2077e3ae00731b472"}
+GOLDEN = {1: "01f29bcb3be75deacfcab2db726c139343b1e3606b605435fedf94eea3fd9d49"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
