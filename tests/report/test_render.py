@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "01f29bcb3be75deacfcab2db726c139343b1e3606b605435fedf94eea3fd9d49"}
+GOLDEN = {1: "0b1d7cc4a7410ee5b1a8b326c1ad79343feaa553d5b47339cf85ddd58976eeb5"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
@@ -357,6 +357,8 @@ def test_a_test_that_is_left_out_is_said_beside_its_words():
     words = text_of(render(factory.trio(), deaf))
     assert "left out: it has too few units" in words
     assert "It is not the default policy of attest" in words
+    assert "By the default one: Chance is rejected by an exact test." in words
     clean = text_of(render(factory.trio()))
     assert "left out: it has too few units" not in clean
     assert "It is not the default policy of attest" not in clean
+    assert "By the default one" not in clean
