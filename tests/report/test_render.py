@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "0b1d7cc4a7410ee5b1a8b326c1ad79343feaa553d5b47339cf85ddd58976eeb5"}
+GOLDEN = {1: "b108ac2bc10a3e82785ceaa17b47b8cb7346ac84f5ba07edd7a585e7660fd5d3"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
