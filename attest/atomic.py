@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attest.errors import InputError
 
-__all__ = ["refuse_existing", "write_atomically", "write_directory_atomically"]
+__all__ = ["refuse_existing", "refuse_output", "write_atomically", "write_directory_atomically"]
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
@@ -24,7 +24,30 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise InputError("output-exists", "is there already", fix="give another name, or --force", where=str(path))
 
 
+def refuse_output(path: Path, *, force: bool) -> None:
+    """Refuse, before any work is done, a place where its result could not be written.
+
+    Raises
+    ------
+    InputError
+        Something stands there and ``force`` is not set, or its folder is missing or may not be written to.
+    """
+    refuse_existing(path, force=force)
+    if not path.parent.is_dir():
+        raise _no_folder(path)
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(
+            "cannot-write", "lies in a folder that may not be written to", fix="choose another place", where=str(path)
+        )
+
+
+def _no_folder(path: Path) -> InputError:
+    return InputError("cannot-write", "lies in a folder that is not there", fix="make the folder", where=str(path))
+
+
 def _cannot_write(path: Path, error: OSError) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return _no_folder(path)
     return InputError(
         "cannot-write", f"cannot be written ({error.strerror})", fix="choose another place", where=str(path)
     )

@@ -331,7 +331,7 @@ def read_bundle(path: Path) -> tuple[Bundle, bytes]:
         raise InputError(
             "no-bundle",
             error.message if isinstance(error, CheckpointError) else f"cannot be read ({error.strerror})",
-            fix="sign the evidence first: attest sign EVIDENCE_DIR --key KEY",
+            fix="check the path, or sign the evidence first: attest sign EVIDENCE_DIR --key KEY",
             where=str(path),
         ) from error
     return Bundle.from_json(data, where=file.name), data

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attest.atomic import refuse_existing, write_atomically, write_directory_atomically
+from attest.atomic import refuse_existing, refuse_output, write_atomically, write_directory_atomically
 from attest.bundle import BUNDLE_NAME, Bundle, read_bundle
 from attest.checkpoint.tree import open_file
 from attest.digest import sha256
@@ -65,11 +65,9 @@ def refuse_place(path: Path, *, force: bool) -> None:
     Raises
     ------
     InputError
-        Something stands there, or its folder is missing.
+        Something stands there, or its folder is missing or may not be written to.
     """
-    refuse_existing(path, force=force)
-    if not path.parent.is_dir():
-        raise InputError("cannot-write", "lies in a folder that is not there", fix="make the folder", where=str(path))
+    refuse_output(path, force=force)
     if path.exists() and not (path / STATEMENT_NAME).is_file():
         raise InputError(
             "output-not-evidence", "holds no evidence, so it is not replaced", fix="give another name", where=str(path)

@@ -32,12 +32,13 @@ Rung = Literal["identical", "exact-rejected", "matched-above-panel", "inconclusi
 _IDENTITY = "tensor-identity/v1"
 _PLACES = "tensor-places/v1"
 
+_UNEXPECTED = "networks trained apart (H2) are expected to give none"
 _FINDINGS = {
-    _IDENTITY: "{n} telling tensors are the same byte for byte; trained apart, none would be.",
-    "exact-replay/v1": "{n} telling tensors of one were made again out of the other, bit for bit; trained apart, none could be.",
-    "multiset-identity/v1": "{n} telling tensors hold the same values, in some order; trained apart, none would.",
+    _IDENTITY: f"Telling tensors that are the same byte for byte: {{n}}; {_UNEXPECTED}.",
+    "exact-replay/v1": f"Telling tensors of one that were made again out of the other, bit for bit: {{n}}; {_UNEXPECTED}.",
+    "multiset-identity/v1": f"Telling tensors that hold the same values, in some order: {{n}}; {_UNEXPECTED}.",
     "row-containment/v1": (
-        "Rows of {n} matrices or more stand in the other, by digests of 64 bits; trained apart, none would. Rows that"
+        f"Matrices with rows that stand in the other, by digests of 64 bits: {{n}} or more; {_UNEXPECTED}. Rows that"
         " share such a digest can be made on purpose: with both weights, attest compare --weights compares them."
     ),
 }
@@ -134,8 +135,8 @@ def _describe_nothing(exact: Sequence[Test], policy: Policy, readings: Sequence[
     share, keenest = min((one.smallest_share, one.test) for one in readings if one.smallest_share is not None)
     power = f"With about {decimal(100 * share, 2)} % of its units copied in place and unaltered, {keenest} would have reached"
     return [
-        f"None of {len(exact)} exact tests was rejected; the largest, {largest.id}, has z = {decimal(largest.z or 0.0, 4)}.",
-        "That is what networks trained apart give; it does not prove that they were.",
+        f"Exact tests that reject H2: none of {len(exact)}; the largest, {largest.id}, has z = {decimal(largest.z or 0.0, 4)}.",
+        "The policy takes that for what networks trained apart give; it does not prove that they were.",
         f"{power} the z = {decimal(policy.minimum_z)} that the policy asks for. Units in another order it cannot see.",
     ]
 
@@ -149,7 +150,9 @@ def _findings(comparison: Comparison, policy: Policy) -> tuple[list[str], list[s
         if n >= (1 if name == _IDENTITY else policy.minimum_tensors):
             found.append(sentence.format(n=n))
         elif n:
-            few.append(f"{name}: the same values were found again in {n} telling tensor only.")
+            few.append(
+                f"Telling tensors in which {name} found the same values again: {n}, fewer than the policy asks for."
+            )
     return found, few
 
 

@@ -92,7 +92,8 @@ def _failed(controls: Sequence[Control], policy: Policy) -> str | None:
         if itself is None or shuffled is None:
             return f"the comparison holds no controls of it on {side}"
         if itself.statistic < policy.minimum_z:
-            return f"it has too few units: {side} against itself gives only z = {decimal(itself.statistic, 4)}"
+            asked = f"gives z = {decimal(itself.statistic, 4)}, and the policy asks for {decimal(policy.minimum_z)}"
+            return f"it has too few units: {side} against itself {asked}"
         if abs(shuffled.statistic) > policy.control_z:
             return f"{side} against itself in a random order gives z = {decimal(shuffled.statistic, 4)}, which must be near 0"
     layers = [one for one in controls if one.kind == "other-layers"]

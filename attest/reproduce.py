@@ -287,7 +287,14 @@ def _explain_arrays(signed: bytes, fresh: bytes) -> str:
             largest, where = difference, name
     if len(after) > len(before):
         return f"{len(after) - len(before)} arrays are missing in the evidence"
-    return f"{changed} of {len(before)} arrays differ, most by {decimal(largest, 3)} in {where}"
+    words = f"{changed} of {len(before)} arrays differ"
+    if not where:
+        return words
+    if before[where].dtype.kind == "u":  # digests: how far apart two of them are means nothing
+        return f"{words}, first {where}"
+    if largest == math.inf:
+        return f"{words}; a value of {where} is finite in one only"
+    return f"{words}, most by {decimal(largest, 3)} in {where}"
 
 
 def _within_a_step(signed: bytes, fresh: bytes) -> bool:
@@ -305,7 +312,7 @@ def _largest_difference(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any
     with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(before.astype(np.float64) - after.astype(np.float64))
     same = (before == after) | (np.isnan(before) & np.isnan(after))
-    return float(np.max(np.where(same, 0.0, np.nan_to_num(difference, nan=1e308, posinf=1e308))))
+    return float(np.max(np.where(same, 0.0, np.nan_to_num(difference, nan=math.inf, posinf=math.inf))))
 
 
 def _licenses(evidence: Evidence, again: Measurement) -> Value:

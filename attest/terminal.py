@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import TextIO
 
-__all__ = ["visible"]
+__all__ = ["is_terminal", "visible"]
 
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
@@ -27,3 +28,8 @@ def visible(text: str) -> str:
     'weights\\x1b[2J\\u202etxt.\\nok'
     """
     return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape", "backslashreplace").decode("ascii"), text)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody may look at a stream; nobody looks at one that was closed before the program began."""
+    return stream is not None and stream.isatty()

@@ -116,8 +116,18 @@ def test_a_changed_weight_is_named(evidence: Path, tmp_path: Path):
     assert tensors.message == f"tensors with other values: {QUERY}; moments: {QUERY}"
     norms = value_of(result, "fingerprint unit-norms/v1").message
     assert norms.startswith("2 of 56 arrays differ, most by ")
+    rows = value_of(result, "fingerprint row-digests/v2").message
+    assert rows == "1 of 29 arrays differ, first layers.2.q"
     assert value_of(result, "fingerprint neuron-sketch/v1").outcome == "identical"
     assert value_of(result, "architecture").outcome == "identical"
+
+
+def test_a_value_that_is_no_number_has_no_distance(evidence: Path, tmp_path: Path):
+    arrays = read_tensors(WEIGHTS)
+    arrays["model.norm.weight"][5] = 0x7FC0
+    result = reproduce(evidence, checkpoint=copy_with(WEIGHTS, tmp_path / "copy", arrays))
+    gains = value_of(result, "fingerprint norm-gain/v1").message
+    assert gains == "1 of 9 arrays differ; a value of final_norm is finite in one only"
 
 
 def test_a_changed_file_is_named(evidence: Path, tmp_path: Path):

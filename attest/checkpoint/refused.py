@@ -88,5 +88,8 @@ def refuse_unread(tree: Tree, *, where: str) -> NoReturn:
         if f"/{file.lower()}".endswith(_UNREAD):
             refuse_file(tree, file)
     raise UnknownFormatError(
-        "unknown-format", "holds no weights in a format that attest reads", fix="give safetensors files", where=where
+        "unknown-format",
+        "holds no weights in a format that attest reads",
+        fix="give safetensors files, or others of docs/formats",
+        where=where,
     )

@@ -223,6 +223,10 @@ def read_tree(path: Path) -> LocalTree:
         if root.is_file():
             only = TreeFile.of(root.name, root.stat())
             return LocalTree(name=root.name, root=root.parent, place=path, files=(only,))
+        if not root.is_dir():
+            raise CheckpointError(
+                "special-file", "is neither a file nor a folder", fix="give another path", where=str(path)
+            )
         ignored: list[str] = []
         files = tuple(sorted(_walk(root, ignored), key=lambda file: file.path.encode()))
     except (FileNotFoundError, NotADirectoryError, RuntimeError) as error:  # resolve raises the last on a loop of links
@@ -296,7 +300,7 @@ def check_path(path: str) -> None:
             return
         else:
             problem = "holds control characters or a backslash, or begins as a drive of Windows does"
-    raise CheckpointError("unsafe-name", f"the name {path[:200]!r} {problem}", fix="rename the file")
+    raise CheckpointError("unsafe-name", f"the name {path[:200]!r} {problem}", fix="rename it")
 
 
 def is_portable(path: str) -> bool:

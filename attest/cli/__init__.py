@@ -7,7 +7,6 @@ stdout carries data, stderr the rest.
 from __future__ import annotations
 
 import atexit
-import errno
 import gc
 import importlib
 import os
@@ -19,7 +18,7 @@ import click
 
 from attest import __version__
 from attest.errors import AttestError, InputError
-from attest.terminal import visible
+from attest.terminal import is_terminal, visible
 
 __all__ = ["main"]
 
@@ -32,7 +31,7 @@ COMMANDS = {
     "attest-result": "Sign what you verified and measured again.",
     "reproduce": "Measure again and compare with what was signed.",
     "protocol": "Announce a comparison before it is made.",
-    "compare": "Test whether two checkpoints are related.",
+    "compare": "Test two checkpoints for weights in common.",
     "library": "Keep the fingerprints of many checkpoints, and search them.",
     "scan": "Scan a repository for licenses, notices and copyright lines.",
     "report": "Render bundles as one offline HTML page.",
@@ -59,26 +58,36 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except AttestError as error:
+            _fail(error)
+        except OSError as error:  # click has ended quietly where whoever read the output had enough
+            where = str(error.filename or "a file or the output")
+            fix = "check the path, its permissions and the disk"
+            _fail(InputError("cannot-use", f"cannot be used ({error.strerror})", fix=fix, where=where))
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except AttestError as error:
-            _fail(ctx, error)
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read the output has enough: click ends quietly
-                raise
-            where, what = str(error.filename or ""), f"cannot be used ({error.strerror})"
-            _fail(ctx, InputError("cannot-use", what, fix="check the path, its permissions and the disk", where=where))
         except (KeyboardInterrupt, click.Abort):
-            click.echo("interrupted; nothing was written", err=True)
+            click.echo("interrupted; no result was left half-written", err=True)
             ctx.exit(130)
 
 
-def _fail(ctx: click.Context, error: AttestError) -> NoReturn:
+def _fail(error: AttestError) -> NoReturn:
     if os.environ.get("ATTEST_DEBUG"):
         traceback.print_exc()
     click.echo(f"error[{error.code}]: {visible(str(error))}", err=True)
-    ctx.exit(error.exit_code)
+    sys.exit(error.exit_code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,5 +100,5 @@ def main(ctx: click.Context) -> None:
     130 interrupted. Set ATTEST_DEBUG=1 to see where an error was raised.
     """
     atexit.register(gc.freeze)  # a look for garbage at the end costs a tenth of a second, and the memory goes anyway
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty():
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(sys.stdout):
         ctx.color = False

@@ -23,7 +23,7 @@ from attest.compare.full_matching import ASSIGNED_TEST
 from attest.compare.merge import Parent
 from attest.document import dump
 from attest.errors import InputError
-from attest.evidence_directory import write_evidence
+from attest.evidence_directory import refuse_place, write_evidence
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID
 from attest.measure import measure
 from attest.panel import read_panel, shipped_panel
@@ -117,13 +117,15 @@ def command(
     deep: bool, activations: str | None, with_weights: bool, assignments: bool, parents: tuple[Location, ...], panel_file: Path | None,
     threads: int | None, output: Path | None, force: bool, style: str,
 ) -> None:  # fmt: skip
-    """Test whether checkpoints A and B are related.
+    """Test checkpoints A and B for weights, or an initialization, in common.
 
     A and B are checkpoints, here or at a URI, or evidence directories: the fingerprints in those suffice, no weights
     are needed. Exits 0 whatever is found, unless --fail-on asks for 1.
     """
     if (parents or assignments) and not with_weights:
         raise click.UsageError("--parent and --assignments need --weights.")
+    if directory is not None:
+        refuse_place(directory, force=force)
     policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
     protocol = None if announced is None else _protocol(announced, policy if policy_file else None)
     panel = shipped_panel() if panel_file is None else read_panel(panel_file)

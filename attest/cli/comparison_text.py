@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from attest.comparison import Announcement, Comparison, Control, PanelRanks, Population, Test
 from attest.document import decimal
 from attest.evidence import Table
-from attest.policy import Conclusion
+from attest.policy import Conclusion, conclude
 from attest.policy_file import DEFAULT_POLICY, Policy, policy_digest
 from attest.reading import Reading
 from attest.terminal import visible
@@ -33,7 +33,7 @@ def describe(comparison: Comparison, conclusion: Conclusion) -> str:
         f"H2  {conclusion.propositions.h2}",
         "",
         f"conclusion  {conclusion.rung}  (policy {visible(conclusion.policy.id)})",
-        *_other_policy(conclusion.policy),
+        *_other_policy(comparison, conclusion.policy),
         *(f"  {sentence}" for sentence in conclusion.because),
         *_announced(comparison.protocol),
         *_readings(conclusion),
@@ -75,13 +75,14 @@ def _population(one: Population) -> str:
     return f"{one.n} comparable pairs trained apart ({reach})"
 
 
-def _other_policy(policy: Policy) -> Iterator[str]:
+def _other_policy(comparison: Comparison, policy: Policy) -> Iterator[str]:
     """A caution where another policy than the default one is read by, whatever it calls itself."""
     if policy != DEFAULT_POLICY:
         yield (
             f"  by a policy that is not the default one, SHA-256 {policy_digest(policy)}: p <= {decimal(policy.alpha)},"
             f" |z| >= {decimal(policy.minimum_z)}, in each half {decimal(policy.half_z)}"
         )
+        yield f"  by the default one: {conclude(comparison).rung}"
 
 
 def _announced(announcement: Announcement | None) -> Iterator[str]:

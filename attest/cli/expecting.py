@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
 _OPTIONS = (
     click.option("--key", type=_PATH, help="Public key of the signer you expect."),
-    click.option("--identity", help="Address of mail or URI of the signer you expect; takes --issuer too."),
+    click.option("--identity", help="E-mail address or URI of the signer you expect; needs --issuer too."),
     click.option("--issuer", help="URL of the issuer that says who the signer is."),
     click.option("--any-signer", is_flag=True, help="Check integrity only, whoever signed."),
     click.option("--trusted-root", type=_PATH, help="Root of the Sigstore instance; the public one's by default."),
@@ -46,7 +46,8 @@ def read_expectation(key: Path | None, identity: str | None, issuer: str | None,
         raise click.UsageError("--identity and --issuer belong together: anybody may issue any identity.")
     if [key is not None, identity is not None, any_signer].count(True) != 1:
         raise click.UsageError(
-            "Say whom you expect to have signed: --key PUBLIC_KEY, or --identity WHO --issuer URL, or --any-signer."
+            "Say whom you expect to have signed: --key PUBLIC_KEY, or --identity WHO --issuer URL, or --any-signer;"
+            " one of them."
         )
     if identity is not None and issuer is not None:
         return Expectation(identity=Identity(identity=identity, issuer=issuer))

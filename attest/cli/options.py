@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
-from attest.atomic import write_atomically
+from attest.atomic import refuse_output, write_atomically
 
 __all__ = [
     "LOCATION",
@@ -105,15 +106,22 @@ def format_option(function: F) -> F:
 
 
 def output_option(function: F) -> F:
-    """``-o FILE``, refusing to overwrite unless ``--force`` is given."""
-    function = click.option("--force", is_flag=True, help="Overwrite the output file.")(function)
+    """``-o FILE``, refused before any work where it could not be written; overwritten only with ``--force``."""
+
+    @wraps(function)
+    def command(*args: Any, output: Path | None, force: bool, **options: Any) -> Any:
+        if output is not None and str(output) != "-":
+            refuse_output(output, force=force)
+        return function(*args, output=output, force=force, **options)
+
+    forced = click.option("--force", is_flag=True, help="Overwrite the output file.")(cast("F", command))
     return click.option(
         "-o",
         "--output",
         type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
         default=None,
         help="Write the result to a file instead of stdout.",
-    )(function)
+    )(forced)
 
 
 def emit(text: str, value: Any, *, style: str, output: Path | None, force: bool) -> None:

@@ -7,28 +7,32 @@ import time
 
 import click
 
+from attest.terminal import is_terminal
+
 __all__ = ["Progress"]
 
 _EVERY_ON_TERMINAL = 0.2
 _EVERY_ELSEWHERE = 30.0
 _GIGABYTE = 1e9
+_KNOWN_FROM = 100
+"""The rate is told from this part of all bytes on; before it, waiting for the first ones would look like reading."""
 
 
 class Progress:
     """Told how many bytes of how many were read; writes at most a few times a second."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = is_terminal(sys.stderr)
         self._every = _EVERY_ON_TERMINAL if self._terminal else _EVERY_ELSEWHERE
         self._began = self._wrote = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` bytes were read."""
         rate = done / max(time.monotonic() - self._began, 1e-9)
-        left = (total - done) / max(rate, 1e-9)
-        self._show(
-            f"read {done / _GIGABYTE:.2f} of {total / _GIGABYTE:.2f} GB, {rate / _GIGABYTE:.2f} GB/s, {left:.0f} s left"
-        )
+        line = f"read {done / _GIGABYTE:.2f} of {total / _GIGABYTE:.2f} GB"
+        if done * _KNOWN_FROM >= total:
+            line += f", {rate / _GIGABYTE:.2f} GB/s, {(total - done) / max(rate, 1e-9):.0f} s left"
+        self._show(line)
 
     def ran(self, done: int, total: int) -> None:
         """Show that the model took ``done`` of ``total`` steps."""

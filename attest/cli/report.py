@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from attest.atomic import write_atomically
+from attest.atomic import refuse_output, write_atomically
 from attest.bundle import read_bundle
 from attest.cli.options import emit, format_option, policy_option
 from attest.digest import sha256
@@ -29,10 +29,10 @@ __all__ = ["command"]
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     default=Path("report.html"),
     show_default=True,
-    help="The page to write.",
+    help="The page to write; - prints it, and nothing else.",
 )
 @policy_option
 @click.option("--force", is_flag=True, help="Overwrite the output file.")
@@ -45,7 +45,12 @@ def command(*, bundles: tuple[Path, ...], output: Path, policy_file: Path | None
     from attest.report.render import render  # noqa: PLC0415 - keeps --help quick
 
     policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
+    if str(output) != "-":
+        refuse_output(output, force=force)
     page = render([read_bundle(path)[1] for path in bundles], policy)
+    if str(output) == "-":
+        click.echo(page, nl=False)
+        return
     write_atomically(output, page, force=force)
     check = f"attest verify-report {shlex.quote(str(output))}"
     value = {"path": str(output), "sha256": sha256(page), "size": len(page), "check": check}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -21,6 +20,7 @@ from attest.cli.options import (
     stream_option,
 )
 from attest.cli.progress import Progress
+from attest.document import dump
 from attest.evidence_directory import read_statement
 from attest.repository_scan import REPOSITORY_SCAN_TYPE
 from attest.reproduce import Reproduction, reproduce
@@ -98,7 +98,7 @@ def command(
                 progress=progress,
                 run_progress=progress.ran,
             )
-    value = {**asdict(result), "not_measured": result.not_measured, "reproduced": result.reproduced}
+    value = {**dump(result), "notMeasured": result.not_measured, "reproduced": result.reproduced}
     emit(_describe(result), value, style=style, output=output, force=force)
     click.get_current_context().exit(1 if not result.reproduced else 3 if result.not_measured else 0)
 

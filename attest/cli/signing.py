@@ -16,7 +16,7 @@ from attest.errors import InputError
 from attest.evidence_directory import sign_with_key
 from attest.keyless import Publication, log_signature, sign_keyless
 from attest.signer import AskPassword, Signer, no_password, open_signer
-from attest.terminal import visible
+from attest.terminal import is_terminal, visible
 from attest.timestamp import request_time_stamp
 
 __all__ = ["Signing", "open_signing", "read_password", "signing_options"]
@@ -114,7 +114,8 @@ def open_signing(
 ) -> Signing:
     """What the options say; warns of what the user should hear first."""
     if keyless == (sign_with is not None):
-        raise click.UsageError("Say how to sign: either with a key or --keyless.")
+        key_option = next(one.opts[0] for one in click.get_current_context().command.params if one.name == "sign_with")
+        raise click.UsageError(f"Say how to sign: {key_option} KEY, or --keyless; one of them.")
     if keyless and log:
         raise click.UsageError("--log belongs to a key: what is signed keyless is always logged.")
     if trust_config and staging:
@@ -145,7 +146,7 @@ def ask_password(file: Path | None) -> AskPassword:
             return read_password(file)
         if password := os.environb.get(b"ATTEST_PASSWORD"):
             return password
-        if not sys.stdin.isatty():
+        if not is_terminal(sys.stdin):
             return no_password(location)
         answer: str = click.prompt(f"Password of {visible(location)}", hide_input=True, err=True)
         return answer.encode()

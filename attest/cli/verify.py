@@ -31,8 +31,8 @@ _INTEGRITY: dict[Outcome, str] = {
     "SKIPPED": "not all of it could be checked",
 }
 _IDENTITY: dict[Outcome, str] = {
-    "PASSED": "whom you expect signed it",
-    "FAILED": "not signed by whom you expect",
+    "PASSED": "the key or the identity that you expect signed it",
+    "FAILED": "not signed by the key or the identity that you expect",
     "SKIPPED": "nobody's identity was checked",
 }
 _TIME: dict[Outcome, str] = {

@@ -106,7 +106,7 @@ WEIGHT_TESTS: tuple[WeightTest, ...] = (
 DOES_NOT_SHOW = (
     "Which of the two came first, or who took what from whom.",
     "Whether a license permits it.",
-    "Why the two are not independent, where a test is rejected: the weights, or the initialization, may come from a third.",
+    "Why, where an exact test rejects H2: the weights, or the initialization, may come from a third.",
     "Independence: permuted neurons and a rotated residual stream leave the exact tests nothing, new embeddings the others.",
     "Anything about code, data or licenses: code reuse is not weight reuse.",
 )

@@ -61,7 +61,14 @@ def direction_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
         "share of the matrices in which one side alone is pruned or on a coarser grid: a weak sign of which came later,"
         " where the two are related, and no sign that they are",
     )
-    return Outcome(tests=(test,), found=(Found(id=_ID, title="Weak signs of direction, by matrices", table=table),))
+    return Outcome(
+        tests=(test,),
+        found=(
+            Found(
+                id=_ID, title="Weak signs of which came later, if either came from the other, by matrices", table=table
+            ),
+        ),
+    )
 
 
 def _pairs(a: Fingerprints, b: Fingerprints) -> Iterator[tuple[TensorRow, TensorRow]]:

@@ -47,7 +47,7 @@ def multiset_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
         found / total if total else 0.0,
         count_telling([*mine, *theirs] for mine, theirs in telling.values()),
         f"{len(telling)} telling multisets of values are in both, {moved} of them in other bytes (another order,"
-        " shape or dtype); networks trained apart share none",
+        " shape or dtype); networks trained apart are expected to share none",
     )
     if not lines:
         return Outcome(tests=(test,))

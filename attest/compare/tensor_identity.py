@@ -47,7 +47,7 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
         share_digits(found, total),
         n,
         f"{len(shared)} of {len(a.tensors)} and {len(b.tensors)} tensors have equal digests, {renamed} of them"
-        " under another name; n counts the telling ones, which networks trained apart never share",
+        " under another name; n counts the telling ones, of which networks trained apart are expected to share none",
     )
     places = counted(
         "tensor-places/v1",

@@ -175,7 +175,7 @@ def _tables(deltas: Sequence[_Delta]) -> Iterator[Found]:
     if layers:
         rows = tuple(_layer(number, its) for number, its in sorted(layers.items()))
         yield Found(id=_ID, title="What changed from a to b, by layer", table=Table(columns=_BY_LAYER, rows=rows))
-    yield Found(id=_ID, title="Weak signs of direction", table=_direction(deltas))
+    yield Found(id=_ID, title="Weak signs of which came later, if either came from the other", table=_direction(deltas))
 
 
 def _line(one: _Delta) -> tuple[str, ...]:

@@ -154,9 +154,12 @@ class Tour:
             self._say(
                 f"  {pair:{width}}  {truth:36}  {_show(published):>11}  {_show(largest):>9}  {value['conclusion']['rung']}"
             )
-        apart = [_tests(value)[_PUBLISHED]["statistic"] for _, truth, value in self._rows if truth == "trained apart"]
+        apart = [value for _, truth, value in self._rows if truth == "trained apart"]
+        published = max(_tests(value)[_PUBLISHED]["statistic"] for value in apart)
+        rejecting = sum(value["conclusion"]["rung"] != "no-evidence" for value in apart)
+        self._say(f"\nThe published correlation reaches {_show(published)} for a pair that was trained apart.")
         self._say(
-            f"\nThe published correlation reaches {_show(max(apart))} for a pair that was trained apart; the exact tests accuse none."
+            f"Pairs trained apart for which the conclusion is another than no-evidence: {rejecting} of {len(apart)}."
         )
         name, checkpoint = self._subject
         for report in self._reports:

@@ -49,20 +49,26 @@ class Rung:
 
 RUNGS = {
     "identical": Rung(
-        name="Identical", meaning="The two hold the same tensors, byte for byte, one to one and in the same places."
+        name="Identical tensors",
+        meaning="The two hold the same tensors, byte for byte, one to one and in the same places.",
     ),
     "exact-rejected": Rung(
         name="Chance is rejected by an exact test",
-        meaning="Networks trained apart (H2) would give this very rarely: common weights (H1) are supported over H2.",
+        meaning="Networks trained apart (H2) give this more rarely than the policy allows: by it, weights or an"
+        " initialization in common (H1) are supported over H2.",
     ),
     "matched-above-panel": Rung(
         name="Above the whole panel",
-        meaning="After matching, the two agree far more than every comparable unrelated pair of the reference panel.",
+        meaning="After matching, the two agree more than every comparable pair of the reference panel that is said to be"
+        " unrelated, and by as much as the policy asks.",
     ),
-    "inconclusive": Rung(name="Inconclusive", meaning="Weak signals only: neither H1 nor H2 is supported."),
+    "inconclusive": Rung(
+        name="Inconclusive",
+        meaning="Weak signals only, or no exact test that could be heard: neither H1 nor H2 is supported.",
+    ),
     "no-evidence": Rung(
         name="No evidence for common weights",
-        meaning="No exact test gives more than chance would. That does not show that the two are unrelated.",
+        meaning="No exact test gives as much as the policy calls weak. That does not show that the two are unrelated.",
     ),
 }
 

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from attest.comparison import Comparison, Control, Found, Rank, Side, Test
 from attest.evidence import ActivationSummary, Evidence, FingerprintSummary
-from attest.policy import Conclusion, conclude
-from attest.policy_file import Policy
+from attest.policy import Conclusion, Rung, conclude
+from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.protocol import Protocol
 from attest.reading import Reading
 from attest.report.figure import (
@@ -82,12 +82,14 @@ class ProtocolView:
 class ComparisonView:
     """One comparison with the rung that the page's policy reaches, and the protocol that it names, if it is here.
 
-    ``other_policy`` says that the protocol announced another policy than the page reads by.
+    ``default_rung`` is what the default policy reaches, where the page reads by another one; ``other_policy`` says that
+    the protocol announced another policy than the page reads by.
     """
 
     source: Source
     comparison: Comparison
     conclusion: Conclusion
+    default_rung: Rung | None
     readings: tuple[ReadingView, ...]
     protocol: Source | None
     other_policy: bool
@@ -196,6 +198,7 @@ def _comparison(source: Source, comparison: Comparison, sources: Sequence[Source
         source=source,
         comparison=comparison,
         conclusion=conclusion,
+        default_rung=None if policy == DEFAULT_POLICY else conclude(comparison).rung,
         readings=tuple(_reading(one, comparison.controls) for one in conclusion.readings),
         protocol=protocol,
         other_policy=announced != policy,

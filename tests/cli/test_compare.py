@@ -121,7 +121,8 @@ def test_the_default_policy_is_shown_as_a_file_and_another_one_is_read(tmp_path:
     code, text, _ = attest("compare", *pair, "--policy", file)
     assert code == 0
     assert "conclusion  matched-above-panel  (policy mine/v1)" in text
-    assert "gives only z" in text
+    assert "and the policy asks for 1000" in text
+    assert "by the default one: exact-rejected" in text
     assert "by a policy that is not the default one, SHA-256" in text
     code, _, errors = attest("compare", *pair, "--policy", tmp_path / "nothing")
     assert code == 3

@@ -92,6 +92,24 @@ def test_wrong_usage_is_2(arguments: list[str]):
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [(["mesure"], "measure"), (["attest-results"], "attest-result"), (["library", "bild"], "build"),
+     (["report", "--polcy"], "--policy")],
+    ids=str,
+)  # fmt: skip
+def test_a_slip_of_the_keyboard_is_answered_with_what_was_meant(arguments: list[str], suggestion: str):
+    result = attest(*arguments)
+    assert result.exit_code == 2
+    assert f"Did you mean '{suggestion}'" in result.stderr
+
+
+@pytest.mark.parametrize(("command", "option"), [("sign", "--key"), ("attest-result", "--sign-with")])
+def test_who_does_not_say_how_to_sign_is_told_the_option(command: str, option: str):
+    arguments = [command, "x", "--any-signer"] if command == "attest-result" else [command, "x"]
+    assert f"{option} KEY, or --keyless" in attest(*arguments).stderr
+
+
 def test_the_version():
     assert attest("--version").output == f"attest, version {__version__}\n"
 
@@ -117,9 +135,46 @@ def test_an_error_is_one_line_that_cannot_move_the_cursor(arguments: tuple[str, 
     assert result.stderr.rstrip("\n").isprintable()
 
 
+@pytest.mark.parametrize("option", ["-o", "--evidence"])
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(option: str, tmp_path: Path):
+    """Or else hours of measuring are lost at their end."""
+    (tmp_path / "there").mkdir()
+    taken = attest("compare", "missing", "missing", option, tmp_path / "there" if option == "--evidence" else __file__)
+    assert taken.stderr.startswith("error[output-exists]: ")
+    homeless = attest("compare", "missing", "missing", option, tmp_path / "no" / "c")
+    assert homeless.stderr.endswith("lies in a folder that is not there; make the folder\n")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_output_in_a_folder_of_others_is_refused_before_any_work(tmp_path: Path):
+    tmp_path.chmod(0o500)
+    result = attest("measure", "missing", "-o", tmp_path / "e")
+    assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
+    assert "lies in a folder that may not be written to" in result.stderr
+
+
 def test_where_an_error_was_raised_is_shown_on_request(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ATTEST_DEBUG", "1")
     assert "Traceback" in attest("inspect", "missing").stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", [["--help"], ["inspect"]], ids=" ".join)
+def test_an_output_that_is_full_is_one_line(arguments: list[str], family: Path):
+    words = [*arguments, family / "seed-1"] if arguments == ["inspect"] else arguments
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "attest", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 3
+    assert done.stderr.startswith("error[cannot-use]: a file or the output: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_an_output_the_exit_code_still_tells():
+    """As in ``attest … >&- 2>&-``."""
+    closed = "import os, sys; os.close(1); os.close(2); os.execv(sys.executable, [sys.executable, '-m', 'attest', 'inspect', 'no'])"
+    assert subprocess.run([sys.executable, "-c", closed], check=False).returncode == 3
 
 
 def test_a_reader_who_has_enough_is_no_error(family: Path):

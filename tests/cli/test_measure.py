@@ -280,7 +280,7 @@ def test_an_interruption_is_130_and_leaves_nothing(tmp_path: Path):
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)
         out, errors = running.communicate(timeout=60)
-    assert (running.returncode, out, errors) == (130, "", "interrupted; nothing was written\n")
+    assert (running.returncode, out, errors) == (130, "", "interrupted; no result was left half-written\n")
     assert os.listdir(tmp_path) == ["c"]  # noqa: PTH208 - nothing hidden beside it either
 
 

@@ -82,6 +82,16 @@ def test_report_refuses_what_is_no_bundle_in_one_line(tmp_path: Path, data: byte
     assert not output.exists()
 
 
+def test_a_report_that_is_printed_is_the_page_and_nothing_else(bundles: list[Path], report: Path):
+    assert run("report", *bundles, "-o", "-").stdout_bytes == report.read_bytes()
+
+
+def test_a_report_into_a_folder_that_is_not_there(bundles: list[Path], tmp_path: Path):
+    result = run("report", *bundles, "-o", tmp_path / "no" / "r.html")
+    assert result.exit_code == 3
+    assert result.stderr.endswith("r.html: lies in a folder that is not there; make the folder\n")
+
+
 def test_report_needs_a_bundle():
     assert run("report").exit_code == 2
 

@@ -64,7 +64,7 @@ def test_the_object_for_programs(evidence: Path, family: Path, name: str, *, rep
     value = json.loads(result.stdout)
     assert result.exit_code == (0 if reproduced else 1)
     assert value["reproduced"] is reproduced
-    assert value["statement_sha256"] == measured("seed-1").statement().digest
+    assert value["statementSha256"] == measured("seed-1").statement().digest
     assert {one["outcome"] for one in value["values"]} == ({"identical"} if reproduced else {"identical", "differs"})
 
 

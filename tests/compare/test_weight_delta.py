@@ -87,7 +87,7 @@ def test_signs_of_direction_are_only_called_weak(tmp_path: Path) -> None:
     a = random_model(1)
     b = {name: _int8(array) if array.ndim > 1 else array for name, array in a.items()}
     outcome = described(tmp_path, a, b)
-    signs = table(outcome, "Weak signs of direction")
+    signs = table(outcome, "Weak signs of which came later")
     assert signs["b lies on a coarser grid, a does not"]["matrices"] == "29"
     assert signs["a lies on a coarser grid, b does not"]["matrices"] == "0"
     assert {line["grid of b"] for name, line in by_tensor(outcome).items() if "proj.weight" in name} == {"int8 by row"}

@@ -191,11 +191,25 @@ def test_no_accessibility_rule_is_broken(watch: Watch, short_report: Path, schem
     assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == []
 
 
+THIN_CELLS = """
+[...document.querySelectorAll("td, tbody th")]
+    .filter(cell => {
+        const em = parseFloat(getComputedStyle(cell).fontSize);
+        const box = cell.getBoundingClientRect();
+        return cell.textContent.trim() && box.width && box.width < 4 * em && box.height > 5 * em;
+    })
+    .map(cell => cell.textContent.trim())
+"""
+"""Cells in which a word or a number stands one or two characters a line."""
+
+
 @pytest.mark.parametrize("width", [320, 360, 768])
 def test_narrow_windows_reflow(watch: Watch, report: Path, width: int):
     seen = watch(report, viewport={"width": width, "height": 800})
     seen.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert seen.page.evaluate(THIN_CELLS) == []
+    assert seen.page.evaluate("[...document.querySelectorAll('caption')].every(one => one.offsetWidth <= innerWidth)")
 
 
 def test_the_keyboard_reaches_the_content_first(watch: Watch, report: Path):

@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "e1516babc182b2d00faf4fb31996cd2b4483acd920ff8bf01e89916f7448f813"}
+GOLDEN = {1: "b108ac2bc10a3e82785ceaa17b47b8cb7346ac84f5ba07edd7a585e7660fd5d3"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
@@ -77,6 +77,14 @@ def test_the_page_of_a_template_version_never_changes(page: bytes):
         "the page has changed: raise TEMPLATE_VERSION (once a release has been made), say so in the changelog, and"
         f' add {TEMPLATE_VERSION}: "{digest(page)}" to GOLDEN'
     )
+
+
+@pytest.mark.parametrize("rung", ["exact-rejected", "matched-above-panel", "no-evidence"])
+def test_a_rung_claims_no_more_than_the_policy_asked(rung: str):
+    """A reader's policy may ask for little or for much: no fixed sentence says how rare a result is."""
+    meaning = render_module.RUNGS[rung].meaning
+    assert "the policy" in meaning
+    assert not re.search(r"\b(very|hardly|never|seldom|far)\b", meaning)
 
 
 def test_the_page_is_the_same_in_every_process(page: bytes):
@@ -349,6 +357,8 @@ def test_a_test_that_is_left_out_is_said_beside_its_words():
     words = text_of(render(factory.trio(), deaf))
     assert "left out: it has too few units" in words
     assert "It is not the default policy of attest" in words
+    assert "By the default one: Chance is rejected by an exact test." in words
     clean = text_of(render(factory.trio()))
     assert "left out: it has too few units" not in clean
     assert "It is not the default policy of attest" not in clean
+    assert "By the default one" not in clean

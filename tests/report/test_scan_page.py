@@ -80,7 +80,7 @@ def test_notices_that_were_kept_are_said_too():
     origins = scan_factory.origins()
     kept = dataclasses.replace(origins, missing_notice_count=0, origins=origins.origins[:1])
     scan = dataclasses.replace(scan_factory.scan(), origins=kept)
-    assert "None was found missing: where a file is alike, it names the holders whom its origin names." in words_of(
+    assert "None was found missing: where a file is alike, it names the holders whom the other one names." in words_of(
         scan
     )
 
@@ -99,7 +99,7 @@ def test_a_page_of_little_is_whole():
         "its code was held against nothing",
     ):
         assert sentence in words
-    assert "Origin of code" not in words
+    assert "Code in common" not in words
 
 
 def test_a_curve_without_one_share_a_release_is_not_drawn():
@@ -146,4 +146,4 @@ def test_holders_whom_papers_of_the_other_side_name_stand_with_where_they_are_na
     words = " ".join(words_of(scan_factory.scan()).split())
     assert "Not found: no copyright line that was read here names this holder.The name stands in README.md." in words
     assert "Named here:" in words
-    assert "Of 2 lines by which its license and notice files name a holder over such code, 1 has none here" in words
+    assert "name a holder over such code: 2, of which no line here names the same: 1." in words

@@ -88,7 +88,7 @@ def exact_replay(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
         best.share,
         best.n,
         f"{len(best.remade)} of the {best.tensors} tensors of {best.child} were made again out of {best.parent},"
-        " bit for bit, in whole or in part; n counts the telling ones, which networks trained apart never give",
+        " bit for bit, in whole or in part; n counts the telling ones, of which networks trained apart are expected to give none",
     )
     return Outcome(tests=(test,), found=tuple(_tables(best)))
 

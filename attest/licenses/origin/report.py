@@ -38,7 +38,7 @@ def origin_text(result: Origins, dating: Dating | None, findings: Sequence[Findi
         f"{result.programs} programs among {result.files} files, beside {result.reference_programs} programs (null: {result.null_files} files)",
         *(f"of the other side [{finding.code}]: {visible(finding.text)}" for finding in findings),
         f"{len(result.identical_files)} files have the same bytes as one of the other side",
-        f"{len(result.origins)} programs hold at least three tenths of one of the other side, {missing} of them lack a notice of it",
+        f"{len(result.origins)} programs hold at least three tenths of one of the other side, {missing} of them without a notice that it has",
         *_left_out(result),
         *_holders(result.notices),
     ]
@@ -82,7 +82,9 @@ def _rows(origin: Origin) -> list[str]:
         f" (back {origin.reverse}, without names {origin.blind_containment}), margin {origin.margin}{ahead}"
     )
     common = [f"  {origin.common} of it was left out as common"] if float(origin.common) else []
-    notices = [f"  its notice is not here: {visible(line)}" for line in origin.missing_notices]
+    notices = [
+        f"  a notice of that one that this one does not have: {visible(line)}" for line in origin.missing_notices
+    ]
     return [visible(origin.path), held, *common, f"  {rank}", *notices]
 
 

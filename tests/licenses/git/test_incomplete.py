@@ -109,7 +109,7 @@ def test_code_is_looked_for_in_the_rest_and_the_evidence_says_so(whole: Path, tm
     assert "of the other side [history-incomplete]: objects that the history names and the repository lacks: 1" in (
         result.output
     )
-    assert "its notice is not here: # Copyright 2024 Upstream Team" in result.output
+    assert "a notice of that one that this one does not have: # Copyright 2024 Upstream Team" in result.output
     origins = json.loads((tmp_path / "evidence" / "statement.json").read_bytes())["predicate"]["origins"]
     assert [finding["code"] for finding in origins["findings"]] == ["history-incomplete"]
     again = ["reproduce", tmp_path / "evidence", "--repo", tmp_path / "mine", "--against", partial]

@@ -144,9 +144,10 @@ def test_the_command_says_what_is_missing_and_what_it_does_not_show(both: tuple[
     result = CliRunner().invoke(main, ["scan", str(theirs), "--against", str(ours), "--releases", str(ours)])
     assert result.exit_code == 0
     assert (
-        "1 programs hold at least three tenths of one of the other side, 1 of them lack a notice of it" in result.output
+        "1 programs hold at least three tenths of one of the other side, 1 of them without a notice that it has"
+        in result.output
     )
-    assert "its notice is not here: # Copyright 2024 Upstream Team" in result.output
+    assert "a notice of that one that this one does not have: # Copyright 2024 Upstream Team" in result.output
     assert "code reuse is\nnot weight reuse" in result.output
     assert "<- peak" in result.output
     assert "\u202e" not in result.output
