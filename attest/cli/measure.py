@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attest.checkpoint.source import Location, at_revision, is_remote
+from attest.checkpoint.source import Location, at_revision, is_remote, shown
 from attest.cli.options import (
     LOCATION,
     architecture_option,
@@ -166,7 +166,7 @@ def _recorded_command(
 
 def _last_part(location: Location) -> str:
     if is_remote(location):
-        return visible(str(location).partition("?")[0].partition("#")[0])
+        return visible(shown(location))
     return visible(Path(os.path.realpath(location)).name)
 
 

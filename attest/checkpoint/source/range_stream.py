@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 from attest.errors import NetworkError
@@ -40,11 +42,24 @@ _PROGRESS = 1024 * 1024
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: asking again may help
-    """Raised when an answer broke off or was put off; ``pause`` is how many seconds the server asks for, if it does."""
+    """Raised when an answer broke off or was put off; ``retry_after`` is the server's header, if it gave one."""
 
-    def __init__(self, reason: str, *, pause: float | None = None) -> None:
+    def __init__(self, reason: str, *, retry_after: str | None = None) -> None:
         super().__init__(reason)
-        self.pause = pause
+        self.pause = _seconds(retry_after)
+        """Seconds that the server asks for, if it does."""
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Seconds that ``Retry-After`` asks for: a number of them, or a date."""
+    if retry_after is None:
+        return None
+    if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10:
+        return float(retry_after)
+    try:
+        return (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return None
 
 
 class Patience:

@@ -92,3 +92,24 @@ def test_requests_of_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         assert len(open_checkpoint("hf://org/model").tensors) == 100
         asked = [one for one in hub.log if one.range]
         assert len(asked) <= 4 * 8
+
+
+def test_redirects_keep_their_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Every range of a large file is asked of the Hub, which leads to its storage."""
+    write_torch(tmp_path / "pytorch_model.bin", LARGE)
+    data = (tmp_path / "pytorch_model.bin").read_bytes()
+
+    class CountingHub(Counting, Hub):
+        pass
+
+    with serving(Counting()) as storage:
+        hub = CountingHub(
+            repositories={"org/model": {"pytorch_model.bin": data}},
+            large=frozenset({"pytorch_model.bin"}),
+            storage=storage,
+        )
+        with serving(hub):
+            monkeypatch.setenv("HF_ENDPOINT", hub.url)
+            open_checkpoint("hf://org/model")
+        assert len(storage.log) > 6
+        assert [len(one.headers["connections"]) for one in (hub, storage)] == [1, 1]
