@@ -182,7 +182,7 @@ def stretch(collected: Any) -> StretchResult:
     """The second stretch of a file, with one tensor that gave this."""
     chunks = (ChunkDigest(begin=0, size=1, digest=b"x", tensor=None),)
     tensors = {"t": TensorResult(digest="0", collected={"x": collected})}
-    return StretchResult(path="a", number=1, end=MIN_SIZE, sha256="0" * 64, chunks=chunks, tensors=tensors)
+    return StretchResult(path="a", number=1, end=MIN_SIZE, sha256="0" * 64, state=b"x", chunks=chunks, tensors=tensors)
 
 
 def test_only_results_of_collecting_are_made(tmp_path: Path):

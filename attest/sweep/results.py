@@ -51,6 +51,8 @@ class StretchResult:
         Offset in the file behind its last byte.
     sha256 : str
         Of all bytes of the file before ``end``: of the whole file, for its last stretch.
+    state : bytes or None
+        State of that SHA-256, see ``ResumableSha256``; None for local files, which are read again instead.
     chunks : tuple of ChunkDigest
         In order and without a gap.
     tensors : mapping of str to TensorResult
@@ -60,6 +62,7 @@ class StretchResult:
     number: int
     end: int
     sha256: str
+    state: bytes | None
     chunks: tuple[ChunkDigest, ...]
     tensors: Mapping[str, TensorResult]
 
@@ -89,7 +92,7 @@ class Sweep:
     resumed : frozenset of str
         Paths of the files of which an earlier run kept results.
     read_again : mapping of str to int
-        Bytes at the beginning of those of them that were not kept whole: they were read for the file's SHA-256 only.
+        Bytes at the beginning of local ones of them that were not kept whole: read for the file's SHA-256 only.
     """
 
     files: tuple[FileDigest, ...]

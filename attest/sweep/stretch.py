@@ -47,15 +47,16 @@ class Stretch:
         self._left = 1  # blocks on their way, and the digest of the file up to here
         self._lock = Lock()
         self._sha256 = ""
+        self._state: bytes | None = None
 
     def begin_block(self) -> None:
         """Count a block that is on its way."""
         with self._lock:
             self._left += 1
 
-    def end_file_digest(self, sha256: str) -> bool:
+    def end_file_digest(self, sha256: str, state: bytes | None) -> bool:
         """Take the digest of the file up to the end of this stretch; whether nothing is on its way any more."""
-        self._sha256 = sha256
+        self._sha256, self._state = sha256, state
         return self.end_block()
 
     def end_block(self) -> bool:
@@ -70,8 +71,9 @@ class Stretch:
         if self._is_as_parsed(chunks):
             tensors = {name: result for segment in self.segments for name, result in segment.results()}
             self.result = StretchResult(
-                path=self._path, number=self._number, end=self._end, sha256=self._sha256, chunks=chunks, tensors=tensors
-            )
+                path=self._path, number=self._number, end=self._end, sha256=self._sha256, state=self._state,
+                chunks=chunks, tensors=tensors,
+            )  # fmt: skip
         return self.result
 
     def take(self, kept: Kept) -> StretchResult | None:

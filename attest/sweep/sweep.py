@@ -21,6 +21,7 @@ from attest.cores import usable_cores
 from attest.errors import CheckpointError
 from attest.sweep.accumulator import Accumulator
 from attest.sweep.results import FileDigest, Kept, StretchResult, Sweep
+from attest.sweep.resumable import ResumableSha256
 from attest.sweep.segment import Accumulators, Piece, runs, segments
 from attest.sweep.strand import Crew, Strand
 from attest.sweep.stretch import Stretch, stretches
@@ -95,7 +96,7 @@ def sweep(
             for kind, tensors in checkpoint.beside.items()
         },
         resumed=frozenset(reader.path for reader in readers if reader.kept_bytes),
-        read_again={reader.path: reader.kept_bytes for reader in unread if reader.kept_bytes},
+        read_again={reader.path: reader.read_again for reader in unread if reader.read_again},
     )
 
 
@@ -170,13 +171,15 @@ class _FileReader:
         self._document = checkpoint.documents.get(file.path)
         self._size = file.size
         self._block_size = block_size
-        self._whole = hashlib.sha256()
+        is_remote = self._tree.origin is not None
+        self._whole = ResumableSha256() if kept and is_remote else hashlib.sha256()
         self._spare = spare
         layout = checkpoint.layouts.get(file.path)
         line = segments(layout, file.size, accumulators)
         self._stretches = list(stretches(file.path, line, layout.parsed if layout else ()))
         self._found = list(_take_kept(self._stretches, kept)) if kept else []
         self.kept_bytes = self._found[-1].end if self._found else 0
+        self.read_again = 0
         self.is_kept = len(self._found) == len(self._stretches)
 
     def blocks(self, crew: Crew) -> Iterator[int]:
@@ -184,7 +187,7 @@ class _FileReader:
         whole = Strand(crew)
         with self._tree.open(self.path) as stream:
             if self._found:
-                yield from self._read_again(self._found[-1], stream, whole, crew)
+                yield from self._take_up(self._found[-1], stream, whole, crew)
             for stretch in self._stretches[len(self._found) :]:
                 for run in runs(stretch.segments, self._block_size):
                     hashing, collecting = Strand(crew), Strand(crew)
@@ -201,8 +204,15 @@ class _FileReader:
             if stream.read(1):
                 raise self._changed("grew")
 
-    def _read_again(self, kept: StretchResult, stream: BinaryIO, whole: Strand, crew: Crew) -> Iterator[int]:
-        """Digest what was measured by an earlier run, since the state of a running SHA-256 cannot be kept."""
+    def _take_up(self, kept: StretchResult, stream: BinaryIO, whole: Strand, crew: Crew) -> Iterator[int]:
+        """Go on with the digest of the file: at the state that was kept, or by digesting again what was measured."""
+        found = ResumableSha256.at(kept.state, kept.sha256)
+        if found:
+            self._whole = found
+            stream.seek(kept.end)
+            yield kept.end
+            return
+        self.read_again = kept.end
         for begin in range(0, kept.end, self._block_size):
             size = min(self._block_size, kept.end - begin)
             whole.add(partial(self._hash, self._read(stream, size, crew, strands=1, done=crew.done)))
@@ -226,7 +236,8 @@ class _FileReader:
         crew.done()
 
     def _end_stretch(self, stretch: Stretch, crew: Crew) -> None:
-        if stretch.end_file_digest(self._whole.hexdigest()):
+        state = self._whole.state() if isinstance(self._whole, ResumableSha256) else None
+        if stretch.end_file_digest(self._whole.hexdigest(), state):
             self._finish(stretch)
         crew.done()
 

@@ -159,13 +159,19 @@ def test_a_damaged_entry_ends_what_is_taken(checkpoint: Path, whole: Measurement
     assert again.read_again[NAME] < kept * 1.1 * SIZE
 
 
-def test_a_remote_file_goes_on_too(checkpoint: Path, whole: Measurement, web: Web, tmp_path: Path):
+def test_a_remote_file_goes_on_without_another_download(checkpoint: Path, whole: Measurement, web: Web, tmp_path: Path):
     web.files |= {f"/{path.name}": path.read_bytes() for path in checkpoint.iterdir()}
     url = f"{web.url}/{NAME}"
-    interrupt(url, tmp_path / "journal", 0.6)
+    kept = interrupt(url, tmp_path / "journal", 0.6)
+    web.log.clear()
     again = measure(url, resume=tmp_path / "journal")
-    assert again.read_again
+    assert (again.read_again, again.resumed) == ({}, {NAME})
     assert again.tensors.tensors == whole.tensors.tensors
+    assert {file.path: file.sha256 for file in whole.evidence.checkpoint.files}[NAME] == (
+        again.evidence.checkpoint.files[0].sha256
+    )
+    begins = [request.range[0] for request in web.log if request.range and request.range[0] > SIZE]
+    assert min(begins) >= kept * SIZE
     interrupt(url, tmp_path / "other", 0.6)
     web.headers[f"/{NAME}"] = {"ETag": '"changed"'}
     assert measure(url, resume=tmp_path / "other").resumed == frozenset()
