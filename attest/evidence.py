@@ -69,8 +69,8 @@ class Detail:
 class File:
     """One file of the checkpoint: POSIX path, size in bytes, SHA-256 of the whole.
 
-    ``sha256`` was computed over every byte; ``basis`` is ``resumed`` where that was done by an earlier run that was
-    interrupted. ``server_sha256`` is what the server names, a claim; null where it names none.
+    ``sha256`` was computed over every byte; ``basis`` is ``resumed`` where an earlier run, which was interrupted, gave
+    results of the file or of a part of it. ``server_sha256`` is what the server names, a claim; null where it names none.
     """
 
     path: str

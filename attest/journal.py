@@ -1,4 +1,4 @@
-"""Results of finished files, kept in a folder while a checkpoint is measured: what a killed run had is not lost.
+"""Results of finished stretches of files, kept in a folder while a checkpoint is measured: a killed run goes on.
 
 An entry is bound to all that its numbers follow from: the files as they were found, where tensors lie and what they
 are for, the program and its libraries. Whoever can write to the folder can put numbers in it, as they could write to
@@ -26,12 +26,12 @@ from attest.architecture import Model
 from attest.checkpoint.sealed import read_sealed, write_sealed
 from attest.errors import InputError
 from attest.evidence import Environment, Tool
-from attest.sweep import FileResult
+from attest.sweep import StretchResult
 
 __all__ = ["MIN_SIZE", "Journal", "binding"]
 
 MIN_SIZE = 1024 * 1024
-"""Bytes of the smallest file whose results are kept; smaller ones are read again sooner than written."""
+"""Bytes of a file from which on its results are kept; smaller files are read again sooner than written."""
 
 _COLLECTING = ("attest.sweep.", "attest.fingerprint.")
 _SUFFIX = ".attest-journal"
@@ -56,7 +56,7 @@ def binding(model: Model, tool: Tool, environment: Environment, fingerprints: Se
 
 
 class Journal:
-    """A folder of finished files' results.
+    """A folder of results.
 
     Parameters
     ----------
@@ -89,29 +89,30 @@ class Journal:
                 where=str(folder),
             )
 
-    def _name(self, path: str) -> str:
-        return sha256(f"{self._binding}\n{path}".encode()).hexdigest() + _SUFFIX
+    def _place(self, *what: str) -> Path:
+        return self._folder / (sha256("\n".join((self._binding, *what)).encode()).hexdigest() + _SUFFIX)
 
     def place(self, kind: str) -> Path:
         """File of this measurement for what is kept of something else than a file of the checkpoint."""
-        return self._folder / self._name(f"\0{kind}")
+        return self._place(kind)
 
-    def find(self, path: str) -> FileResult | None:
-        """What was kept of a file; None where nothing was, or it is damaged."""
-        arrays = read_sealed(self._folder / self._name(path), max_bytes=_MAX_ENTRY)
+    def find(self, path: str, number: int) -> StretchResult | None:
+        """What was kept of a stretch of a file; None where nothing was, or it is damaged."""
+        arrays = read_sealed(self._place(str(number), path), max_bytes=_MAX_ENTRY)
         if arrays is None:
             return None
         result = _decode(json.loads(arrays[_RESULT].tobytes()), arrays)
-        return result if isinstance(result, FileResult) and result.digest.path == path else None
+        same = isinstance(result, StretchResult) and (result.path, result.number) == (path, number)
+        return result if same else None
 
-    def keep(self, result: FileResult) -> None:
-        """Write what a file gave, whole or not at all."""
-        if result.digest.size < MIN_SIZE:
+    def keep(self, result: StretchResult) -> None:
+        """Write what a stretch gave, whole or not at all; nothing of a file that ends before ``MIN_SIZE``."""
+        if result.end < MIN_SIZE:
             return
         arrays: dict[str, NDArray[Any]] = {}
         text = json.dumps(_encode(result, arrays)).encode()
         arrays[_RESULT] = np.frombuffer(text, np.int8)
-        write_sealed(self._folder / self._name(result.digest.path), arrays, max_bytes=_MAX_ENTRY)
+        write_sealed(self._place(str(result.number), result.path), arrays, max_bytes=_MAX_ENTRY)
 
     @staticmethod
     def clear(folder: Path) -> None:

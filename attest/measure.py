@@ -94,12 +94,17 @@ class Measurement:
     profiles : mapping of str to mapping
         Arrays of every fingerprint by id.
     tensors : TensorList
+    resumed : frozenset of str
+    read_again : mapping of str to int
+        What of the files an earlier run had measured, as ``attest.sweep.Sweep`` has it.
     """
 
     evidence: Evidence
     details: Mapping[str, bytes]
     profiles: Mapping[str, Mapping[str, NDArray[Any]]]
     tensors: TensorList
+    resumed: frozenset[str]
+    read_again: Mapping[str, int]
 
     def statement(self) -> Statement:
         """Statement over every file, and over the tree as a whole under the name ``.``."""
@@ -147,8 +152,8 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
     threads : int, optional
         All cores by default. No measured number depends on it.
     resume : Path, optional
-        A folder to keep finished files' results in, and what a run of the model had got to, and to take them from after
-        an interruption.
+        A folder to keep results in, of files as far as they were read and of a run of the model as far as it got, and
+        to take them from after an interruption.
     deep : bool
         Whether to make the fingerprints that cost more, too: ``DEEP_FINGERPRINTS``.
     command : tuple of str
@@ -205,6 +210,8 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
         details=details,
         profiles={name: profile.arrays for name, profile in profiles.items()},
         tensors=tensors,
+        resumed=read.resumed,
+        read_again=read.read_again,
     )
 
 

@@ -1,13 +1,9 @@
 """A killed measurement goes on where it stopped, and nothing of the result tells but the label."""
 
-import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from interrupted import bases, entries, measure_and_kill, written
 from servers.web import Web, serving
 from small_checkpoint import bfloat16, read_tensors, write_shards
 
@@ -26,8 +23,9 @@ from attest.journal import MIN_SIZE, Journal, binding
 from attest.measure import Measurement, measure
 from attest.program import environment, this_tool
 from attest.reproduce import reproduce
-from attest.sweep import ChunkDigest, FileDigest, FileResult, QuantizedSums, Scales, TensorResult
+from attest.sweep import ChunkDigest, QuantizedSums, Scales, StretchResult, TensorResult
 from attest.sweep.counted import sums_of_codes
+from attest.sweep.stretch import STRETCH_SIZE
 
 SHARDS = 5
 
@@ -51,55 +49,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, family: Path) -> Path:
     return write_shards(folder, shards)
 
 
-def run(checkpoint: Path | str, output: Path, *more: str | Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "attest", "measure", checkpoint, "-o", output, "--threads", "1", *more]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def finish(process: subprocess.Popen[bytes]) -> None:
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors.decode()
-
-
-def written(output: Path) -> dict[str, bytes]:
-    """Files of an evidence directory, without the time and the label of files that were resumed."""
-    files = {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("*") if path.is_file()}
-    statement = json.loads(files["statement.json"])
-    statement["predicate"].pop("measuredAt")
-    for file in statement["predicate"]["checkpoint"]["files"]:
-        file["basis"] = "computed"
-    return {**files, "statement.json": json.dumps(statement).encode()}
-
-
-def bases(output: Path) -> dict[str, str]:
-    checkpoint = json.loads((output / "statement.json").read_bytes())["predicate"]["checkpoint"]
-    return {file["path"]: file["basis"] for file in checkpoint["files"]}
-
-
-def entries(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.attest-journal"))
-
-
 def test_killed_at_random_points_the_result_is_the_same(checkpoint: Path, tmp_path: Path):
     """SIGKILL after random times, again and again until a run comes through: each goes on where the last stopped."""
-    finish(run(checkpoint, tmp_path / "whole"))
+    main(["measure", str(checkpoint), "-o", str(tmp_path / "whole")], standalone_mode=False)
     journal, output = tmp_path / "journal", tmp_path / "resumed"
-    rng = random.Random(7)  # noqa: S311 - not a secret
-    kept = []
-    for _ in range(40):
-        process = run(checkpoint, output, "--resume", journal)
-        aim = len(entries(journal)) + 1
-        while process.poll() is None and len(entries(journal)) < aim:
-            time.sleep(0.002)
-        time.sleep(rng.random() * 0.03)
-        process.send_signal(signal.SIGKILL)
-        if process.communicate() and process.returncode == 0:
-            break
-        assert not output.exists()
-        kept.append(len(entries(journal)))
-    assert process.returncode == 0
+    kept = measure_and_kill(checkpoint, output, journal, stretch_size=STRETCH_SIZE, threads=1)
     assert kept == sorted(kept)
-    assert len(kept) >= 3
+    assert len(set(kept)) > 2
     assert written(output) == written(tmp_path / "whole")
     assert sorted(set(bases(output).values())) == ["computed", "resumed"]
     assert set(bases(tmp_path / "whole").values()) == {"computed"}
@@ -222,19 +178,22 @@ def test_a_link_in_the_place_of_an_entry_is_not_followed(checkpoint: Path, fille
     assert {file.basis for file in measure(checkpoint, resume=journal).evidence.checkpoint.files} == {"computed"}
 
 
+def stretch(collected: Any) -> StretchResult:
+    """The second stretch of a file, with one tensor that gave this."""
+    chunks = (ChunkDigest(begin=0, size=1, digest=b"x", tensor=None),)
+    tensors = {"t": TensorResult(digest="0", collected={"x": collected})}
+    return StretchResult(path="a", number=1, end=MIN_SIZE, sha256="0" * 64, state=b"x", chunks=chunks, tensors=tensors)
+
+
 def test_only_results_of_collecting_are_made(tmp_path: Path):
     """An entry cannot name another class."""
     journal = Journal(tmp_path / "journal", "0")
-    digest = FileDigest(
-        path="a", size=MIN_SIZE, sha256="0" * 64, chunks=(ChunkDigest(begin=0, size=1, digest=b"x", tensor=None),)
-    )
     evil: Any = InputError
     with pytest.raises(TypeError):
-        journal.keep(FileResult(digest=digest, tensors={"t": TensorResult(digest="0", collected={"x": evil})}))
-    result = FileResult(digest=digest, tensors={"t": TensorResult(digest="0", collected={"x": this_tool()})})
-    journal.keep(result)
+        journal.keep(stretch(evil))
+    journal.keep(stretch(this_tool()))
     with pytest.raises(TypeError, match="no record of a result"):
-        journal.find("a")
+        journal.find("a", 1)
 
 
 SUMS = sums_of_codes(np.arange(65536, dtype=np.int64), "BF16")
@@ -261,13 +220,12 @@ VALUES: dict[str, Any] = {
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_values_come_back_as_they_were(tmp_path: Path, value: Any):
     journal = Journal(tmp_path / "journal", "0")
-    digest = FileDigest(path="a", size=MIN_SIZE, sha256="0" * 64, chunks=())
-    result = FileResult(digest=digest, tensors={"t": TensorResult(digest="0", collected={"x": value})})
+    result = stretch(value)
     journal.keep(result)
-    found = journal.find("a")
+    found = journal.find("a", 1)
     assert found == result
     assert repr(found) == repr(result)
-    assert Journal(tmp_path / "journal", "1").find("a") is None
+    assert [journal.find("a", 0), journal.find("b", 1), Journal(tmp_path / "journal", "1").find("a", 1)] == [None] * 3
 
 
 @pytest.mark.parametrize("dtype", ["<i8", "<u8", "<f4", "<f8", "<i4", "|i1"])
@@ -275,9 +233,8 @@ def test_values_come_back_as_they_were(tmp_path: Path, value: Any):
 def test_arrays_come_back_in_the_same_order_of_memory(tmp_path: Path, dtype: str, order: Any):
     journal = Journal(tmp_path / "journal", "0")
     array = np.asarray(np.arange(12).reshape(3, 4), dtype=dtype, order=order)
-    digest = FileDigest(path="a", size=MIN_SIZE, sha256="0" * 64, chunks=())
-    journal.keep(FileResult(digest=digest, tensors={"t": TensorResult(digest="0", collected={"x": array})}))
-    found = journal.find("a")
+    journal.keep(stretch(array))
+    found = journal.find("a", 1)
     assert found is not None
     back = found.tensors["t"].collected["x"]
     assert (back.dtype, back.strides, back.tolist()) == (array.dtype, array.strides, array.tolist())
@@ -330,7 +287,7 @@ def test_a_journal_in_the_checkpoint_is_refused(checkpoint: Path, tmp_path: Path
 
 def test_reproducing_reads_no_journal(checkpoint: Path, journal: Path, tmp_path: Path):
     """Evidence of a resumed run is reproduced by reading every byte."""
-    finish(run(checkpoint, tmp_path / "resumed", "--resume", journal))
+    main(["measure", str(checkpoint), "-o", str(tmp_path / "resumed"), "--resume", str(journal)], standalone_mode=False)
     read: list[int] = []
     result = reproduce(tmp_path / "resumed", checkpoint=checkpoint, progress=lambda done, _all: read.append(done))
     assert result.reproduced

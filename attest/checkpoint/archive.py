@@ -41,6 +41,8 @@ _HAS_DESCRIPTOR = 0x8
 _KNOWN_FLAGS = _HAS_DESCRIPTOR | 0x800 | 0x6
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _AHEAD = 16 * 1024
+_TAIL = 64 * 1024
+"""Bytes that are read at the end: most directories fit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,14 +108,20 @@ def read_archive(stream: BinaryIO, *, file: str, size: int) -> Archive:
     -----
     CRC-32 values are compared with each other and not with the bytes of the files.
     """
-    tail = bytes(read_range(stream, max(0, size - 98), min(size, 98), file=file))
+    tail = bytes(read_range(stream, max(0, size - _TAIL), min(size, _TAIL), file=file))
     count, begin, end = _read_end(tail, file=file, size=size)
-    directory = bytes(read_range(stream, begin, end - begin, file=file))
+    directory = _end_from(begin, tail, stream, file=file, size=size)[: end - begin]
     listed = sorted(_read_directory(directory, count, file), key=lambda one: one.header)
     entries, parsed = _read_entries(_Window(stream, begin, file), listed, directory=begin, file=file)
     last = max(entry.end for entry in entries.values())
-    parsed.append(ParsedRange.of(file, last, bytes(read_range(stream, last, size - last, file=file))))
+    parsed.append(ParsedRange.of(file, last, _end_from(last, tail, stream, file=file, size=size)))
     return Archive(entries=entries, parsed=tuple(parsed))
+
+
+def _end_from(begin: int, tail: bytes, stream: BinaryIO, *, file: str, size: int) -> bytes:
+    """Everything from a byte on, out of the tail where it reaches so far."""
+    length = size - begin
+    return tail[len(tail) - length :] if length <= len(tail) else bytes(read_range(stream, begin, length, file=file))
 
 
 def _read_end(tail: bytes, *, file: str, size: int) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ __all__ = ["MAX_PARSED", "Cursor", "refuse"]
 MAX_PARSED = 100_000_000
 """Most bytes of one file that are read to find its tensors, as in safetensors."""
 
-_BLOCK = 1024 * 1024
+_BLOCK = 64 * 1024
 
 
 def refuse(code: str, message: str, file: str, fix: str = "download the file again, or ask its author") -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import product
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attest.checkpoint.source import Location, at_revision, is_remote
+from attest.checkpoint.source import Location, at_revision, is_remote, shown
 from attest.cli.options import (
     LOCATION,
     architecture_option,
@@ -26,10 +26,10 @@ from attest.cli.options import (
 from attest.cli.progress import Progress
 from attest.document import dump
 from attest.errors import InputError
-from attest.evidence import Evidence, RemoteSource
+from attest.evidence import RemoteSource
 from attest.evidence_directory import refuse_place, write_evidence
 from attest.journal import Journal
-from attest.measure import measure
+from attest.measure import Measurement, measure
 from attest.terminal import visible
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ __all__ = ["command"]
     "--resume",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Keep results of finished files, and of a run, in DIR until the evidence is written; go on from them after a stop.",
+    help="Keep what was measured so far in DIR until the evidence is written; go on from there after a stop.",
 )
 @click.option("--force", is_flag=True, help="Replace EVIDENCE_DIR if it holds earlier evidence.")
 @format_option
@@ -104,7 +104,7 @@ def command(
     if resume is not None:
         Journal.clear(resume)
     value = {"directory": str(output), "statementSha256": statement.digest, "evidence": dump(measurement.evidence)}
-    emit(_describe(measurement.evidence, output), value, style=style, output=None, force=False)
+    emit(_describe(measurement, output), value, style=style, output=None, force=False)
 
 
 def _read_run(activations: str | None, device: Device, *, stream: bool) -> tuple[Prompts | None, Options | None]:
@@ -166,14 +166,16 @@ def _recorded_command(
 
 def _last_part(location: Location) -> str:
     if is_remote(location):
-        return visible(str(location).partition("?")[0].partition("#")[0])
+        return visible(shown(location))
     return visible(Path(os.path.realpath(location)).name)
 
 
-def _describe(evidence: Evidence, output: Path) -> str:
+def _describe(measurement: Measurement, output: Path) -> str:
+    evidence = measurement.evidence
     checkpoint, tensors, sizes = evidence.checkpoint, evidence.tensors, evidence.architecture
     lines = [
         f"measured    {visible(checkpoint.name)}: {checkpoint.file_count} files, {checkpoint.bytes:,} bytes, all read once",
+        *_describe_resumed(measurement),
         *_describe_source(checkpoint.source),
         f"tree        {checkpoint.tree_digest}",
         (
@@ -197,6 +199,13 @@ def _describe(evidence: Evidence, output: Path) -> str:
     place = visible(str(output))
     lines += [f"evidence    {place}", f"next        attest sign {shlex.quote(place)} --key key.pem"]
     return "\n".join(lines)
+
+
+def _describe_resumed(measurement: Measurement) -> Iterator[str]:
+    if measurement.resumed:
+        yield f"resumed     results of an earlier run stand for {len(measurement.resumed)} files, or a part of them"
+    for path, size in measurement.read_again.items():
+        yield f"read again  {visible(path)}: its first {size:,} bytes, for its SHA-256 only"
 
 
 def _describe_source(source: RemoteSource | None) -> list[str]:

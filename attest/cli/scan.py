@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from attest.checkpoint.source import Location
+from attest.checkpoint.source import Location, shown
 from attest.cli.options import LOCATION, emit, output_option
 from attest.document import dump, timestamp
 from attest.evidence_directory import refuse_place, write_evidence
@@ -223,7 +223,7 @@ def _value(found: Survey) -> dict[str, Any]:
 
 
 def _name(repository: Location) -> str:
-    return repository.resolve().name if isinstance(repository, Path) else repository
+    return repository.resolve().name if isinstance(repository, Path) else shown(repository)
 
 
 def _text(name: str, found: Survey) -> str:

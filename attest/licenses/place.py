@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from attest.checkpoint.source import Location, at_revision, is_remote, open_tree
+from attest.checkpoint.source import Location, at_revision, is_remote, open_tree, shown
 from attest.digest import sha256, tree_digest
 from attest.errors import InputError
 from attest.finding import Finding
@@ -77,7 +77,7 @@ class Place:
         if self._files not in (None, read):
             raise InputError(
                 "file-changed", "changed while it was read", fix="scan again when nothing writes to it",
-                where=str(self._location),
+                where=shown(self._location),
             )  # fmt: skip
         self._files, self.findings = read, tuple(findings)
 
@@ -107,7 +107,7 @@ class Place:
 def name_of(place: Location) -> str:
     """What the evidence calls a place: the last part of a path, so that no user or folder is named, or a URI."""
     if is_remote(place):
-        return visible(str(place).partition("?")[0].partition("#")[0])
+        return visible(shown(place))
     return visible(str(place) if is_package(str(place)) else Path(place).resolve().name) or "repository"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attest.checkpoint.byte_range import read_range
-from attest.checkpoint.source import open_tree
+from attest.checkpoint.source import open_tree, shown
 from attest.checkpoint.tree import Tree, TreeFile
 from attest.errors import InputError
 from attest.licenses.readable import HEAD, Skipped, is_binary, limit_of, source_of, weights_of
@@ -51,7 +51,7 @@ def read_remote(uri: str) -> Iterator[Source | Skipped]:
             f"lists {len(wanted)} small files of {sum(file.size for file in wanted)} bytes in all, "
             f"over {MAX_FILES} or {MAX_BYTES}",
             fix="download it and scan the folder",
-            where=uri,
+            where=shown(uri),
         )
     for file in tree.files:
         yield _read(tree, file)

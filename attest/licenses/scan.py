@@ -7,7 +7,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from attest.checkpoint.source import Location, at_revision, is_remote
+from attest.checkpoint.source import Location, at_revision, is_remote, shown
 from attest.errors import InputError
 from attest.finding import Finding
 from attest.licenses import (
@@ -138,5 +138,5 @@ def read_files(root: Location, revision: str | None = None) -> Iterator[Source |
 def local_folder(root: Location, what: str) -> Path:
     """The folder of a git repository, which must lie on this machine."""
     if is_remote(root):
-        raise InputError("no-repository", f"is no git repository with {what}", fix="clone it first", where=str(root))
+        raise InputError("no-repository", f"is no git repository with {what}", fix="clone it first", where=shown(root))
     return Path(root)

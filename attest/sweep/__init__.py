@@ -11,7 +11,7 @@ from attest.sweep.accumulator import (
 )
 from attest.sweep.exact import ExactSums
 from attest.sweep.quantized import QuantizedAccumulator, QuantizedSums, Scales, ScalesAccumulator
-from attest.sweep.results import ChunkDigest, FileDigest, FileResult, Kept, Sweep, TensorResult
+from attest.sweep.results import ChunkDigest, FileDigest, Kept, StretchResult, Sweep, TensorResult
 from attest.sweep.segment import row_shape
 from attest.sweep.sweep import sweep
 
@@ -21,7 +21,6 @@ __all__ = [
     "ExactAccumulator",
     "ExactSums",
     "FileDigest",
-    "FileResult",
     "Kept",
     "QuantizedAccumulator",
     "QuantizedSums",
@@ -30,6 +29,7 @@ __all__ = [
     "RowSumsAccumulator",
     "Scales",
     "ScalesAccumulator",
+    "StretchResult",
     "Sweep",
     "TensorResult",
     "ValuesAccumulator",

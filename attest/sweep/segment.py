@@ -62,6 +62,7 @@ class Segment:
 
     def __init__(self, begin: int, end: int, tensors: Sequence[Tensor], accumulators: Accumulators) -> None:
         self.begin = begin
+        self.end = end
         self.size = end - begin
         self.tensors = tensors
         self.chunks: list[ChunkDigest] = []

@@ -20,9 +20,11 @@ from attest.checkpoint.tree import Tree, TreeFile
 from attest.cores import usable_cores
 from attest.errors import CheckpointError
 from attest.sweep.accumulator import Accumulator
-from attest.sweep.results import FileDigest, FileResult, Kept, Sweep
+from attest.sweep.results import FileDigest, Kept, StretchResult, Sweep
+from attest.sweep.resumable import ResumableSha256
 from attest.sweep.segment import Accumulators, Piece, runs, segments
 from attest.sweep.strand import Crew, Strand
+from attest.sweep.stretch import Stretch, stretches
 
 __all__ = ["BLOCK_SIZE", "MAX_BLOCKS", "sweep"]
 
@@ -59,40 +61,42 @@ def sweep(
     block_size : int
         Bytes read at once. Results do not depend on it.
     progress : callable
-        Told the number of bytes of every block that was read.
+        Told the number of bytes of every block that was read, after those of files that were kept whole.
     kept : Kept, optional
-        Where results of finished files are kept, and taken from.
+        Where results of finished stretches of files are kept, and taken from.
 
     Raises
     ------
     CheckpointError
-        A file changed or shrank while it was read.
+        A file changed or shrank while it was read, or since its results were kept.
     """
     count = threads or usable_cores()
     spare: deque[bytearray] = deque()
     digested = {tensor.file for tensors in checkpoint.beside.values() for tensor in tensors}
-    found = {file.path: result for file in checkpoint.tree.files if kept and (result := kept.find(file.path))}
     readers = [
         _FileReader(checkpoint, file, _nothing if file.path in digested else accumulators, block_size, spare, kept)
         for file in checkpoint.tree.files
-        if file.path not in found
     ]
-    if found:
-        progress(sum(result.digest.size for result in found.values()))
+    unread = [reader for reader in readers if not reader.is_kept]
+    if len(unread) < len(readers):
+        progress(sum(reader.kept_bytes for reader in readers if reader.is_kept))
     with Crew(threads=count, max_blocks=min(_BLOCKS_A_THREAD * count, MAX_BLOCKS)) as crew:
-        for size in _take_turns((reader.blocks(crew) for reader in readers), at_once=max(1, count // 2)):
+        for size in _take_turns((reader.blocks(crew) for reader in unread), at_once=max(1, count // 2)):
             progress(size)
         crew.finish()
-    found |= {reader.path: reader.result() for reader in readers}
-    results = {(path, name): one for path, result in found.items() for name, one in result.tensors.items()}
+    found = {reader.path: reader.results() for reader in readers}
+    results = {
+        (path, name): one for path, parts in found.items() for part in parts for name, one in part.tensors.items()
+    }
     return Sweep(
-        files=tuple(found[file.path].digest for file in checkpoint.tree.files),
+        files=tuple(reader.digest() for reader in readers),
         tensors={tensor.name: results[tensor.file, tensor.name] for tensor in checkpoint.tensors},
         beside={
             kind: {tensor.name: results[tensor.file, tensor.name].digest for tensor in tensors}
             for kind, tensors in checkpoint.beside.items()
         },
-        resumed=frozenset(found) - {reader.path for reader in readers},
+        resumed=frozenset(reader.path for reader in readers if reader.kept_bytes),
+        read_again={reader.path: reader.read_again for reader in unread if reader.read_again},
     )
 
 
@@ -163,83 +167,127 @@ class _FileReader:
     ) -> None:
         self.path = file.path
         self._kept = kept
-        self._left = 1  # blocks on their way, and the reading itself
-        self._lock = Lock()
         self._tree: Tree = checkpoint.tree
         self._document = checkpoint.documents.get(file.path)
-        self._file = file
+        self._size = file.size
         self._block_size = block_size
-        self._whole = hashlib.sha256()
+        is_remote = self._tree.origin is not None
+        self._whole = ResumableSha256() if kept and is_remote else hashlib.sha256()
         self._spare = spare
         layout = checkpoint.layouts.get(file.path)
-        self._parsed = layout.parsed if layout else ()
-        self._segments = list(segments(layout, file.size, accumulators))
+        line = segments(layout, file.size, accumulators)
+        self._stretches = list(stretches(file.path, line, layout.parsed if layout else ()))
+        self._found = list(_take_kept(self._stretches, kept)) if kept else []
+        self.kept_bytes = self._found[-1].end if self._found else 0
+        self.read_again = 0
+        self.is_kept = len(self._found) == len(self._stretches)
 
     def blocks(self, crew: Crew) -> Iterator[int]:
         """Read block after block; yields each one's size in bytes when it was handed out."""
         whole = Strand(crew)
-        with self._tree.open(self._file.path) as stream:
-            for run in runs(self._segments, self._block_size):
-                hashing, collecting = Strand(crew), Strand(crew)
-                for pieces in run:
-                    size = pieces[-1].begin + pieces[-1].size
-                    crew.admit()
-                    with self._lock:
-                        self._left += 1
-                    done = partial(self._end_block, crew)
-                    block = _Block(self._read(stream, size), strands=3, spare=self._spare, done=done)
-                    whole.add(partial(self._hash, block))
-                    hashing.add(partial(_hash_pieces, block, pieces))
-                    collecting.add(partial(_collect_pieces, block, pieces))
-                    yield size
+        with self._tree.open(self.path) as stream:
+            if self._found:
+                yield from self._take_up(self._found[-1], stream, whole, crew)
+            for stretch in self._stretches[len(self._found) :]:
+                for run in runs(stretch.segments, self._block_size):
+                    hashing, collecting = Strand(crew), Strand(crew)
+                    for pieces in run:
+                        size = pieces[-1].begin + pieces[-1].size
+                        stretch.begin_block()
+                        block = self._read(stream, size, crew, strands=3, done=partial(self._end_block, stretch, crew))
+                        whole.add(partial(self._hash, block))
+                        hashing.add(partial(_hash_pieces, block, pieces))
+                        collecting.add(partial(_collect_pieces, block, pieces))
+                        yield size
+                crew.admit()
+                whole.add(partial(self._end_stretch, stretch, crew))
             if stream.read(1):
                 raise self._changed("grew")
-        self._end_part()
 
-    def _end_block(self, crew: Crew) -> None:
-        self._end_part()
+    def _take_up(self, kept: StretchResult, stream: BinaryIO, whole: Strand, crew: Crew) -> Iterator[int]:
+        """Go on with the digest of the file: at the state that was kept, or by digesting again what was measured."""
+        found = ResumableSha256.at(kept.state, kept.sha256)
+        if found:
+            self._whole = found
+            stream.seek(kept.end)
+            yield kept.end
+            return
+        self.read_again = kept.end
+        for begin in range(0, kept.end, self._block_size):
+            size = min(self._block_size, kept.end - begin)
+            whole.add(partial(self._hash, self._read(stream, size, crew, strands=1, done=crew.done)))
+            yield size
+        crew.admit()
+        whole.add(partial(self._compare, kept, crew))
+
+    def _compare(self, kept: StretchResult, crew: Crew) -> None:
+        if self._whole.hexdigest() != kept.sha256:
+            raise CheckpointError(
+                "file-changed",
+                "holds other bytes than when an earlier run kept its results",
+                fix="remove the folder of --resume, and measure again",
+                where=self.path,
+            )
         crew.done()
 
-    def _end_part(self) -> None:
-        """Count a block, or the reading, as done; the last keeps the results."""
-        with self._lock:
-            self._left -= 1
-            is_last = self._left == 0
-        if is_last and self._kept:
-            self._kept.keep(self.result())
+    def _end_block(self, stretch: Stretch, crew: Crew) -> None:
+        if stretch.end_block():
+            self._finish(stretch)
+        crew.done()
 
-    def _read(self, stream: BinaryIO, size: int) -> memoryview:
+    def _end_stretch(self, stretch: Stretch, crew: Crew) -> None:
+        state = self._whole.state() if isinstance(self._whole, ResumableSha256) else None
+        if stretch.end_file_digest(self._whole.hexdigest(), state):
+            self._finish(stretch)
+        crew.done()
+
+    def _finish(self, stretch: Stretch) -> None:
+        result = stretch.finish()
+        if result is None:
+            raise self._changed("its header changed")
+        if self._kept:
+            self._kept.keep(result)
+
+    def _read(self, stream: BinaryIO, size: int, crew: Crew, *, strands: int, done: Callable[[], None]) -> _Block:
+        crew.admit()
         buffer = self._spare.popleft() if self._spare else bytearray()
         if len(buffer) < size:
             buffer = bytearray(size)
         view = memoryview(buffer)[:size]
         if not fill(stream, view):
             raise self._changed("ended")
-        return view
+        return _Block(view, strands=strands, spare=self._spare, done=done)
 
     def _changed(self, how: str) -> CheckpointError:
         return CheckpointError(
             "file-changed",
             f"{how} while it was read",
             fix="measure again when nothing writes to it",
-            where=self._file.path,
+            where=self.path,
         )
 
     def _hash(self, block: _Block) -> None:
         self._whole.update(block.data)
         block.seen()
 
-    def result(self) -> FileResult:
-        """What the file gave, after all blocks are done."""
-        seen = {
-            segment.begin: tuple(chunk.digest for chunk in segment.chunks) for segment in self._segments if segment.size
-        }
-        if any(seen[one.begin] != one.chunks for one in self._parsed):
-            raise self._changed("its header changed")
-        if self._document not in {None, self._whole.hexdigest()}:
+    def results(self) -> list[StretchResult]:
+        """What the stretches gave, after all blocks are done."""
+        return [stretch.result for stretch in self._stretches if stretch.result]
+
+    def digest(self) -> FileDigest:
+        """Digests of the file, after all blocks are done."""
+        results = self.results()
+        sha256 = results[-1].sha256
+        if self._document not in {None, sha256}:
             raise self._changed("changed")
-        chunks = tuple(chunk for segment in self._segments for chunk in segment.chunks)
-        return FileResult(
-            digest=FileDigest(path=self.path, size=self._file.size, sha256=self._whole.hexdigest(), chunks=chunks),
-            tensors={name: result for segment in self._segments for name, result in segment.results()},
-        )
+        chunks = tuple(chunk for result in results for chunk in result.chunks)
+        return FileDigest(path=self.path, size=self._size, sha256=sha256, chunks=chunks)
+
+
+def _take_kept(line: Sequence[Stretch], kept: Kept) -> Iterator[StretchResult]:
+    """What an earlier run kept of the stretches, up to the first of which it kept nothing."""
+    for stretch in line:
+        result = stretch.take(kept)
+        if result is None:
+            return
+        yield result

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from attest.checkpoint.source.address import without_secrets
 from attest.checkpoint.tree import Tree, read_tree
 from attest.errors import InputError
 
-__all__ = ["SOURCES", "Location", "at_revision", "is_remote", "open_tree"]
+__all__ = ["SOURCES", "Location", "at_revision", "is_remote", "open_tree", "shown"]
 
 Location: TypeAlias = Path | str
 """A path on this machine, or the URI of a remote checkpoint."""
@@ -47,6 +48,11 @@ def is_remote(location: Location) -> bool:
     return isinstance(location, str) and "://" in location
 
 
+def shown(location: Location) -> str:
+    """A location as it may be printed and signed: a URI without what may be a secret."""
+    return without_secrets(str(location)) if is_remote(location) else str(location)
+
+
 def at_revision(location: Location, revision: str | None) -> Location:
     """A location on the Hub at a branch, tag or commit; as it is without one.
 
@@ -58,9 +64,11 @@ def at_revision(location: Location, revision: str | None) -> Location:
     if revision is None:
         return location
     if not (isinstance(location, str) and location.startswith("hf://")):
-        raise InputError("no-revision", "has no revisions", fix="leave --revision out", where=str(location)[:200])
+        raise InputError("no-revision", "has no revisions", fix="leave --revision out", where=shown(location)[:200])
     if "@" in location:
-        raise InputError("no-revision", "names a revision itself", fix="leave --revision out", where=location[:200])
+        raise InputError(
+            "no-revision", "names a revision itself", fix="leave --revision out", where=shown(location)[:200]
+        )
     return f"{location}@{revision}"
 
 

@@ -10,12 +10,21 @@ from urllib.parse import urljoin, urlsplit
 
 from attest.errors import InputError, NetworkError
 
-__all__ = ["Address"]
+__all__ = ["Address", "without_secrets"]
 
 _MAX_URL = 8192
 _PLAIN = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 _PORTS = {"https": 443, "http": 80}
+
+
+def without_secrets(uri: str) -> str:
+    """A URI, valid or not, without what may be a secret: name and password before its host, its query and fragment."""
+    scheme, _, rest = uri.partition("://")
+    host, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    before, _, behind = host.rpartition("@")
+    is_revision = scheme == "hf" and ":" not in before
+    return f"{scheme}://{host if is_revision else behind}{slash}{path}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,8 +123,9 @@ class Address:
 
 
 def _refuse(why: str, url: str) -> NoReturn:
-    shown = url.partition("?")[0][:200]
-    raise InputError("bad-address", f"{shown!r} {why}", fix="give an https:// address without a password")
+    raise InputError(
+        "bad-address", f"{without_secrets(url)[:200]!r} {why}", fix="give an https:// address without a password"
+    )
 
 
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -14,8 +14,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from contextlib import suppress
 from typing import Any, TypeAlias
 from urllib.request import getproxies, proxy_bypass
 
@@ -35,6 +34,7 @@ _MAX_REDIRECTS = 5
 _MAX_CONNECTIONS = 16
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SHORT_BODY = 16 * 1024
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,16})-(\d{1,16})|\*)/(\d{1,16})")
 _COPY = "download the checkpoint and measure the copy"
@@ -142,11 +142,11 @@ class Client:
             if here.origin == address.origin:
                 _compare(response, expected, address)
             if response.status in _TRY_AGAIN:
-                response.close()
-                raise Interrupted(f"status {response.status}", pause=_pause(response.headers.get("Retry-After")))
+                _end(response)
+                raise Interrupted(f"status {response.status}", retry_after=response.headers.get("Retry-After"))
             if response.status not in _REDIRECTS:
                 return here, response
-            response.close()
+            _end(response)
             here = here.follow(response.headers.get("Location", ""))
         raise NetworkError(
             "too-many-redirects", f"redirects more than {_MAX_REDIRECTS} times", fix=_COPY, where=address.shown
@@ -159,9 +159,10 @@ class Client:
                 "GET", address.url, headers=headers, redirect=False, preload_content=False, decode_content=False
             )
         except (urllib3.exceptions.SSLError, urllib3.exceptions.LocationValueError) as error:
+            said = str(error).replace(address.query, "") if address.query else str(error)
             raise NetworkError(
                 "not-trusted",
-                f"cannot be spoken to safely ({str(error)[:200]})",
+                f"cannot be spoken to safely ({said[:200]})",
                 fix="check the address and the certificates of this machine",
                 where=address.shown,
             ) from error
@@ -202,6 +203,8 @@ class RangeBody:
         if begin == 0 and _is_empty(response.status, response.headers):
             self.size, self._left = 0, 0
             return
+        if begin == 0 and response.status == 416:
+            raise _bad_answer("status 416, as if the file had no beginning", asked)
         if response.status != 206:
             raise _refusal(response.status, asked)
         if found is None or not found[1] or response.headers.get("Content-Encoding", "identity") != "identity":
@@ -229,6 +232,13 @@ class RangeBody:
             self._response.release_conn()
 
 
+def _end(response: urllib3.BaseHTTPResponse) -> None:
+    """End an answer that says enough without its body; a short one is read, so that its connection serves again."""
+    with suppress(urllib3.exceptions.HTTPError):
+        response.read(_SHORT_BODY)
+    response.close()
+
+
 def _is_empty(status: int, headers: Headers) -> bool:
     """Whether the file has no bytes, so that a server has no range to give: some answer 200, others 416."""
     return (status == 200 and headers.get("Content-Length") == "0") or (
@@ -244,18 +254,6 @@ def _compare(response: urllib3.BaseHTTPResponse, expected: Headers, address: Add
             raise _bad_answer(f"another {name} than it listed", address)
 
 
-def _pause(text: str | None) -> float | None:
-    """Seconds that ``Retry-After`` asks for: a number of them, or a date."""
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return float(text)
-    try:
-        return (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):  # no date, or one without a zone
-        return None
-
-
 def _bad_answer(what: str, address: Address) -> NetworkError:
     return NetworkError("bad-answer", f"answered with {what}", fix=_COPY, where=address.shown)
 
@@ -269,7 +267,7 @@ def _refusal(status: int, address: Address) -> NetworkError | CheckpointError:
         return NetworkError(
             "access-denied",
             f"refuses access (status {status})",
-            fix="give a token that may read it, for the Hub in HF_TOKEN",
+            fix="give a token, for the Hub in HF_TOKEN, or a signed address, that may read it and has not expired",
             where=where,
         )
     if status in {404, 410}:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
 
-from attest.checkpoint.source.address import Address
+from attest.checkpoint.source.address import Address, without_secrets
 from attest.checkpoint.source.client import Client
 from attest.checkpoint.source.listing import check_listing
 from attest.checkpoint.source.remote import Place, RemoteTree
@@ -127,7 +127,9 @@ def _take_apart(uri: str) -> tuple[str, str, str | None]:
     found = _URI.fullmatch(uri)
     if found is None or ".." in uri:
         raise InputError(
-            "bad-address", f"{uri[:200]!r} names no model", fix="give hf://org/name or hf://org/name@revision"
+            "bad-address",
+            f"{without_secrets(uri)[:200]!r} names no model",
+            fix="give hf://org/name or hf://org/name@revision",
         )
     return found["name"] or found["short"], (found["inner"] or "").removeprefix("/"), found["revision"]
 

@@ -1,7 +1,8 @@
 """One remote file as a seekable stream: a few ranges, asked for again where the connection breaks.
 
-The first range after a seek is small, so that a header costs one short answer; each further one is four times as long,
-and soon one range reaches to the end of the file.
+The first range after a long way is small, so that a header costs one short answer; each further one is four times as
+long, and soon one range reaches to the end of the file. A short way ahead is read through: what lies scattered in a
+file costs no more requests than the file has megabytes.
 """
 
 from __future__ import annotations
@@ -9,17 +10,25 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 from attest.errors import NetworkError
 
-__all__ = ["FIRST_RANGE", "MAX_PIECE", "Body", "Interrupted", "Patience", "RangeStream"]
+__all__ = ["FIRST_RANGE", "MAX_PIECE", "SHORT_WAY", "Body", "Interrupted", "Patience", "RangeStream"]
 
 FIRST_RANGE = 64 * 1024
-"""Bytes of the first range after a seek: most headers fit."""
+"""Bytes of the first range after a long way: most headers fit."""
 
 MAX_PIECE = 4 * 1024 * 1024
 """Most bytes that a body takes from its connection at once, so that a large buffer is not held twice."""
+
+SHORT_WAY = 1024 * 1024
+"""Bytes ahead that are read through rather than asked around: they take about as long as another request."""
+
+_HELD = 1024 * 1024
+"""A range of at most this length is taken to its end and held, so that its connection serves the next one, too."""
 
 _GROWTH = 4
 _LONG_RANGE = 4 * 1024 * 1024
@@ -33,11 +42,24 @@ _PROGRESS = 1024 * 1024
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: asking again may help
-    """Raised when an answer broke off or was put off; ``pause`` is how many seconds the server asks for, if it does."""
+    """Raised when an answer broke off or was put off; ``retry_after`` is the server's header, if it gave one."""
 
-    def __init__(self, reason: str, *, pause: float | None = None) -> None:
+    def __init__(self, reason: str, *, retry_after: str | None = None) -> None:
         super().__init__(reason)
-        self.pause = pause
+        self.pause = _seconds(retry_after)
+        """Seconds that the server asks for, if it does."""
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Seconds that ``Retry-After`` asks for: a number of them, or a date."""
+    if retry_after is None:
+        return None
+    if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10:
+        return float(retry_after)
+    try:
+        return (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return None
 
 
 class Patience:
@@ -113,8 +135,11 @@ class RangeStream(io.RawIOBase):
         self._patience = patience
         self._position = 0
         self._body: Body | None = None
-        self._end = 0
+        self._at = 0  # of the next byte that the body gives
+        self._end = 0  # of the range that was asked for last
         self._window = FIRST_RANGE
+        self._held = bytearray()
+        self._held_from = 0
 
     def readable(self) -> bool:
         """Whether it can be read: yes."""
@@ -129,42 +154,71 @@ class RangeStream(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to an offset; a jump ends the range that was under way."""
+        """Go to an offset; nothing is asked for before it is read."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError("negative seek position")
-        if base + offset != self._position:
-            self._drop()
-            self._window = FIRST_RANGE
-            self._position = base + offset
+        self._position = base + offset
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # narrower: no other buffers are given
         """Fill a part of the buffer; 0 at the end of the file."""
         view = memoryview(buffer).cast("B")[: max(0, self._size - self._position)]
-        while len(view):
+        count = 0
+        while len(view) and not count:
+            count = self._take_held(view)
             try:
-                count = self._read(view)
+                count = count or self._read(view)
             except Interrupted as trouble:
                 self._drop()
                 self._patience.bear(trouble)
-                continue
-            self._patience.advance(count)
-            self._position += count
-            if self._position == self._end:
-                self._drop()
-            return count
-        return 0
+        self._position += count
+        return count
+
+    def _take_held(self, view: memoryview) -> int:
+        within = self._position - self._held_from
+        part = self._held[within : within + len(view)] if within >= 0 else b""
+        view[: len(part)] = part
+        return len(part)
 
     def _read(self, view: memoryview) -> int:
-        if self._body is None:
-            length = max(len(view), self._window)
-            self._end = self._size if length >= _LONG_RANGE else min(self._position + length, self._size)
-            self._body = self._ask(self._position, self._end)
-            self._window = length * _GROWTH
-        count = self._body.readinto(view[: self._end - self._position])
+        """Fill a part of the view from the connection; 0 where what was read is held instead."""
+        body = self._body
+        if body is None or not self._at <= self._position < min(self._at + SHORT_WAY, self._end):
+            body = self._begin_range(len(view))
+        if self._end - self._at <= _HELD and self._at == self._position:
+            self._hold(body)
+            return 0
+        while self._at < self._position:
+            self._receive(body, memoryview(bytearray(min(self._position - self._at, FIRST_RANGE))))
+        return self._receive(body, view[: self._end - self._at])
+
+    def _begin_range(self, wanted: int) -> Body:
+        self._drop()
+        if not 0 <= self._position - self._at <= SHORT_WAY:
+            self._window = FIRST_RANGE
+        length = max(wanted, self._window)
+        self._window = length * _GROWTH
+        self._at = self._position
+        self._end = self._size if length >= _LONG_RANGE else min(self._position + length, self._size)
+        self._body = self._ask(self._at, self._end)
+        return self._body
+
+    def _hold(self, body: Body) -> None:
+        """Take the rest of the range; what came before an interruption stays."""
+        self._held, self._held_from = bytearray(), self._at
+        piece = memoryview(bytearray(min(self._end - self._at, FIRST_RANGE)))
+        while self._at < self._end:
+            self._held += piece[: self._receive(body, piece[: self._end - self._at])]
+
+    def _receive(self, body: Body, view: memoryview) -> int:
+        count = body.readinto(view)
         if not count:
             raise Interrupted("the answer ended early")
+        self._at += count
+        self._patience.advance(count)
+        if self._at == self._end:
+            self._drop()
         return count
 
     def _drop(self) -> None:

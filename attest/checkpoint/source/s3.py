@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
 
 import boto3
 from botocore import UNSIGNED
@@ -24,17 +25,18 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
+from attest.checkpoint.source.address import without_secrets
 from attest.checkpoint.source.listing import check_listing
 from attest.checkpoint.source.range_stream import MAX_PIECE, Interrupted, Patience, RangeStream
 from attest.checkpoint.tree import Origin, Tree, TreeFile
 from attest.errors import CheckpointError, InputError, NetworkError
 
-__all__ = ["S3Tree", "read_s3"]
+__all__ = ["S3Tree", "objects_uri", "read_s3"]
 
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]{0,1024}))?")
-_TRY_AGAIN = frozenset(
-    {"500", "502", "503", "504", "SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"}
-)
+_TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_PUT_OFF = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded"})
+"""Codes of errors that come with other statuses, too."""
 _MAX_PAGES = 1000
 _COPY = "download the checkpoint and measure the copy"
 
@@ -124,7 +126,9 @@ def read_s3(uri: str, *, sleep: Callable[[float], None] = time.sleep) -> S3Tree:
     """
     found = _URI.fullmatch(uri)
     if found is None:
-        raise InputError("bad-address", f"{uri[:200]!r} names no bucket", fix="give s3://bucket/prefix")
+        raise InputError(
+            "bad-address", f"{without_secrets(uri)[:200]!r} names no bucket", fix="give s3://bucket/prefix"
+        )
     bucket, key = found[1], (found[2] or "").rstrip("/")
     client = _connect(uri)
     objects = list(_list(client, bucket, key, uri, sleep))
@@ -141,7 +145,7 @@ def read_s3(uri: str, *, sleep: Callable[[float], None] = time.sleep) -> S3Tree:
     return S3Tree(
         name=key.rpartition("/")[2] or bucket,
         files=check_listing(files, where=uri),
-        origin=Origin(uri=f"s3://{bucket}/{key}", revision=None, commit=None),
+        origin=Origin(uri=objects_uri(client.meta.endpoint_url, bucket, key), revision=None, commit=None),
         client=client,
         bucket=bucket,
         keys={path: one["Key"] for path, one in keys.items()},
@@ -150,17 +154,26 @@ def read_s3(uri: str, *, sleep: Callable[[float], None] = time.sleep) -> S3Tree:
     )
 
 
+def objects_uri(endpoint: str, bucket: str, key: str) -> str:
+    """Where the objects lie: at Amazon the bucket says it, at another server its address does."""
+    host = urlsplit(endpoint).hostname or ""
+    if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return f"s3://{bucket}/{key}"
+    return f"{without_secrets(endpoint).rstrip('/')}/{bucket}/{key}"
+
+
 def _connect(uri: str) -> Any:
-    session = boto3.Session()
-    signature = None if session.get_credentials() else UNSIGNED
-    config = Config(
-        connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 1},
-        signature_version=signature,
-    )  # fmt: skip
     try:
+        session = boto3.Session()
+        config = Config(
+            connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 1},
+            signature_version=None if session.get_credentials() else UNSIGNED,
+        )  # fmt: skip
         return session.client("s3", config=config)
-    except (BotoCoreError, ValueError) as error:
+    except BotoCoreError as error:
         raise _refusal(str(error), uri) from error
+    except ValueError as error:
+        raise _refusal("AWS_ENDPOINT_URL is no address", uri) from error
 
 
 def _list(client: Any, bucket: str, prefix: str, where: str, sleep: Callable[[float], None]) -> Iterator[Any]:
@@ -189,6 +202,7 @@ def _call(where: str, method: Callable[..., Any], **arguments: str) -> Any:
         return method(**arguments)
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code"))
+        answer = error.response.get("ResponseMetadata", {})
         if code in {"PreconditionFailed", "412", "InvalidRange"}:
             raise CheckpointError(
                 "file-changed",
@@ -196,13 +210,17 @@ def _call(where: str, method: Callable[..., Any], **arguments: str) -> Any:
                 fix="measure again when nothing writes to it",
                 where=where,
             ) from error
-        if code in _TRY_AGAIN:
-            raise Interrupted(code) from error
+        if code in _PUT_OFF or answer.get("HTTPStatusCode") in _TRY_AGAIN:
+            raise Interrupted(code, retry_after=answer.get("HTTPHeaders", {}).get("retry-after")) from error
+        if code in {"NoSuchBucket", "NoSuchKey", "404"}:
+            raise NetworkError("not-found", "is not there", fix="check the bucket and the key", where=where) from error
         raise _refusal(str(error), where) from error
     except BotoCoreError as error:
         if type(error).__name__ in {"NoCredentialsError", "ParamValidationError", "SSLError", "NoRegionError"}:
             raise _refusal(str(error), where) from error
         raise Interrupted(type(error).__name__) from error
+    except RecursionError as error:  # botocore asks where the bucket is, and is led on
+        raise _refusal("it redirects without end", where) from error
 
 
 def _refusal(reason: str, where: str) -> NetworkError:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.checkpoint.source.range_stream import FIRST_RANGE, Interrupted, Patience, RangeStream
+from attest.checkpoint.source.range_stream import FIRST_RANGE, SHORT_WAY, Interrupted, Patience, RangeStream
 from attest.errors import NetworkError
 
 DATA = bytes(range(256)) * 80_000
@@ -91,6 +91,59 @@ def test_any_reads_give_the_bytes_of_the_file(reads: list[tuple[int, int]]):
         assert stream.tell() == offset + len(DATA[offset : offset + size])
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, len(DATA)), st.integers(0, 300_000)), max_size=8),
+    st.lists(st.none() | st.integers(1, 200_000), max_size=4),
+)
+def test_any_reads_give_the_bytes_of_the_file_whatever_breaks(reads: list[tuple[int, int]], left: list[int | None]):
+    stream = Source(spoil=lambda number: left[number - 1] if number <= len(left) else None).open()
+    for offset, size in reads:
+        stream.seek(offset)
+        assert take(stream, size) == DATA[offset : offset + size]
+
+
+def test_what_is_held_is_not_asked_for_again():
+    """Back and forth inside the first range, as a reader of headers goes."""
+    source = Source()
+    stream = source.open()
+    for offset in (100, 60_000, 0, 30_000, FIRST_RANGE - 10):
+        stream.seek(offset)
+        assert take(stream, 10) == DATA[offset : offset + 10]
+    assert source.asked == [(100, 100 + FIRST_RANGE), (0, FIRST_RANGE)]
+
+
+def test_a_short_way_ahead_is_read_through():
+    """Small parts of a file, one after the other: ranges grow as if all of it were read."""
+    source = Source()
+    stream = source.open()
+    for offset in range(0, len(DATA), SHORT_WAY // 2):
+        stream.seek(offset)
+        assert take(stream, 100) == DATA[offset : offset + 100]
+    assert len(source.asked) <= 4
+    assert source.asked[-1][1] == len(DATA)
+    assert source.read <= len(DATA)
+
+
+def test_a_long_way_ahead_is_asked_around():
+    source = Source()
+    stream = source.open()
+    for offset in range(0, len(DATA), 3 * SHORT_WAY):
+        stream.seek(offset)
+        assert take(stream, 100) == DATA[offset : offset + 100]
+    assert len(source.asked) == -(-len(DATA) // (3 * SHORT_WAY))
+    assert {end - begin for begin, end in source.asked} == {FIRST_RANGE}
+
+
+def test_short_ranges_are_taken_to_their_end():
+    """So that the next one needs no new connection."""
+    source = Source()
+    stream = source.open()
+    for offset in (0, 5_000_000, 10_000_000):
+        stream.seek(offset)
+        take(stream, 1)
+    assert source.read == 3 * FIRST_RANGE
+
+
 def test_seeking_from_here_and_from_the_end():
     stream = Source().open()
     stream.seek(-3, io.SEEK_END)
@@ -147,6 +200,6 @@ def test_a_server_that_breaks_off_now_and_then_is_borne():
 def test_a_pause_that_the_server_asks_for_is_kept_within_bounds():
     pauses: list[float] = []
     patience = Patience("x", pauses.append)
-    for pause in (3.0, 1e9, -5.0, None):
-        patience.bear(Interrupted("busy", pause=pause))
+    for retry_after in ("3", "999999999", "Fri, 31 Dec 1999 23:59:59 GMT", None):
+        patience.bear(Interrupted("busy", retry_after=retry_after))
     assert pauses == [3.0, 30.0, 0.0, 4.0]

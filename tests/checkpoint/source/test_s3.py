@@ -7,10 +7,10 @@ from typing import Any
 import boto3
 import pytest
 from servers.aws import serving_aws
-from servers.web import Web, cut_after, status, whole
+from servers.web import Fault, Web, cut_after, status, whole
 
 from attest.checkpoint.source import open_tree
-from attest.checkpoint.source.s3 import read_s3
+from attest.checkpoint.source.s3 import objects_uri, read_s3
 from attest.errors import AttestError, CheckpointError, InputError, NetworkError
 from attest.evidence import RemoteSource
 from attest.measure import measure
@@ -63,11 +63,13 @@ def code_of(action: Callable[[], object]) -> tuple[type[AttestError], str]:
 
 
 @pytest.mark.usefixtures("client")
-def test_a_prefix_is_measured_as_a_folder_is(family: Path):
+def test_a_prefix_is_measured_as_a_folder_is(family: Path, endpoint: str):
     remote, local = measure(URI + "/"), measure(family / "seed-1")
     assert remote.details == local.details
     assert remote.evidence.checkpoint.tree_digest == local.evidence.checkpoint.tree_digest
-    assert remote.evidence.checkpoint.source == RemoteSource(uri=URI, revision=None, commit=None)
+    assert remote.evidence.checkpoint.source == RemoteSource(
+        uri=f"{endpoint}/bucket/models/seed-1", revision=None, commit=None
+    )
     assert b"secret" not in remote.statement().payload.lower()
 
 
@@ -105,7 +107,7 @@ def test_an_object_that_changes_is_noticed(client: Any):
 @pytest.mark.usefixtures("client")
 def test_what_is_not_there():
     assert code_of(lambda: open_tree("s3://bucket/none")) == (CheckpointError, "empty-checkpoint")
-    assert code_of(lambda: open_tree("s3://no-bucket/none")) == (NetworkError, "access-denied")
+    assert code_of(lambda: open_tree("s3://no-bucket/none")) == (NetworkError, "not-found")
 
 
 @pytest.mark.parametrize(
@@ -167,3 +169,54 @@ def test_a_path_that_was_not_listed_is_not_asked_for(spoiled: Web):
     with pytest.raises(CheckpointError) as caught, tree.open("y.bin"):
         pytest.fail("opened")
     assert (caught.value.code, spoiled.log) == ("unsafe-path", [])
+
+
+def refusing(code: str, number: int, headers: dict[str, str] | None = None) -> Fault:
+    """An error as S3 answers it."""
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>Words.</Message></Error>"
+    return lambda handler: handler.give(number, body.encode(), {"Content-Type": "application/xml", **(headers or {})})
+
+
+def test_a_server_that_asks_to_slow_down_is_waited_for(spoiled: Web):
+    pauses: list[float] = []
+    spoiled.faults = [
+        refusing("TooManyRequests", 429, {"Retry-After": "7"}), refusing("Throttling", 400), refusing("SlowDown", 503),
+    ]  # fmt: skip
+    assert read_s3("s3://bucket", sleep=pauses.append).files
+    assert pauses == [7.0, 1.0, 2.0]
+
+
+REFUSALS = {
+    "expired token": (refusing("ExpiredToken", 400), "access-denied"),
+    "forbidden": (refusing("AccessDenied", 403), "access-denied"),
+    "no bucket": (refusing("NoSuchBucket", 404), "not-found"),
+}
+
+
+@pytest.mark.parametrize(("fault", "code"), REFUSALS.values(), ids=REFUSALS)
+def test_refusals(spoiled: Web, fault: Fault, code: str):
+    spoiled.always = fault
+    assert code_of(lambda: read_s3("s3://bucket", sleep=lambda _: None)) == (NetworkError, code)
+
+
+def test_a_server_that_leads_on_and_on(spoiled: Web):
+    """Botocore looks for the bucket until its stack is full; where that happens decides what it raises."""
+    spoiled.always = refusing("PermanentRedirect", 301)
+    with pytest.raises(NetworkError):
+        read_s3("s3://bucket", sleep=lambda _: None)
+
+
+@pytest.mark.parametrize("setting", [{"AWS_PROFILE": "missing"}, {"AWS_CONFIG_FILE": "broken"}])
+def test_settings_that_cannot_be_read(settings: pytest.MonkeyPatch, tmp_path: Path, setting: dict[str, str]):
+    (tmp_path / "broken").write_text("[[")
+    settings.chdir(tmp_path)
+    for name, value in setting.items():
+        settings.setenv(name, value)
+    assert code_of(lambda: read_s3("s3://bucket")) == (NetworkError, "access-denied")
+
+
+def test_objects_at_amazon_are_named_by_their_bucket():
+    """A bucket's name means nothing at another server."""
+    assert objects_uri("https://s3.eu-west-1.amazonaws.com", "bucket", "a/b") == "s3://bucket/a/b"
+    assert objects_uri("https://u:p@minio.example:9000/", "bucket", "a") == "https://minio.example:9000/bucket/a"
+    assert objects_uri("https://amazonaws.com.example", "bucket", "a") == "https://amazonaws.com.example/bucket/a"

@@ -3,16 +3,30 @@
 import asyncio
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 from aiohttp import web as aiohttp_web
-from servers.web import Fault, Web, changed_to, cut_after, endless, other_range, redirect, serving, status, whole
+from servers.web import (
+    Fault,
+    Handler,
+    Web,
+    changed_to,
+    cut_after,
+    endless,
+    other_range,
+    redirect,
+    serving,
+    status,
+    whole,
+)
 from small_checkpoint import write_shards
 
 from attest.checkpoint import open_checkpoint
@@ -152,6 +166,7 @@ FAULTS: dict[str, tuple[Fault, type[AttestError], str]] = {
     ),
     "not there": (status(404), NetworkError, "not-found"),
     "forbidden": (status(403), NetworkError, "access-denied"),
+    "a file without a beginning": (status(416), NetworkError, "bad-answer"),
     "teapot": (status(418), NetworkError, "bad-answer"),
     "always busy": (status(503), NetworkError, "no-answer"),
     "redirect to another machine's http": (redirect("http://198.51.100.1/x"), NetworkError, "unsafe-redirect"),
@@ -261,6 +276,55 @@ def test_a_weak_entity_tag_is_compared_and_not_asked_for(web: Web):
     web.headers[FILE] = {"ETag": 'W/"2"'}
     with tree.open("model.safetensors") as stream:
         assert code_of(lambda: stream.read(10)) == (CheckpointError, "file-changed")
+
+
+def lying(by: int) -> Fault:
+    """An answer with another length than it says it has."""
+
+    def fault(handler: Handler) -> None:
+        data = handler.web.files[FILE]
+        first, last = handler.request_now.range or (0, 0)
+        part = data[first : last + 1]
+        says = {"Content-Length": str(max(0, len(part) + by)), "ETag": f'"{sha256(data).hexdigest()[:16]}"'}
+        says["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(data)}"
+        handler.begin(206, says)
+        handler.send(part)
+        handler.close_connection = True
+
+    return fault
+
+
+@pytest.mark.parametrize("by", [-50, 50])
+def test_a_length_that_lies(web: Web, weights: Path, by: int):
+    """Bytes that an answer held back are asked for again; one that always does is given up."""
+    tree = read_web(web.url + FILE, client=Client(sleep=lambda _: None))
+    web.faults = [lying(by), lying(by)]
+    with tree.open("model.safetensors") as stream:
+        assert stream.read() == weights.read_bytes()
+    web.always = lying(-(10**9))
+    with tree.open("model.safetensors") as stream:
+        assert code_of(stream.read) == (NetworkError, "no-answer")
+
+
+def test_an_address_in_numbers_of_ip_version_6(web: Web, weights: Path):
+    class _Six(http.server.ThreadingHTTPServer):
+        address_family = socket.AF_INET6
+
+    try:
+        server = _Six(("::1", 0), type("_Handler", (Handler,), {"web": web}))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        url = f"http://[::1]:{server.server_port}{FILE}"
+        tree = open_tree(url)
+        with tree.open("model.safetensors") as stream:
+            assert stream.read() == weights.read_bytes()
+        server.shutdown()
+        thread.join()
+    assert tree.origin
+    assert tree.origin.uri == url
 
 
 def test_a_server_that_is_not_there():
