@@ -53,6 +53,10 @@ _OTHER_PANEL = (
     "Ranks in the reference panel {panel} carry nothing: it is none of those that the policy names. Compare again with one"
     " of these (attest compare --panel)."
 )
+_ONE_START = (
+    "Two networks that began with one initialization, as a framework's default seed gives it to equal shapes, and were"
+    " trained apart give this too: it says that values are shared, trained or initial ones, and not which."
+)
 _NOT_ONE_TO_ONE = (
     "Every tensor of each is found in the other, byte for byte, but not one to one in the same place: some are repeated,"
     " or moved to another layer or role."
@@ -116,7 +120,8 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
     if shares.get(_IDENTITY) == 1.0:
         found.insert(0, _NOT_ONE_TO_ONE)
     if found or rejected:
-        return "exact-rejected", found + rejected + _shared_components(comparison)
+        start = [] if found else [_ONE_START]
+        return "exact-rejected", found + rejected + start + _shared_components(comparison)
     above, near = _above_panel(comparison, policy)
     if above:
         return "matched-above-panel", above + _shared_components(comparison)
