@@ -32,13 +32,14 @@ Rung = Literal["identical", "exact-rejected", "matched-above-panel", "inconclusi
 _IDENTITY = "tensor-identity/v1"
 _PLACES = "tensor-places/v1"
 
+_APART = "trained apart from random numbers of their own, none would be"
 _FINDINGS = {
-    _IDENTITY: "{n} telling tensors are the same byte for byte; trained apart, none would be.",
-    "exact-replay/v1": "{n} telling tensors of one were made again out of the other, bit for bit; trained apart, none could be.",
-    "multiset-identity/v1": "{n} telling tensors hold the same values, in some order; trained apart, none would.",
+    _IDENTITY: f"{{n}} telling tensors are the same byte for byte; {_APART}.",
+    "exact-replay/v1": f"{{n}} telling tensors of one are made again out of the other, bit for bit; {_APART}.",
+    "multiset-identity/v1": f"{{n}} telling tensors are the same values, in some order; {_APART}.",
     "row-containment/v1": (
-        "Rows of {n} matrices or more stand in the other, by digests of 64 bits; trained apart, none would. Rows that"
-        " share such a digest can be made on purpose: with both weights, attest compare --weights compares them."
+        f"Rows of {{n}} matrices or more are found in the other, by digests of 64 bits; {_APART}. Rows that share such a"
+        " digest can be made on purpose: with both weights, attest compare --weights compares them."
     ),
 }
 """Tests that find the same values again: their ``n`` counts what only copying explains, and there is no p-value."""
@@ -46,8 +47,8 @@ _FINDINGS = {
 
 _COMPONENT = "component-identity/v1"
 _SHARED_COMPONENT = (
-    "Beside the main stack of layers, {n} telling tensors hold the same values in both: such a part, as an encoder of images"
-    " or speech, is often taken from a third party by both, and it says nothing of the main stack."
+    "Beside the main stack of layers, {n} telling tensors hold the same values in both: such a part, as an encoder of images,"
+    " speech or text, is often taken from a third party by both, and it says nothing of the main stack."
 )
 _OTHER_PANEL = (
     "Ranks in the reference panel {panel} carry nothing: it is none of those that the policy names. Compare again with one"

@@ -168,7 +168,9 @@ def _share_of_zeros(one: Fingerprints) -> float:
     return sum(each.zeros for each in moments) / max(1, sum(each.n for each in moments))
 
 
-_ON_ONE_TABLE = "both have one table of {table} or most of its rows, which singles out residual dimensions whoever trained the rest"
+_ON_ONE_TABLE = (
+    "both have one table of {table} or most of its rows, which singles out residual dimensions whoever trained the rest"
+)
 _SINGLED_OUT = "how either of the two knows positions is not known, so {units} may be singled out by index in both"
 
 
