@@ -55,8 +55,8 @@ _OTHER_PANEL = (
     " of these (attest compare --panel)."
 )
 _ONE_START = (
-    "Two networks that began with one initialization, as a framework's default seed gives it to equal shapes, and were"
-    " trained apart give this too: it says that values are shared, trained or initial ones, and not which."
+    "Units agree by index, too, in two networks that began with one initialization, as a framework's default seed gives it"
+    " to equal shapes, and were trained apart: the test says that values are shared, trained or initial ones, and not which."
 )
 _NOT_ONE_TO_ONE = (
     "Every tensor of each is found in the other, byte for byte, but not one to one in the same place: some are repeated,"
