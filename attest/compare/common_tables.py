@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from attest.compare.digested_rows import ROW_DIGESTS
 from attest.compare.fingerprints import Fingerprints
+from attest.evidence import Moments
 
 __all__ = ["common_table"]
 
 _TABLES = ("embed", "lm_head", "positions", "position_table")
+_OF_POSITIONS = frozenset({"positions", "position_table"})
+_NEARLY = 0.01
 _LEAST_ROWS = 16
 _MOST = 0.5
 
@@ -29,6 +32,9 @@ def common_table(a: Fingerprints, b: Fingerprints) -> str | None:
 
     Notes
     -----
+    Sinusoids for positions are one table whatever their scale and length, and are told by their moments: see
+    ``_holds_sinusoids``.
+
     A row counts once, so padding counts for nothing. Rows that were left as they are say less: descendants keep the rows
     of tokens that they never saw, and so they do not count until they are more than half.
 
@@ -42,7 +48,23 @@ def common_table(a: Fingerprints, b: Fingerprints) -> str | None:
             return role
         if role in mine and _share_most(np.unique(mine[role]), others):
             return role
-    return None
+    return "positions" if _holds_sinusoids(a) and _holds_sinusoids(b) else None
+
+
+def _holds_sinusoids(one: Fingerprints) -> bool:
+    """Whether a table of positions is made of sines and cosines in pairs, whatever it is called.
+
+    The squares of such a pair sum to 1, so their mean is half the square of the largest value, which the first cosine has.
+    Of normal values it is a tenth or less, of uniform ones a third, of signs all of it.
+    """
+    return any(row.role in _OF_POSITIONS and row.moments is not None and _is_half(row.moments) for row in one.tensors)
+
+
+def _is_half(moments: Moments) -> bool:
+    if moments.nans or moments.infinities:
+        return False
+    peak = max(abs(float(value or 0)) for value in (moments.minimum, moments.maximum))
+    return abs(float(moments.mean) ** 2 + float(moments.std) ** 2 - peak**2 / 2) < _NEARLY * peak**2
 
 
 def _share_most(some: Digests, others: Sequence[Digests]) -> bool:

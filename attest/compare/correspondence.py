@@ -169,7 +169,8 @@ def _share_of_zeros(one: Fingerprints) -> float:
 
 
 _ON_ONE_TABLE = (
-    "both have one table of {table} or most of its rows, which singles out residual dimensions whoever trained the rest"
+    "both have one table of {table}, or most of its rows, or the same kind of formula for it: it singles out residual"
+    " dimensions, whoever trained the rest"
 )
 _SINGLED_OUT = "how either of the two knows positions is not known, so {units} may be singled out by index in both"
 

@@ -29,7 +29,9 @@ def on_one_table(family: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
         rng = np.random.default_rng(11)
         n_tokens, d_model = tensors["model.embed_tokens.weight"].shape
         sizes = np.exp(rng.standard_normal(d_model)).astype(np.float32)
-        tensors["model.embed_tokens.weight"] = bfloat16(rng.standard_normal((n_tokens, d_model)).astype(np.float32) * sizes)
+        tensors["model.embed_tokens.weight"] = bfloat16(
+            rng.standard_normal((n_tokens, d_model)).astype(np.float32) * sizes
+        )
         for tensor, codes in tensors.items():
             if tensor.endswith(("q_proj.weight", "k_proj.weight", "gate_proj.weight", "up_proj.weight")):
                 tensors[tensor] = bfloat16((codes.astype(np.uint32) << 16).view(np.float32) / sizes)
@@ -72,6 +74,34 @@ ROWS = np.random.default_rng(12).integers(0, 1 << 62, 600, np.uint64)
 def test_stored_sinusoids_of_unequal_length_are_one_table():
     assert common_table(held(positions=ROWS[:200]), held(position_table=ROWS[:100])) == "positions"
     assert common_table(held(positions=ROWS[:200]), held(positions=ROWS[200:])) is None
+
+
+def with_positions(values: NDArray[np.float64]) -> Fingerprints:
+    """A member that has such a table of positions besides."""
+    one = measured("seed-1")
+    row = next(row for row in one.tensors if row.role == "embed" and row.moments is not None)
+    moments = replace(
+        row.moments,
+        mean=str(values.mean()),
+        std=str(values.std()),
+        minimum=str(values.min()),
+        maximum=str(values.max()),
+    )
+    return replace(one, tensors=(replace(row, role="positions", digest=str(values.sum()), moments=moments),), arrays={})
+
+
+def sinusoids(length: int, scale: float) -> NDArray[np.float64]:
+    angles = np.outer(np.arange(length), 10_000.0 ** (-np.arange(48) / 48))
+    return scale * np.hstack([np.sin(angles), np.cos(angles)])
+
+
+def test_sinusoids_of_any_length_and_scale_are_one_table_and_learned_positions_are_not():
+    learned = with_positions(np.random.default_rng(13).standard_normal((256, 96)))
+    uniform = with_positions(np.random.default_rng(14).uniform(-1, 1, (256, 96)))
+    short, long = with_positions(sinusoids(100, 1.0)), with_positions(sinusoids(2048, 0.3))
+    assert common_table(short, long) == "positions"
+    assert {common_table(one, other) for one in (learned, uniform) for other in (short, long)} == {None}
+    assert common_table(with_positions(np.zeros((256, 96))), with_positions(np.ones((256, 96)))) is None
 
 
 def test_few_equal_rows_and_padding_are_no_table():

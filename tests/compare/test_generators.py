@@ -23,7 +23,9 @@ UNET = (("attn1.to_q", (64, 64)), ("attn1.to_k", (64, 64)), ("ff.net.2", (64, 12
 DIT = (("attn.qkv", (192, 64)), ("attn.proj", (64, 64)), ("mlp.fc1", (128, 64)))
 
 
-def layers(prefix: str, parts: tuple[tuple[str, tuple[int, int]], ...], n_layers: int, seed: int, behind: str = "") -> Tensors:
+def layers(
+    prefix: str, parts: tuple[tuple[str, tuple[int, int]], ...], n_layers: int, seed: int, behind: str = ""
+) -> Tensors:
     rng = np.random.default_rng(seed)
     return {
         f"{prefix}.{layer}.{behind}{part}.weight": bfloat16(rng.standard_normal(shape).astype(np.float32))
