@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "e1516babc182b2d00faf4fb31996cd2b4483acd920ff8bf01e89916f7448f813"}
+GOLDEN = {1: "262b3b14e5f96cdda169033c2e0fd54bc95397a7a6027a64d0c406aa3382605d"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
