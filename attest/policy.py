@@ -32,7 +32,7 @@ Rung = Literal["identical", "exact-rejected", "matched-above-panel", "inconclusi
 _IDENTITY = "tensor-identity/v1"
 _PLACES = "tensor-places/v1"
 
-_UNEXPECTED = "networks trained apart (H2) are expected to give none"
+_UNEXPECTED = "networks trained apart from random numbers of their own (H2) are expected to give none"
 _FINDINGS = {
     _IDENTITY: f"Telling tensors that are the same byte for byte: {{n}}; {_UNEXPECTED}.",
     "exact-replay/v1": f"Telling tensors of one that were made again out of the other, bit for bit: {{n}}; {_UNEXPECTED}.",
@@ -47,12 +47,16 @@ _FINDINGS = {
 
 _COMPONENT = "component-identity/v1"
 _SHARED_COMPONENT = (
-    "Beside the main stack of layers, {n} telling tensors hold the same values in both: such a part, as an encoder of images"
-    " or speech, is often taken from a third party by both, and it says nothing of the main stack."
+    "Beside the main stack of layers, {n} telling tensors hold the same values in both: such a part, as an encoder of images,"
+    " speech or text, is often taken from a third party by both, and it says nothing of the main stack."
 )
 _OTHER_PANEL = (
     "Ranks in the reference panel {panel} carry nothing: it is none of those that the policy names. Compare again with one"
     " of these (attest compare --panel)."
+)
+_ONE_START = (
+    "Units agree by index, too, in two networks that began with one initialization, as a framework's default seed gives it"
+    " to equal shapes, and were trained apart: the test says that values are shared, trained or initial ones, and not which."
 )
 _NOT_ONE_TO_ONE = (
     "Every tensor of each is found in the other, byte for byte, but not one to one in the same place: some are repeated,"
@@ -117,7 +121,8 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
     if shares.get(_IDENTITY) == 1.0:
         found.insert(0, _NOT_ONE_TO_ONE)
     if found or rejected:
-        return "exact-rejected", found + rejected + _shared_components(comparison)
+        start = [] if found else [_ONE_START]
+        return "exact-rejected", found + rejected + start + _shared_components(comparison)
     above, near = _above_panel(comparison, policy)
     if above:
         return "matched-above-panel", above + _shared_components(comparison)

@@ -23,6 +23,13 @@ __all__ = ["COINCIDENCES", "Coincidence", "coinciding_pairs"]
 _NETWORKS = (("qwen2-1", "qwen2-2", "qwen2-3"), ("llama-1", "llama-2", "llama-3"))
 _COPIES = 8
 _ENCODER = (("self_attn.q_proj", (96, 96)), ("self_attn.out_proj", (96, 96)), ("mlp.fc1", (384, 96)))
+_TEXT_ENCODER = (
+    ("0.SelfAttention.q", (128, 128)),
+    ("0.SelfAttention.o", (128, 128)),
+    ("1.DenseReluDense.wi_0", (256, 128)),
+    ("1.DenseReluDense.wi_1", (256, 128)),
+    ("1.DenseReluDense.wo", (128, 256)),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +142,54 @@ def _take_embeddings(network: Network) -> Network:
     return network.with_weights({name: torch.randn(network.weights[name].shape, generator=rng) * 0.02})
 
 
+def _follow_embeddings(network: Network) -> Network:
+    """One public table of embeddings whose dimensions differ in size, and matrices that follow it, as training makes them."""
+    size = int(network.config["hidden_size"])
+    scales = torch.exp(torch.randn(size, generator=torch.Generator().manual_seed(3)))
+
+    def followed(name: str, value: torch.Tensor) -> torch.Tensor:
+        return value / scales if residual_side(name) == "reads" else value
+
+    changed = _take_embeddings(network).mapped(followed)
+    return changed.mapped(lambda name, value: value * scales if residual_side(name) == "embedding" else value)
+
+
+def _add_text_encoder(network: Network) -> Network:
+    """A public encoder of text, larger than the network that it serves."""
+    rng = torch.Generator().manual_seed(4)
+    return network.with_weights({
+        f"text_encoder.encoder.block.{layer}.layer.{name}.weight": torch.randn(shape, generator=rng)
+        for layer in range(8) for name, shape in _TEXT_ENCODER
+    })  # fmt: skip
+
+
+def _sort_residual(network: Network) -> Network:
+    """Residual dimensions by the size of the embeddings, the largest first, as elastic networks have them."""
+    table = next(value for name, value in network.weights.items() if residual_side(name) == "embedding")
+    order = torch.argsort(table.norm(dim=0), descending=True)
+
+    def sort(name: str, value: torch.Tensor) -> torch.Tensor:
+        side = residual_side(name)
+        if side == "apart":
+            return value
+        return value[order] if side in {"gain", "writes"} else value[:, order]
+
+    return network.mapped(sort)
+
+
+def _keep_two_of_four(network: Network) -> Network:
+    """The two largest of every four weights of a row, as processors take them."""
+
+    def kept(name: str, value: torch.Tensor) -> torch.Tensor:
+        if value.ndim != 2 or "proj" not in name:
+            return value
+        fours = value.unflatten(1, (-1, 4))
+        mask = torch.zeros_like(fours).scatter(2, fours.abs().topk(2, dim=2).indices, 1.0)
+        return (fours * mask).flatten(1)
+
+    return network.mapped(kept)
+
+
 COINCIDENCES = (
     Coincidence(
         name="neurons-padded", title="a quarter of the neurons is zero, at the same places", apply=_pad_neurons
@@ -148,6 +203,14 @@ COINCIDENCES = (
     Coincidence(name="one-mask", title="one public mask on half of the values", apply=_mask),
     Coincidence(name="one-encoder", title="the same encoder of images beside", apply=_add_encoder),
     Coincidence(name="one-embedding", title="the same public embeddings", apply=_take_embeddings),
+    Coincidence(
+        name="one-embedding-followed", title="trained on one public table of embeddings", apply=_follow_embeddings
+    ),
+    Coincidence(name="one-text-encoder", title="the same large encoder of text beside", apply=_add_text_encoder),
+    Coincidence(
+        name="residual-sorted", title="residual dimensions sorted by the size of the embeddings", apply=_sort_residual
+    ),
+    Coincidence(name="two-of-four", title="two of every four weights kept", apply=_keep_two_of_four),
     Coincidence(name="int4", title="rounded to the same grid, int4", apply=damage.int4),
     Coincidence(name="pruned", title="half of the weights pruned", apply=lambda network: damage.prune(network, 0.5)),
     Coincidence(name="gains-folded", title="norm gains folded into the matrices", apply=symmetries.fold_gains),

@@ -1,8 +1,9 @@
 """Stacks: the sets of layers that a checkpoint's names speak of, such as a language model and a vision tower.
 
 A stack is all layers under one prefix, such as ``model.layers``. The one with the most parameters is the main one, those
-of images and speech aside where there are others; what attest measures of layers is of the main stack. The roles of
-other stacks get a label in front, such as ``vision.q``.
+of images and speech aside where there are others, and so are encoders of text that say of themselves that they serve
+something else: generators of images and music take large public ones. What attest measures of layers is of the main
+stack. The roles of other stacks get a label in front, such as ``vision.q``.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from attest.checkpoint import Tensor
 __all__ = ["EXPERT", "LABELS", "LAYER", "MAX_STACKS", "Name", "Stack", "read_stacks"]
 
 LAYER = re.compile(
-    r"(?:^|\.)(?:layers|layer|h|blocks|block|blk|resblocks|encoders|cross_attn_layers)\.([0-9]{1,3})\.(.+)$"
+    r"(?:^|\.)(?:layers|layer|h|blocks|block|blk|resblocks|encoders|cross_attn_layers"
+    r"|(?:transformer|single_transformer|double|single|joint|input|output|down|up)_blocks)\.([0-9]{1,3})\.(.+)$"
 )
 """Up to a thousand layers: every one is a row of the tables that are signed."""
 
 EXPERT = re.compile(r"\bexperts\.([0-9]{1,5})\.")
 
 LABELS: Sequence[tuple[str, str]] = (
+    ("text_encoder", "conditioner"),
+    ("cond_stage", "conditioner"),
+    ("conditioner", "conditioner"),
     ("vision", "vision"),
     ("visual", "vision"),
     ("image", "vision"),
@@ -34,9 +39,13 @@ LABELS: Sequence[tuple[str, str]] = (
     ("text", "text"),
     ("mtp", "mtp"),
 )
-"""Label of a stack that is not the main one: by the first of these that occurs in its prefix, else ``other``."""
+"""Label of a stack that is not the main one: by the first of these that occurs in its prefix, else ``other``.
 
-_SENSES = frozenset({"vision.", "audio."})
+The prefix of a stack whose files lie in a folder begins with that folder.
+"""
+
+_ASIDE = {"conditioner.": 1, "vision.": 2, "audio.": 2}
+"""Labels of stacks that are the main one only where there is none before them."""
 
 MAX_STACKS = 64
 """Stacks whose tensors get a role; of more, the smallest are left out."""
@@ -104,7 +113,8 @@ def read_stacks(tensors: Sequence[Tensor]) -> tuple[Stack, ...]:
         prefix = tensor.name[: found.start(1) - 1]
         layers[prefix].append(_in_layer(tensor, int(found[1]), found[2]))
         sizes[prefix] += tensor.size
-    prefixes = sorted(sizes, key=lambda prefix: (_label(prefix) in _SENSES, -sizes[prefix], prefix))[:MAX_STACKS]
+    labels = {prefix: _label(f"{_folder(layers[prefix][0].tensor)}{prefix}") for prefix in sizes}
+    prefixes = sorted(sizes, key=lambda prefix: (_ASIDE.get(labels[prefix], 0), -sizes[prefix], prefix))[:MAX_STACKS]
     owners = _owners(prefixes)
     outside: dict[str, list[Name]] = defaultdict(list)
     for tensor in others:
@@ -112,7 +122,7 @@ def read_stacks(tensors: Sequence[Tensor]) -> tuple[Stack, ...]:
         outside[nearest].append(name)
     return tuple(
         Stack(
-            label="" if prefix == prefixes[0] else _label(prefix),
+            label="" if prefix == prefixes[0] else labels[prefix],
             names=tuple(sorted((*layers[prefix], *outside[prefix]), key=lambda name: name.tensor.name)),
         )
         for prefix in prefixes
@@ -146,6 +156,12 @@ def _outside(tensor: Tensor, owners: dict[tuple[str, ...], str]) -> tuple[str, N
     rest = ".".join(words[depth:])
     name = Name(tensor=tensor, layer=None, expert=None, rest=rest, prefixes=tuple(reversed(words[:depth])))
     return owners.get(tuple(words[:depth]), ""), name
+
+
+def _folder(tensor: Tensor) -> str:
+    """Folder of the tensor's file, with what parts it from a name; empty at the root."""
+    folder = tensor.file.rpartition("/")[0]
+    return f"{folder}." if folder else ""
 
 
 def _label(prefix: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.compare.common_tables import common_table
 from attest.compare.features import normal_scores, unit_rows
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_layers
@@ -30,6 +31,7 @@ _GAINS = "norm-gain/v1"
 _BIASES = "qkv-bias/v1"
 _GAIN_PARTS = ("attention_norm", "attention_output_norm", "mlp_norm", "output_norm")
 _GAINS_OUTSIDE = ("embed_norm", "final_norm")
+_TABLES = {"positions": "positions", "position_table": "positions"}
 _MIN_HEADS = 4
 _MANY_ZEROS = 1 / 8
 
@@ -73,7 +75,7 @@ def norm_gain_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
 
 def norm_gain_names(a: Fingerprints, b: Fingerprints) -> list[str]:
     """Vectors that ``norm_gain_correspondence`` pairs; none where it is not compared."""
-    if not _positions_known(a, b):
+    if not _positions_known(a, b) or common_table(a, b) is not None:
         return []
     names = [f"layers.{layer}.{part}" for layer in shared_layers(a, b)[0] for part in _GAIN_PARTS]
     return _of_one_size(a.arrays.get(_GAINS, {}), b.arrays.get(_GAINS, {}), [*_GAINS_OUTSIDE, *names])
@@ -166,6 +168,10 @@ def _share_of_zeros(one: Fingerprints) -> float:
     return sum(each.zeros for each in moments) / max(1, sum(each.n for each in moments))
 
 
+_ON_ONE_TABLE = (
+    "both have one table of {table}, or most of its rows, or the same kind of formula for it: it singles out residual"
+    " dimensions, whoever trained the rest"
+)
 _SINGLED_OUT = "how either of the two knows positions is not known, so {units} may be singled out by index in both"
 
 
@@ -185,6 +191,9 @@ def on_residual_axis(
     """One joint statistic: all vectors are reordered by the same permutation of the residual dimensions."""
     if not _positions_known(a, b):
         return Outcome(not_compared=left_out(test_id, _SINGLED_OUT.format(units="residual dimensions")))
+    table = common_table(a, b)
+    if table is not None:
+        return Outcome(not_compared=left_out(test_id, _ON_ONE_TABLE.format(table=_TABLES.get(table, "tokens"))))
     mine, theirs = a.arrays.get(fingerprint, {}), b.arrays.get(fingerprint, {})
     layers, reasons = shared_layers(a, b)
     names = {layer: [f"layers.{layer}.{part}" for part in parts] for layer in layers}

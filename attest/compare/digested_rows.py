@@ -21,6 +21,7 @@ from attest.sweep.kernels import digest_rows
 
 __all__ = [
     "LEAST_COLUMNS",
+    "ROW_DIGESTS",
     "DigestedRows",
     "constant_digests",
     "count_telling",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 ROW_DIGESTS = "row-digests/v2"
+"""Fingerprint that the digests are of."""
 
 LEAST_COLUMNS = 64
 """Shorter rows hold so little that two networks of few distinct values could share some."""

@@ -29,6 +29,9 @@ two agree by r^2 sqrt(n) standard deviations at most, and r^2 n is about 20 here
 """
 
 _WAVES = 4
+_LEAST_DIMENSIONS = 2
+"""Units less one below which there is no order but the one and its reverse."""
+
 REACH = 16
 """Units on either side that count as a unit's neighbors."""
 
@@ -57,23 +60,28 @@ def order_z(features: Sequence[NDArray[np.float64]]) -> float:
 def _order_of_layer(features: NDArray[np.float64]) -> tuple[float, ...] | None:
     """The three statistics of one layer, each in standard deviations; None where nothing varies."""
     n = features.shape[0]
-    if n <= _WAVES:
+    d = n - 1
+    if d < _LEAST_DIMENSIONS:
         return None
     centered = features - features.mean(axis=0)
-    spread = centered.T @ centered / (n - 1)
-    expected, size = float(np.trace(spread)), math.sqrt(float(np.sum(spread * spread)))
-    if not size > 0:
+    spread = centered.T @ centered / d
+    expected, squares = float(np.trace(spread)), float(np.sum(spread * spread))
+    if not squares > 0:
         return None
     energy = np.cumsum(np.sum((_slow_waves(n) @ centered) ** 2, axis=1))
-    slow = [(float(energy[count - 1]) - count * expected) / (math.sqrt(2 * count) * size) for count in (1, _WAVES)]
+    varied = max(squares - expected**2 / d, 1e-9 * squares) * 2 * d / ((d - 1) * (d + 2))
+    slow = [
+        (float(energy[count - 1]) - count * expected) / math.sqrt(count * (d - count) * varied)
+        for count in (1, min(_WAVES, d - 1))
+    ]
     products = float(np.sum(centered * np.roll(centered, 1, axis=0)))
-    return (*slow, (products + expected) / (math.sqrt(n) * size))
+    return (*slow, (products + expected) / math.sqrt(n * squares))
 
 
 @lru_cache(maxsize=4)
 def _slow_waves(n: int) -> NDArray[np.float64]:
-    """The slowest cosines along an index of n, each of length 1, shape (4, n)."""
-    waves: NDArray[np.float64] = np.cos(np.pi * np.outer(np.arange(1, _WAVES + 1), np.arange(n) + 0.5) / n)
+    """The slowest cosines along an index of n, each of length 1, shape (4, n), or one less than n of fewer units."""
+    waves: NDArray[np.float64] = np.cos(np.pi * np.outer(np.arange(1, min(_WAVES, n - 1) + 1), np.arange(n) + 0.5) / n)
     return waves * math.sqrt(2 / n)
 
 

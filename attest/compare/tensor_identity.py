@@ -31,7 +31,8 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     The digest is over dtype, shape and values, so a cast or a pruned copy shares none. Tensors that any two networks
     may share (buffers, constants, small vectors) are counted, but ``n`` counts only telling ones: matrices with a
     role, at least 4,096 values, and not a handful of distinct ones. Tables of tokens alone are not telling, since
-    networks may be built on one public table.
+    networks may be built on one public table. Where each holds all tensors of the other there is nothing beside them that
+    they might not share, so all varied ones are counted, whatever they are called.
     """
     mine, theirs = _by_digest(a.tensors), _by_digest(b.tensors)
     total = _size(a.tensors) + _size(b.tensors)
@@ -39,6 +40,8 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     found = _size(shared) + _size(row for row in b.tensors if row.digest in mine)
     telling_digests = [one for one in mine.keys() & theirs if any(map(telling, (*mine[one], *theirs[one])))]
     n = len(telling_digests) if any(not _of_tokens(mine[one] + theirs[one]) for one in telling_digests) else 0
+    if found == total and not n:
+        n = sum(1 for rows in mine.values() if _is_varied(rows[0]))
     names = {row.digest: row.name for row in b.tensors}
     renamed = sum(1 for row in shared if names[row.digest] != row.name)
     placed = [one for one in mine.keys() & theirs if _stand_alike(mine[one], theirs[one])]
@@ -91,7 +94,11 @@ def _place(row: TensorRow) -> tuple[str | None, int | None, int | None]:
 
 def telling(row: TensorRow) -> bool:
     """Whether two networks trained apart could share this tensor only by copying."""
-    if row.role not in TRAINED or math.prod(row.shape) < _MIN_VALUES or row.moments is None:
+    return row.role in TRAINED and _is_varied(row)
+
+
+def _is_varied(row: TensorRow) -> bool:
+    if math.prod(row.shape) < _MIN_VALUES or row.moments is None:
         return False
     varied = row.moments.distinct is None or row.moments.distinct >= _MIN_DISTINCT
     return varied and row.moments.std != "0"

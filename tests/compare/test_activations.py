@@ -96,8 +96,8 @@ def test_without_a_run_or_on_other_prompts_nothing_is_compared():
 
 
 def test_random_ids_of_other_vocabularies_are_other_inputs():
-    a = of_family("seed-1")
-    other = dataclasses.replace(a, activations=dataclasses.replace(a.activations, token_ids_sha256="0" * 64))
+    a, b = of_family("seed-1"), of_family("seed-1-continued")
+    other = dataclasses.replace(b, activations=dataclasses.replace(b.activations, token_ids_sha256="0" * 64))
     assert set(results_of(a, other)) == {"residual-activation-correspondence"}
     assert "vocabularies differ" in reasons_of(a, other)["activation-matching"]
 
