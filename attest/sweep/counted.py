@@ -24,9 +24,9 @@ _SHARES = ((1, 1000), (1, 100), (1, 4), (1, 2), (3, 4), (99, 100), (999, 1000))
 _DIGITS = 40
 """Digits of 32 bits of a sum of powers: the fourth of BF16 take 1,117 bits, and what is added last ends 3 digits on."""
 
-_FOUND = Struct(f"<7q{len(_SHARES) + 2}d" + 4 * f"{4 * _DIGITS}s")
-"""What ``_describe_codes`` finds: rows of what occurs, codes, finite values, zeros, NaNs, infinities and distinct finite
-values; the least value, the quantiles, the greatest; the sums of four powers."""
+_FOUND = Struct(f"<8q{len(_SHARES) + 2}d" + 4 * f"{4 * _DIGITS}s")
+"""What ``_describe_codes`` finds: rows of what occurs, codes, finite values, zeros, NaNs, infinities, distinct finite
+values and the exponent of their unit; the least value, the quantiles, the greatest; the sums of four powers."""
 
 _OCCURRING: Final = _FOUND.size // 8
 """Where the rows begin of what occurs, in words of 8 bytes."""
@@ -68,14 +68,14 @@ def sums_of_codes(counts: NDArray[np.int64], dtype: str) -> ExactSums:
         room = _ROOMS[counts.size].pop()
     except IndexError:
         room = np.empty(_OCCURRING + 4 * counts.size + 4 * _DIGITS, np.int64)
-    _DESCRIBE_CODES(counts, table.runs.size, table.runs, table.rows, room)
-    n_rows, _, n, zeros, nans, infinities, distinct, *values = _FOUND.unpack_from(room.data)
+    _DESCRIBE_CODES(counts, table.runs.size, table.scale, table.runs, table.rows, room)
+    n_rows, _, n, zeros, nans, infinities, distinct, scale, *values = _FOUND.unpack_from(room.data)
     multiset = hashlib.sha256(_MULTISET)
     multiset.update(room[_OCCURRING : _OCCURRING + 2 * n_rows].data)
     sums = ExactSums(
         n=n,
         powers=tuple(int.from_bytes(power, "little", signed=True) for power in values[-4:]),
-        scale=table.scale,
+        scale=scale,
         zeros=zeros,
         nans=nans,
         infinities=infinities,
@@ -90,7 +90,7 @@ def sums_of_codes(counts: NDArray[np.int64], dtype: str) -> ExactSums:
     return sums
 
 
-def _describe_codes(counts: Any, n_runs: int, runs: Any, rows: Any, room: Any) -> None:
+def _describe_codes(counts: Any, n_runs: int, scale: int, runs: Any, rows: Any, room: Any) -> None:
     """Fill ``_FOUND`` and, behind it, what occurs: its bits as binary64 and how often, two words a row.
 
     Behind that lie two words for each code that occurs, and digits. Counts become 0.
@@ -98,7 +98,7 @@ def _describe_codes(counts: Any, n_runs: int, runs: Any, rows: Any, room: Any) -
     ranks = _OCCURRING + 2 * RUN * n_runs
     _list_codes(counts, n_runs, runs, rows, ranks, room)
     _describe_values(room)
-    _sum_codes(rows, ranks, room)
+    _sum_codes(rows, ranks, scale, room)
 
 
 def _list_codes(counts: Any, n_runs: int, runs: Any, rows: Any, ranks: int, room: Any) -> None:
@@ -146,27 +146,31 @@ def _describe_values(room: Any) -> None:
     room[2], room[3], room[4], room[5], room[6] = n, zeros, nans, infinities, (end - begin) // 2
     if not n:
         return
-    room[7], room[8 + len(_SHARES)] = room[begin], room[end - 2]
+    room[8], room[9 + len(_SHARES)] = room[begin], room[end - 2]
     row, seen = begin, room[begin + 1]
     for share in range(len(_SHARES)):
         rank = max(np.int64(1), -((-n * _SHARES[share][0]) // _SHARES[share][1]))
         while seen < rank:
             row += 2
             seen += room[row + 1]
-        room[8 + share] = room[row]
+        room[9 + share] = room[row]
 
 
-def _sum_codes(rows: Any, ranks: int, room: Any) -> None:
+def _sum_codes(rows: Any, ranks: int, scale: int, room: Any) -> None:
     """Fill the sums: digits of 32 bits, of which the last has the sign, two a word.
 
-    Codes of one shift follow each other. Of the product of a power and a count, 22 low bits of the power, or what is
-    above them, are multiplied with 20 low bits of the count, or what is above them: 64 bits hold such sums of all codes.
+    Their unit is the least that occurs: moments of small integers take less time. Codes of one shift follow each
+    other. Of the product of a power and a count, 22 low bits of the power, or what is above them, are multiplied with
+    20 low bits of the count, or what is above them: 64 bits hold such sums of all codes.
     """
-    end, above = ranks + 2 * room[1], np.int64(0)
+    end, least, above = ranks + 2 * room[1], scale, np.int64(0)
     for digit in range(end, end + 4 * _DIGITS):
         room[digit] = 0
     for code in range(ranks, end, 2):
         above |= room[code + 1] >> 20
+        if rows[4 * room[code] + 1]:
+            least = min(least, rows[4 * room[code] + 2])
+    room[7] = scale - least
     for half in range(2 if above else 1):
         code = ranks
         while code < end:
@@ -186,10 +190,10 @@ def _sum_codes(rows: Any, ranks: int, room: Any) -> None:
             sums = ((low_1, np.int64(0)), (low_2, high_2), (low_3, high_3), (low_4, high_4))
             for power in range(4):
                 for part in range(2):
-                    place = (power + 1) * shift + 22 * part + 20 * half
+                    place = (power + 1) * max(shift - least, 0) + 22 * part + 20 * half
                     _add_digits(room, end + power * _DIGITS + place // 32, sums[power][part], place % 32)
     for power in range(4):
-        _settle_digits(room, end + power * _DIGITS, 16 + power * _DIGITS // 2)
+        _settle_digits(room, end + power * _DIGITS, _OCCURRING - (4 - power) * _DIGITS // 2)
 
 
 def _add_digits(room: Any, digit: int, total: Any, shift: int) -> None:
@@ -208,4 +212,4 @@ def _settle_digits(room: Any, begin: int, word: int) -> None:
         room[word + pair] = room[begin + 2 * pair] | (room[begin + 2 * pair + 1] << 32)
 
 
-_DESCRIBE_CODES = Kernel(_describe_codes, "int64*", "int64", *("int64*",) * 3)
+_DESCRIBE_CODES = Kernel(_describe_codes, "int64*", "int64", "int64", *("int64*",) * 3)
