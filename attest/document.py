@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from json.encoder import encode_basestring
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar, dataclass_transform
@@ -172,18 +172,21 @@ def canonical(value: Any) -> bytes:
 
 def _text(value: Any) -> str:
     """Canonical text of a record, or of what a record holds."""
-    kind: Any = type(value)
-    if write := _WRITERS.get(kind):
-        return write(value)
-    if _keys(kind):
-        template, fields_of = _template(kind)
-        return template % tuple(map(_text, fields_of(value)))
-    if isinstance(value, _SCALARS):
-        return rfc8785.dumps(value).decode()
+    if isinstance(value, tuple):
+        return "[" + ",".join(_texts(value)) + "]"
+    if is_dataclass(value):
+        kind: Any = type(value)
+        template, values_of = _template(kind)
+        return template % tuple(_texts(values_of(value)))
     if isinstance(value, Mapping):
         keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
-        return "{" + ",".join(f"{encode_basestring(key)}:{_text(value[key])}" for key in keys) + "}"
-    return "[" + ",".join(map(_text, value)) + "]"
+        texts = _texts(value[key] for key in keys)
+        return "{" + ",".join(f"{encode_basestring(key)}:{text}" for key, text in zip(keys, texts, strict=True)) + "}"
+    return rfc8785.dumps(value if isinstance(value, _SCALARS) else dump(value)).decode()
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [write(one) if (write := _WRITERS.get(type(one))) else _text(one) for one in values]
 
 
 def _integer(value: int) -> str:
@@ -218,6 +221,7 @@ def _plain(value: JSON) -> bytes | None:
     return None if _RARE_NUMBER.search(text) or _RARE_TEXT.search(text) else text.encode()
 
 
+@lru_cache(maxsize=4096)
 def decimal(value: float, digits: int = 9) -> str:
     """A finite float as the string that attest signs and shows.
 

@@ -61,7 +61,7 @@ def describe(sums: ExactSums) -> Moments:
         zeros=sums.zeros,
         nans=sums.nans,
         infinities=sums.infinities,
-        quantiles=None if sums.quantiles is None else tuple(decimal(value) for value in sums.quantiles),
+        quantiles=None if sums.quantiles is None else tuple(map(decimal, sums.quantiles)),
         distinct=sums.distinct,
     )
 
