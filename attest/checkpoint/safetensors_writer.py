@@ -123,7 +123,7 @@ def _in_order(tensors: Iterable[PendingTensor], where: str) -> tuple[PendingTens
             _refuse(f"the tensor name {tensor.name!r} is taken", where)
         if tensor.dtype not in _RANK:
             _refuse(f"the tensor {tensor.name!r} has the dtype {tensor.dtype!r}, which cannot be written", where)
-        if any(size < 0 for size in tensor.shape):
+        if min(tensor.shape, default=0) < 0:
             _refuse(f"the tensor {tensor.name!r} has the shape {tensor.shape}", where)
         names.add(tensor.name)
     return tuple(sorted(pending, key=lambda tensor: (-_RANK[tensor.dtype], tensor.name)))

@@ -60,7 +60,7 @@ class ExactAccumulator:
     def update(self, rows: NDArray[Any], first_row: int) -> None:  # noqa: ARG002 - order does not matter here
         """Count a block."""
         self._n += rows.size
-        bits = rows.view(f"u{rows.itemsize}")
+        bits = rows if rows.dtype.kind == "u" else rows.view(f"u{rows.itemsize}")
         if self._dtype in NARROW:
             count_codes(bits, self._counts)
         else:
