@@ -30,7 +30,7 @@ class Kernel:
     ----------
     function : callable
         Python that numba compiles, without fast-math: no sum is reordered. It gets pointers and integers, makes no
-        array, and returns nothing.
+        array, and returns nothing. Functions of its own module that it calls are compiled with it.
     *types : str
         Of the arguments: ``int64``, or a NumPy dtype followed by ``*`` for an array.
     """

@@ -177,7 +177,8 @@ def _sum_codes(rows: Any, ranks: int, scale: int, room: Any) -> None:
             shift = rows[4 * room[code] + 2]
             low_1 = low_2 = low_3 = low_4 = high_2 = high_3 = high_4 = np.int64(0)
             while code < end and rows[4 * room[code] + 2] == shift:
-                first, count = rows[4 * room[code] + 1], (room[code + 1] >> (20 * half)) & 0xFFFFF
+                first = rows[4 * room[code] + 1]
+                count = room[code + 1] >> 20 if half else room[code + 1] & 0xFFFFF
                 second, third, fourth = first**2, first**3, first**4
                 low_1 += first * count
                 low_2 += (second & 0x3FFFFF) * count

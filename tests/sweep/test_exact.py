@@ -195,14 +195,15 @@ def test_the_greatest_values_many_times(dtype: str):
     assert (sums.skewness(), sums.excess_kurtosis()) == (None, None)
 
 
-def test_a_trillion_values_are_counted_without_overflow():
+@pytest.mark.parametrize(("below", "above"), [(2**39, 2**39 - 1), (0, 2**40)])
+def test_a_trillion_values_are_counted_without_overflow(below: int, above: int):
     counts = np.zeros(65536, np.int64)
-    counts[0xFF7F], counts[0x7F7F] = 2**39, 2**39 - 1
+    counts[0xFF7F], counts[0x7F7F] = below, above
     accumulator = ExactAccumulator("BF16")
     accumulator._counts += counts
     sums, greatest = accumulator.result(), Fraction(value("BF16", 0x7F7F))
     for order, total in enumerate(sums.powers, start=1):
-        expected = (2**39 - 1) * greatest**order + 2**39 * (-greatest) ** order
+        expected = above * greatest**order + below * (-greatest) ** order
         assert Fraction(total, 2 ** (order * sums.scale)) == expected
 
 
