@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
+from json.encoder import encode_basestring
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias, TypeVar, dataclass_transform
 
 import rfc8785
@@ -63,6 +65,7 @@ Timestamp = Annotated[str, Limits(pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\
 """RFC 3339 in UTC, to the second."""
 
 MAX_DEPTH = 64
+_MAX_INTEGER = 2**53 - 1
 _SCALARS = (str, int, float, type(None))
 _PLAIN_KINDS = frozenset({*_SCALARS, bool})
 _MAX_FAULTS = 1000
@@ -144,8 +147,8 @@ def parse(data: bytes, *, where: str, max_bytes: int) -> Any:
     return value
 
 
-def canonical(value: JSON) -> bytes:
-    """Bytes of a value in the JSON Canonicalization Scheme.
+def canonical(value: Any) -> bytes:
+    """Bytes of a JSON value, or of a record, in the JSON Canonicalization Scheme.
 
     Raises
     ------
@@ -154,16 +157,57 @@ def canonical(value: JSON) -> bytes:
 
     Notes
     -----
-    Where the standard library gives the same bytes it is taken: it is several times as fast.
+    Where the standard library gives the same bytes it is taken: it is several times as fast. A record is written as it
+    is, without what ``dump`` makes of it.
 
     References
     ----------
     RFC 8785.
     """
     try:
-        return _plain(value) or rfc8785.dumps(value)
+        return _text(value).encode() if is_dataclass(value) else _plain(value) or rfc8785.dumps(value)
     except ValueError as error:
         raise DocumentError("not-canonical", f"cannot be written as JSON ({error})", fix="report this") from error
+
+
+def _text(value: Any) -> str:
+    """Canonical text of a record, or of what a record holds."""
+    if isinstance(value, tuple):
+        return "[" + ",".join(_texts(value)) + "]"
+    if is_dataclass(value):
+        kind: Any = type(value)
+        template, values_of = _template(kind)
+        return template % tuple(_texts(values_of(value)))
+    if isinstance(value, Mapping):
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
+        texts = _texts(value[key] for key in keys)
+        return "{" + ",".join(f"{encode_basestring(key)}:{text}" for key, text in zip(keys, texts, strict=True)) + "}"
+    return rfc8785.dumps(value if isinstance(value, _SCALARS) else dump(value)).decode()
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [write(one) if (write := _WRITERS.get(type(one))) else _text(one) for one in values]
+
+
+def _integer(value: int) -> str:
+    return str(value) if -_MAX_INTEGER <= value <= _MAX_INTEGER else rfc8785.dumps(value).decode()
+
+
+_WRITERS: Mapping[type, Callable[[Any], str]] = {
+    str: encode_basestring,
+    int: _integer,
+    type(None): lambda _: "null",
+}
+
+
+@cache
+def _template(kind: Any) -> tuple[str, Callable[[Any], tuple[Any, ...]]]:
+    """Text of a record with ``%s`` for each value, in the order of the keys, and what takes the values in that order."""
+    keys = sorted((key, name) for name, key in _keys(kind))
+    text = "{" + ",".join(f'"{key}":%s' for key, _ in keys) + "}"
+    if len(keys) == 1:
+        return text, lambda one: (getattr(one, keys[0][1]),)
+    return text, attrgetter(*(name for _, name in keys))
 
 
 def _plain(value: JSON) -> bytes | None:
@@ -177,6 +221,7 @@ def _plain(value: JSON) -> bytes | None:
     return None if _RARE_NUMBER.search(text) or _RARE_TEXT.search(text) else text.encode()
 
 
+@lru_cache(maxsize=4096)
 def decimal(value: float, digits: int = 9) -> str:
     """A finite float as the string that attest signs and shows.
 
@@ -194,7 +239,7 @@ def decimal(value: float, digits: int = 9) -> str:
     """
     if not math.isfinite(value):
         raise DocumentError("not-finite", f"{value} is not a number that can be signed", fix="report this")
-    return format(value + 0.0, f".{digits}g")
+    return f"{value + 0.0:.{digits}g}"
 
 
 def timestamp(now: datetime | None) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attest.atomic import refuse_existing, refuse_output, write_atomically, write_directory_atomically
-from attest.bundle import BUNDLE_NAME, Bundle, read_bundle
 from attest.checkpoint.tree import open_file
 from attest.digest import sha256
 from attest.document import load
@@ -19,6 +18,7 @@ from attest.evidence import EVIDENCE_TYPE, Detail, Evidence
 from attest.statement import MAX_STATEMENT, PAYLOAD_TYPE, Statement
 
 if TYPE_CHECKING:
+    from attest.bundle import Bundle
     from attest.signer import Signer
 
 __all__ = [
@@ -85,6 +85,8 @@ def read_statement(path: Path) -> Statement:
 
     Where a directory holds a bundle, the bundle's payload is what counts.
     """
+    from attest.bundle import BUNDLE_NAME, read_bundle  # noqa: PLC0415 - measuring does without bundles
+
     if not path.is_dir() or (path / BUNDLE_NAME).exists():
         bundle, _ = read_bundle(path)
         return bundle.statement(where=path.name)
@@ -157,6 +159,8 @@ def sign_statement(directory: Path, statement: Statement, signer: Signer, *, for
     InputError
         One of the two is there already and ``force`` is not set, or cannot be written.
     """
+    from attest.bundle import BUNDLE_NAME  # noqa: PLC0415 - as above
+
     refuse_existing(directory / BUNDLE_NAME, force=force)
     bundle = sign_with_key(statement.payload, signer)
     write_bundle(directory, bundle, signer.public_key.pem, force=force)
@@ -165,6 +169,8 @@ def sign_statement(directory: Path, statement: Statement, signer: Signer, *, for
 
 def sign_with_key(payload: bytes, signer: Signer) -> Bundle:
     """A statement's bytes, signed."""
+    from attest.bundle import Bundle  # noqa: PLC0415 - as above
+
     signature = signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
     envelope = Envelope(payload=payload, payload_type=PAYLOAD_TYPE, signature=signature)
     return Bundle(content=envelope, key_hint=signer.public_key.hint)
@@ -178,6 +184,8 @@ def write_bundle(directory: Path, bundle: Bundle, public_pem: bytes | None, *, f
     InputError
         One of the two is there already and ``force`` is not set, or cannot be written.
     """
+    from attest.bundle import BUNDLE_NAME  # noqa: PLC0415 - as above
+
     bundle_file, key_file = directory / BUNDLE_NAME, directory / SIGNER_KEY_NAME
     refuse_existing(bundle_file, force=force)
     if public_pem is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -56,9 +57,20 @@ def _compile(function: Callable[..., None], types: Sequence[str]) -> bytes:
     arguments = tuple(
         known.CPointer(getattr(known, one[:-1])) if one.endswith("*") else getattr(known, one) for one in types
     )
-    bare = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload]
+    bare = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(_with_callees(function, numba.njit))  # type: ignore[call-overload]
     bare.compile(arguments)
     (made,) = bare.overloads.values()
     machine_code: bytes = made.library._get_compiled_object()  # noqa: SLF001 - numba has no other way
     name: str = made.fndesc.llvm_func_name
     return name.encode() + b"\0" + machine_code
+
+
+def _with_callees(function: Callable[..., None], compiled: Callable[[Callable[..., None]], Any]) -> Callable[..., None]:
+    """The function, with the functions of its own module that it calls compiled, too."""
+    own = function.__globals__
+    called = {
+        name: compiled(_with_callees(own[name], compiled))
+        for name in function.__code__.co_names
+        if isinstance(own.get(name), FunctionType) and own[name].__module__ == function.__module__
+    }
+    return FunctionType(function.__code__, own | called, function.__name__)

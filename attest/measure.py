@@ -301,7 +301,7 @@ def _details(read: Sweep, tensors: TensorList, profiles: Mapping[str, Profile]) 
             for file in read.files
         )
     )
-    details = {CHUNKS_NAME: canonical(dump(chunks)), TENSORS_NAME: canonical(dump(tensors))}
+    details = {CHUNKS_NAME: canonical(chunks), TENSORS_NAME: canonical(tensors)}
     for name, profile in profiles.items():
         if profile.arrays:
             details[_detail_name(name)] = pack_arrays(profile.arrays, {"fingerprint": name})

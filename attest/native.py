@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 __all__ = ["Kernel", "expect_shape"]
 
 _LOADING = Lock()
+_IGNORED = ctypes.byref(ctypes.c_void_p())
+"""Where a loop leaves its result, which is nothing, and what it raised, of which no more is said than that."""
 _MEMORY = ctypes.c_byte * 0
 """Stands for the place where an array begins."""
 
@@ -28,7 +30,7 @@ class Kernel:
     ----------
     function : callable
         Python that numba compiles, without fast-math: no sum is reordered. It gets pointers and integers, makes no
-        array, and returns nothing.
+        array, and returns nothing. Functions of its own module that it calls are compiled with it.
     *types : str
         Of the arguments: ``int64``, or a NumPy dtype followed by ``*`` for an array.
     """
@@ -50,9 +52,9 @@ class Kernel:
             The loop raised something.
         """
         code = self._code or self._load()
-        values = [_as_c(argument, expected) for argument, expected in zip(arguments, self._dtypes, strict=True)]
-        result, exception = ctypes.c_void_p(), ctypes.c_void_p()
-        if code(ctypes.byref(result), ctypes.byref(exception), *values):
+        if len(arguments) != len(self._dtypes):
+            raise ValueError(f"{len(arguments)} arguments, expected {len(self._dtypes)}")
+        if code(_IGNORED, _IGNORED, *map(_as_c, arguments, self._dtypes)):
             raise RuntimeError(f"{self._function.__name__} failed")
 
     def _load(self) -> Callable[..., int]:
@@ -69,8 +71,8 @@ class Kernel:
 def _as_c(argument: NDArray[Any] | int, expected: np.dtype[Any] | None) -> Any:
     if not isinstance(argument, np.ndarray):
         return argument
-    flags = argument.flags
-    if argument.dtype != expected or not flags.c_contiguous:
+    flags, dtype = argument.flags, argument.dtype
+    if (dtype is not expected and dtype != expected) or not flags.c_contiguous:
         raise TypeError(f"{argument.dtype} array, expected a contiguous one of {expected}")
     # The address as a number takes four times as long, and kernels of small tensors take as long as their arguments.
     return _MEMORY.from_buffer(argument) if flags.writeable else argument.__array_interface__["data"][0]  # type: ignore[arg-type]  # is a buffer

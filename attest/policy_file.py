@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from attest.digest import sha256
-from attest.document import Count, canonical, dump, load, parse, record
+from attest.document import Count, canonical, load, parse, record
 from attest.errors import DocumentError, InputError
 from attest.statement import Sha256
 
@@ -194,4 +194,4 @@ def read_policy(path: Path) -> Policy:
 
 def policy_digest(policy: Policy) -> str:
     """SHA-256 of a policy's canonical JSON (RFC 8785)."""
-    return sha256(canonical(dump(policy)))
+    return sha256(canonical(policy))

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from attest.atomic import write_atomically
 from attest.checkpoint.tree import open_file
-from attest.document import canonical, dump, load, parse, record
+from attest.document import canonical, load, parse, record
 from attest.envelope import b64decode, b64encode
 from attest.errors import CheckpointError, InputError, SignatureError
 from attest.timestamp import TimeStamp, check_time_stamp, request_time_stamp
@@ -99,7 +99,7 @@ def renew(bundle: Path, data: bytes, url: str) -> Path:
         raise InputError("too-many-renewals", f"holds {_MAX_RENEWALS} renewals", fix="keep it", where=str(path))
     token = request_time_stamp(covered_by_renewal(data, earlier), url, digest="sha512")
     held = _Renewals(schema_version=1, time_stamps=tuple(b64encode(one) for one in (*earlier, token)))
-    write_atomically(path, canonical(dump(held)), force=True)
+    write_atomically(path, canonical(held), force=True)
     return path
 
 

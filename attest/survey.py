@@ -171,7 +171,7 @@ def _history(
 
 def _notices(path: Path, revision: str, changes: tuple[NoticeChange, ...], details: dict[str, bytes]) -> NoticeHistory:
     """What of the changes is listed: those that took lines out first, then the others, in order of time."""
-    details[NOTICES_NAME] = canonical(dump(NoticeDetail(changes=changes)))
+    details[NOTICES_NAME] = canonical(NoticeDetail(changes=changes))
     added, removed = Counter[str](), Counter[str]()
     for change in changes:
         added[change.time[:7]] += len(change.added)

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import rfc8785
@@ -35,6 +36,11 @@ class Outer:
     inner_parts: tuple[Inner, ...]
     ratio: float
     counts: Mapping[str, int]
+
+
+@record
+class Only:
+    only_part: Any
 
 
 @given(VALUES)
@@ -161,6 +167,26 @@ def test_a_record_reads_and_writes_camel_case():
     loaded = load(Outer, value, where="x")
     assert loaded == Outer(inner_parts=(Inner(file_count=3, label=None),), ratio=0.5, counts={"F32": 2})
     assert dump(loaded) == value == adapter(Outer).dump_python(loaded, mode="json")
+
+
+@given(
+    st.text(), NUMBERS, st.dictionaries(st.text(), st.integers(1 - 2**53, 2**53 - 1)), st.lists(st.none() | st.text())
+)
+@example('\x00\x1f\x7f\u2028\\"/%s', -0.0, {"\ue000": 1, "\U0001f600": 2}, [])
+def test_a_record_is_written_as_the_reference_writes_it(
+    text: str, ratio: float, counts: dict[str, int], labels: list[str | None]
+):
+    inner = tuple(Inner(file_count=at, label=label) for at, label in enumerate([text, *labels]))
+    for value in (Outer(inner_parts=inner, ratio=ratio, counts=counts), Only(only_part=inner[0]), Only(only_part=None)):
+        assert canonical(value) == rfc8785.dumps(dump(value))
+
+
+@pytest.mark.parametrize(
+    "value", [Inner(file_count=2**53, label=None), Inner(file_count=1, label="\ud800"), Only(only_part=math.nan)]
+)
+def test_a_record_that_cannot_be_canonical_is_a_document_error(value: Any):
+    with pytest.raises(DocumentError):
+        canonical(value)
 
 
 @pytest.mark.parametrize(

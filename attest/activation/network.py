@@ -198,11 +198,11 @@ def do_job(folder: Path, tell: Callable[[str], object] = lambda _: None) -> None
         run, observed = run_network(folder, job, tell)
     except CheckpointError as error:
         refusal = Refusal(code=error.code, message=error.message, fix=error.fix, where=error.where)
-        (folder / REFUSAL_NAME).write_bytes(canonical(dump(refusal)))
+        (folder / REFUSAL_NAME).write_bytes(canonical(refusal))
         return
     for name, one in observed.items():
         (folder / arrays_name(name)).write_bytes(pack_arrays(one.arrays, {"fingerprint": name}))
-    (folder / RUN_NAME).write_bytes(canonical(dump(run)))
+    (folder / RUN_NAME).write_bytes(canonical(run))
 
 
 def _job(folder: Path) -> Job:

@@ -32,7 +32,7 @@ from attest.activation.staging import floating_values, stage, stage_tokenizer
 from attest.architecture import place_tensors
 from attest.checkpoint import Checkpoint, open_checkpoint
 from attest.checkpoint.source import Location
-from attest.document import canonical, dump, load, parse
+from attest.document import canonical, load, parse
 from attest.errors import CheckpointError, InputError
 from attest.finding import Finding
 
@@ -148,7 +148,7 @@ def run_checkpoint(
         findings = stage(checkpoint, folder)
         if prompt_set.texts is not None:
             stage_tokenizer(checkpoint, folder)
-        (folder / JOB_NAME).write_bytes(canonical(dump(job)))
+        (folder / JOB_NAME).write_bytes(canonical(job))
         (start or _start)(folder, options, progress)
         run, arrays = _collect(folder)
     found = (*findings, *_cut(prompt_set, run), *_unused(checkpoint, run, values), *_resumed(options, run))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,15 +31,11 @@ def pack_arrays(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str])
     """
     stream = io.BytesIO()
     pending = [
-        PendingTensor(name=name, dtype=_DTYPES[array.dtype.str], shape=array.shape, pieces=partial(_once, array))
+        PendingTensor(name=name, dtype=_DTYPES[array.dtype.str], shape=array.shape, pieces=(array,).__iter__)
         for name, array in arrays.items()
     ]
     write_stream(stream, pending, metadata, where="arrays")
     return stream.getvalue()
-
-
-def _once(array: NDArray[Any]) -> tuple[NDArray[Any]]:
-    return (array,)
 
 
 def unpack_arrays(data: bytes, *, where: str) -> dict[str, NDArray[Any]]:

@@ -25,6 +25,7 @@ _REFERENCE_ORDER = (
     *("I16", "U16", "F16", "BF16", "I32", "U32", "F32", "C64", "F64", "I64", "U64"),
 )
 _RANK = {dtype: rank for rank, dtype in enumerate(_REFERENCE_ORDER)}
+_ITEMS = {dtype: np.dtype(bits) for dtype, bits in BITS.items()}
 _FIX = "report this with the command that was run"
 
 
@@ -53,7 +54,7 @@ class PendingTensor:
     @property
     def n_bytes(self) -> int:
         """Size of the values in the file, in bytes."""
-        return math.prod(self.shape) * np.dtype(BITS[self.dtype]).itemsize
+        return math.prod(self.shape) * _ITEMS[self.dtype].itemsize
 
 
 def write_safetensors(path: Path, tensors: Iterable[PendingTensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -122,7 +123,7 @@ def _in_order(tensors: Iterable[PendingTensor], where: str) -> tuple[PendingTens
             _refuse(f"the tensor name {tensor.name!r} is taken", where)
         if tensor.dtype not in _RANK:
             _refuse(f"the tensor {tensor.name!r} has the dtype {tensor.dtype!r}, which cannot be written", where)
-        if any(size < 0 for size in tensor.shape):
+        if min(tensor.shape, default=0) < 0:
             _refuse(f"the tensor {tensor.name!r} has the shape {tensor.shape}", where)
         names.add(tensor.name)
     return tuple(sorted(pending, key=lambda tensor: (-_RANK[tensor.dtype], tensor.name)))
@@ -148,17 +149,17 @@ def _header(pending: Sequence[PendingTensor], metadata: Mapping[str, str] | None
 
 
 def _write_values(stream: BinaryIO, tensor: PendingTensor, where: str) -> None:
-    announced = np.dtype(BITS[tensor.dtype])
+    announced, n_bytes = _ITEMS[tensor.dtype], tensor.n_bytes
     written = 0
     for piece in tensor.pieces():
         if piece.dtype != announced:
             _refuse(f"the tensor {tensor.name!r} of {tensor.dtype} came as {piece.dtype}", where)
         written += piece.nbytes
-        if written > tensor.n_bytes:
+        if written > n_bytes:
             break
         stream.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
-    if written != tensor.n_bytes:
-        _refuse(f"the tensor {tensor.name!r} of {tensor.n_bytes} bytes came with {written}", where)
+    if written != n_bytes:
+        _refuse(f"the tensor {tensor.name!r} of {n_bytes} bytes came with {written}", where)
 
 
 def _refuse(message: str, where: str) -> NoReturn:

@@ -243,12 +243,13 @@ def read_tree(path: Path) -> LocalTree:
 
 
 def _walk(root: Path, ignored: list[str]) -> Iterator[TreeFile]:
-    folders = [root]
+    folders = [(str(root), "")]
     seen = 0
     while folders:
-        with os.scandir(folders.pop()) as entries:
+        folder, above = folders.pop()
+        with os.scandir(folder) as entries:
             for entry in entries:
-                path = Path(entry.path).relative_to(root).as_posix()
+                path = above + entry.name
                 check_path(path)
                 seen += 1
                 if not entry.is_dir(follow_symlinks=False):
@@ -256,7 +257,7 @@ def _walk(root: Path, ignored: list[str]) -> Iterator[TreeFile]:
                 elif entry.name in _IGNORED:
                     ignored.append(path)
                 else:
-                    folders.append(Path(entry.path))
+                    folders.append((entry.path, f"{path}/"))
                 if seen > MAX_FILES or len(ignored) > MAX_IGNORED:
                     raise CheckpointError(
                         "too-many-files",
@@ -351,12 +352,13 @@ def open_file(root: Path, path: str) -> Iterator[BinaryIO]:
     CheckpointError
         The file cannot be opened or read, leads outside, or changed between opening and closing.
     """
-    full = root / path
-    if ".." in Path(path).parts or Path(path).is_absolute() or "\0" in path:
+    named = Path(path)
+    full = root / named
+    if ".." in named.parts or named.is_absolute() or "\0" in path:
         raise CheckpointError("unsafe-path", "leads out of the checkpoint", fix="ask for an intact copy", where=path)
     try:
         # realpath, since Path.resolve raises RuntimeError on a loop of links
-        if full.is_symlink() or not Path(os.path.realpath(full)).is_relative_to(os.path.realpath(root)):
+        if full.is_symlink() or not os.path.realpath(full).startswith(f"{os.path.realpath(root)}{os.sep}"):
             full = _contained(root.resolve(), full, path)
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

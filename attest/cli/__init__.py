@@ -41,6 +41,10 @@ COMMANDS = {
 }
 
 
+_OBJECTS_A_LOOK = 50_000
+"""Python looks for garbage after so many new objects. What is said of ten thousand tensors stays, and 700 is for less."""
+
+
 class _Commands(click.Group):
     """Commands whose modules are imported when they run, so that ``--help`` stays quick."""
 
@@ -99,6 +103,7 @@ def main(ctx: click.Context) -> None:
     Exit codes: 0 good, 1 negative result, 2 usage, 3 could not decide, 4 intact but signer not trusted,
     130 interrupted. Set ATTEST_DEBUG=1 to see where an error was raised.
     """
+    gc.set_threshold(_OBJECTS_A_LOOK)
     atexit.register(gc.freeze)  # a look for garbage at the end costs a tenth of a second, and the memory goes anyway
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(sys.stdout):
         ctx.color = False

@@ -5,7 +5,6 @@ Collected from all tensors of the dtypes BF16, F16 and F32; written to ``detail/
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import partial
 
 from attest.checkpoint import Tensor
@@ -52,7 +51,7 @@ def describe(sums: ExactSums) -> Moments:
     """
     return Moments(
         n=sums.n,
-        mean=decimal(float(sums.mean())),
+        mean=decimal(sums.mean()),
         std=decimal(sums.std()),
         skewness=_optional(sums.skewness()),
         excess_kurtosis=_optional(sums.excess_kurtosis()),
@@ -61,7 +60,7 @@ def describe(sums: ExactSums) -> Moments:
         zeros=sums.zeros,
         nans=sums.nans,
         infinities=sums.infinities,
-        quantiles=None if sums.quantiles is None else tuple(decimal(value) for value in sums.quantiles),
+        quantiles=None if sums.quantiles is None else tuple(map(decimal, sums.quantiles)),
         distinct=sums.distinct,
     )
 
@@ -75,5 +74,5 @@ def describe_quantization(scales: Scales, sums: ExactSums | None) -> Quantizatio
     )
 
 
-def _optional(value: float | Fraction | None) -> str | None:
-    return None if value is None else decimal(float(value))
+def _optional(value: float | None) -> str | None:
+    return None if value is None else decimal(value)

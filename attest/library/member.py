@@ -23,7 +23,7 @@ from pydantic import Field
 from attest.compare.fingerprints import Fingerprints, checked_arrays
 from attest.compare.ranks import shape_of
 from attest.comparison import Side
-from attest.document import canonical, dump, load, parse, record
+from attest.document import canonical, load, parse, record
 from attest.errors import DocumentError
 from attest.evidence import TENSORS_NAME, Architecture, Evidence, TensorList, TensorRow
 from attest.panel import Member, Name, Shape
@@ -100,9 +100,9 @@ class LibraryMember:
 
 def pack_member(member: LibraryMember, fingerprints: Fingerprints) -> bytes:
     """Bytes of a member's file."""
-    schema = _SCHEMA.with_metadata({_METADATA: canonical(dump(member))})
+    schema = _SCHEMA.with_metadata({_METADATA: canonical(member)})
     stream = io.BytesIO()
-    tensors = canonical(dump(TensorList(tensors=fingerprints.tensors)))
+    tensors = canonical(TensorList(tensors=fingerprints.tensors))
     tables = {_TENSORS: {_TENSORS: np.frombuffer(tensors, np.int8)}, **fingerprints.arrays}
     with pq.ParquetWriter(stream, schema, compression="none", use_dictionary=False) as writer:
         for fingerprint, arrays in tables.items():

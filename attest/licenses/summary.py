@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from attest.digest import sha256
-from attest.document import canonical, dump, record
+from attest.document import canonical, record
 from attest.finding import Finding
 from attest.license_summary import LicenseEngine, LicenseSummary, ScannedFile
 from attest.licenses.detect import index
@@ -66,7 +66,7 @@ def summarize(scan: Scan) -> tuple[LicenseSummary, bytes]:
         engine=summary.engine,
         identified=scan.identified,
     )
-    return summary, canonical(dump(detail))
+    return summary, canonical(detail)
 
 
 def _engine() -> LicenseEngine:

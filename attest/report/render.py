@@ -14,7 +14,7 @@ from functools import cache
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from attest.document import canonical, decimal, dump
+from attest.document import canonical, decimal
 from attest.envelope import b64encode
 from attest.errors import InputError
 from attest.licenses.kind import KINDS, RANK
@@ -171,7 +171,7 @@ def _markup(content: Page) -> str:
             page=content,
             title=_title(content),
             rungs=RUNGS,
-            policy_bytes=canonical(dump(content.policy)),
+            policy_bytes=canonical(content.policy),
             policy_digest=policy_digest,
             default_policy=DEFAULT_POLICY,
             media_type=POLICY_MEDIA_TYPE,

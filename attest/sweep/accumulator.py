@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint.values import as_float32
-from attest.sweep.codes import NARROW, codes_of
-from attest.sweep.counted import sums_of_codes
+from attest.sweep.codes import NARROW
+from attest.sweep.counted import begin_counts, sums_of_codes
 from attest.sweep.exact import ExactSums, sums_of_exponents
 from attest.sweep.exponents import sum_exponents
 from attest.sweep.kernels import count_codes, digest_rows, sum_rows
@@ -49,7 +49,7 @@ class ExactAccumulator:
         self._dtype = dtype
         self._n = 0
         if dtype in NARROW:
-            self._counts = np.zeros(codes_of(dtype).codes.size, np.int64)
+            self._counts = begin_counts(dtype)
             return
         exponents, digits = (2048, 2) if dtype == "F64" else (256, 1)
         self._signed = np.zeros((exponents, digits), np.int64)
@@ -60,7 +60,7 @@ class ExactAccumulator:
     def update(self, rows: NDArray[Any], first_row: int) -> None:  # noqa: ARG002 - order does not matter here
         """Count a block."""
         self._n += rows.size
-        bits = rows.view(f"u{rows.itemsize}")
+        bits = rows if rows.dtype.kind == "u" else rows.view(f"u{rows.itemsize}")
         if self._dtype in NARROW:
             count_codes(bits, self._counts)
         else:

@@ -28,7 +28,7 @@ _FLOATS = {
 }
 _INTEGERS = {"BOOL": np.uint8, "U8": np.uint8, "I8": np.int8}
 
-RUN = 32
+RUN = 128
 """Codes that can be skipped at once where none of them occurs."""
 
 NARROW = frozenset({*_FLOATS, *_INTEGERS, "F8_E8M0"})
@@ -43,23 +43,16 @@ class Codes:
 
     Parameters
     ----------
-    codes : ndarray of shape (n_codes,), int64
-    significands : ndarray of shape (n_codes,), int64
-        Signed; 0 where the code is not finite.
-    shifts : ndarray of shape (n_codes,), int64
-        From 0 to 255.
+    rows : ndarray of shape (n_codes, 4), int64
+        The code; its significand, signed, 0 where the code is not finite; its shift, from 0 to 255; and the bits of
+        its value as binary64, where 0 is never negative and NaN is 0x7FF8000000000000.
     scale : int
-    bits : ndarray of shape (n_codes,), uint64
-        The values as binary64; 0 is never negative, and NaN is 0x7FF8000000000000.
     runs : ndarray of shape (n_codes / RUN,), int64
         The least of so many codes in a row, where they are consecutive numbers up or down; else -1.
     """
 
-    codes: NDArray[np.int64]
-    significands: NDArray[np.int64]
-    shifts: NDArray[np.int64]
+    rows: NDArray[np.int64]
     scale: int
-    bits: NDArray[np.uint64]
     runs: NDArray[np.int64]
 
 
@@ -102,14 +95,8 @@ def _table(
     values = np.where(special == 0, np.ldexp(significands.astype(np.float64), shifts - scale), special)
     codes = np.argsort(values, kind="stable")
     ordered = np.where(np.isnan(values), np.nan, values + 0.0)[codes]
-    return Codes(
-        codes=codes,
-        significands=significands[codes],
-        shifts=shifts[codes],
-        scale=scale,
-        bits=ordered.view(np.uint64),
-        runs=_runs(codes),
-    )
+    rows = np.stack([codes, significands[codes], shifts[codes], ordered.view(np.int64)], axis=1)
+    return Codes(rows=rows, scale=scale, runs=_runs(codes))
 
 
 def _runs(codes: NDArray[np.int64]) -> NDArray[np.int64]:

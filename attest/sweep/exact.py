@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ExactSums", "sqrt_fraction", "sums_of_exponents"]
+__all__ = ["ExactSums", "sqrt_ratio", "sums_of_exponents"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +55,9 @@ class ExactSums:
     distinct: int | None
     multiset: str | None
 
-    def mean(self) -> Fraction:
-        """Arithmetic mean; 0 without values."""
-        return Fraction(self.powers[0], self.n << self.scale) if self.n else Fraction(0)
+    def mean(self) -> float:
+        """Arithmetic mean, rounded once; 0 without values."""
+        return self.powers[0] / (self.n << self.scale) if self.n else 0.0
 
     def _central(self, order: int) -> int:
         """Central moment of order 2, 3 or 4 with denominator n, times n**order, in units of 2**(-order * scale)."""
@@ -69,22 +68,18 @@ class ExactSums:
             return n**2 * higher[0] - 3 * n * first * second + 2 * first**3
         return n**3 * higher[1] - 4 * n**2 * first * higher[0] + 6 * n * first**2 * second - 3 * first**4
 
-    def variance(self) -> Fraction:
-        """Variance with denominator n - 1 (as ``torch.std`` has it); 0 for fewer than two values."""
-        if self.n < 2:
-            return Fraction(0)
-        return Fraction(self._central(2), (self.n * (self.n - 1)) << (2 * self.scale))
-
     def std(self) -> float:
-        """Standard deviation, rounded once."""
-        return sqrt_fraction(self.variance())
+        """Standard deviation with denominator n - 1 (as ``torch.std`` has it), rounded once; 0 for fewer than two values."""
+        if self.n < 2:
+            return 0.0
+        return sqrt_ratio(self._central(2), (self.n * (self.n - 1)) << (2 * self.scale))
 
     def skewness(self) -> float | None:
         """Third standardized moment m3 / m2**1.5; None where not counted or all values are equal."""
         if len(self.powers) < 4 or self.n < 2 or not (second := self._central(2)):
             return None
         third = self._central(3)
-        return math.copysign(sqrt_fraction(Fraction(third**2, second**3)), third)
+        return math.copysign(sqrt_ratio(third**2, second**3), third)
 
     def excess_kurtosis(self) -> float | None:
         """Fourth standardized moment m4 / m2**2 minus 3; None where not counted or all values are equal."""
@@ -94,13 +89,17 @@ class ExactSums:
         return (self._central(4) - 3 * square) / square
 
 
-def sqrt_fraction(value: Fraction) -> float:
-    """Square root of a non-negative fraction, to the last bit of binary64 but for the rarest ties."""
-    if not value:
+def sqrt_ratio(numerator: int, denominator: int) -> float:
+    """Square root of a ratio that is not negative, to the last bit of binary64 but for the rarest ties.
+
+    The ratio is reduced first: what becomes of a tie depends on how many bits the two have.
+    """
+    if not numerator:
         return 0.0
-    shift = max(0, 64 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
-    root = math.isqrt((value.numerator << (2 * shift)) // value.denominator)
-    return root / (1 << shift)
+    common = math.gcd(numerator, denominator)
+    numerator, denominator = numerator // common, denominator // common
+    shift = max(0, 64 - (numerator.bit_length() - denominator.bit_length()) // 2)
+    return math.isqrt((numerator << (2 * shift)) // denominator) / (1 << shift)
 
 
 def sums_of_exponents(

@@ -10,7 +10,7 @@ from small_checkpoint import write_tensors
 from attest.measure import measure
 
 NOT_NEEDED = frozenset((
-    "attest.activation", "attest.checkpoint.merged", "attest.compare", "attest.licenses.scan", "attest.signer",
+    "attest.activation", "attest.bundle", "attest.checkpoint.merged", "attest.compare", "attest.licenses.scan", "attest.signer",
     "attest.verify", "boto3", "concurrent.futures", "cryptography", "jinja2", "logging", "numba", "numpy.fft", "numpy.ma",
     "numpy.random", "numpy.testing", "pydantic", "scipy", "sigstore", "ssl", "tokenizers", "torch", "transformers",
     "urllib3", "yaml",
