@@ -41,7 +41,9 @@ def some(expert: Expert, rows: NDArray[np.int64]) -> Expert:
     return gate[rows], up[rows], down[:, rows]
 
 
-def stacked(arrays: Mapping[str, NDArray[Any]], write: Callable[[str, list[Expert]], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+def stacked(
+    arrays: Mapping[str, NDArray[Any]], write: Callable[[str, list[Expert]], Mapping[str, NDArray[Any]]]
+) -> dict[str, NDArray[Any]]:
     """The same tensors with the experts of every layer as ``write`` stores them, given the prefix of the layer's MLP."""
     layers: dict[str, dict[int, dict[str, NDArray[Any]]]] = {}
     kept = {}

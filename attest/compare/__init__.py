@@ -20,6 +20,7 @@ from attest.compare.correspondence import (
 )
 from attest.compare.direction_signs import direction_signs
 from attest.compare.embedding_anchors import embedding_anchors
+from attest.compare.expert_alignment import expert_alignment
 from attest.compare.expert_ancestry import expert_ancestry
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.full_matching import full_matching
@@ -60,6 +61,7 @@ TESTS: tuple[PairTest, ...] = (
     row_containment,
     component_identity,
     neuron_alignment,
+    expert_alignment,
     anchored_alignment,
     neuron_norm_correspondence,
     residual_norm_correspondence,

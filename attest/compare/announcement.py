@@ -25,6 +25,7 @@ METHODS = (
     "component-identity/v1",
     "row-containment/v1",
     "neuron-alignment/v1",
+    "expert-alignment/v1",
     "neuron-norm-correspondence/v1",
     "residual-norm-correspondence/v1",
     "norm-gain-correspondence/v1",

@@ -84,7 +84,9 @@ def _collect(model: Model, placed: PlacedTensor) -> Makers:
     sums = {part.role: makers for part in experts.parts if (makers := make_sums(model, part))}
     if not sums:
         return {}
-    inner = {part.role: partial(_make, part, sums[part.role], model.n_experts) for part in experts.parts if part.role in sums}
+    inner = {
+        part.role: partial(_make, part, sums[part.role], model.n_experts) for part in experts.parts if part.role in sums
+    }
     return collect_part(_NAME, _whole(experts), partial(SlicesAccumulator, experts.rows, inner))
 
 
@@ -140,7 +142,7 @@ def _sketched(placed: PlacedTensor, results: Results) -> Iterator[tuple[int, str
         yield from ((number, role, one) for role, one in parts.items() if isinstance(one, _Sketched))
 
 
-def _check(  # noqa: PLR0913, PLR0917 - a sketch, its place, and what is known of that
+def _check(
     model: Model,
     layer: int | None,
     role: str,

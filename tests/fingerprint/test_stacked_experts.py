@@ -62,7 +62,9 @@ def test_sketches_are_the_same(
     folder, expected = alone
     found = measure(as_stacks(folder, tmp_path / "stacked", write, model_type))
     assert len(expected.profiles[ID]) == 8
-    assert found.details["detail/expert-sketch.v1.safetensors"] == expected.details["detail/expert-sketch.v1.safetensors"]
+    assert (
+        found.details["detail/expert-sketch.v1.safetensors"] == expected.details["detail/expert-sketch.v1.safetensors"]
+    )
 
 
 def test_experts_in_rows_are_told_by_the_router_and_the_table(alone: tuple[Path, Measurement], tmp_path: Path):
@@ -70,7 +72,9 @@ def test_experts_in_rows_are_told_by_the_router_and_the_table(alone: tuple[Path,
     table = tmp_path / "table.toml"
     table.write_text(DBRX)
     found = measure(as_stacks(folder, tmp_path / "stacked", in_rows), architecture=table)
-    assert found.details["detail/expert-sketch.v1.safetensors"] == expected.details["detail/expert-sketch.v1.safetensors"]
+    assert (
+        found.details["detail/expert-sketch.v1.safetensors"] == expected.details["detail/expert-sketch.v1.safetensors"]
+    )
 
 
 def experts_of(shapes: dict[str, tuple[int, ...]]) -> dict[str, Experts | None]:
