@@ -77,9 +77,7 @@ def e8m0_values() -> NDArray[np.float32]:
     ----------
     OCP Microscaling Formats (MX) Specification v1.0, section 5.4.1.
     """
-    values = np.ldexp(np.float32(1), np.arange(256) - 127)
-    values[-1] = np.nan
-    return values
+    return np.append(np.ldexp(np.float32(1), np.arange(255) - 127), np.float32(np.nan))
 
 
 def ue4m3_values() -> NDArray[np.float32]:

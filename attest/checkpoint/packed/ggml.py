@@ -19,7 +19,7 @@ from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker
 from attest.checkpoint.tensor import BLOCKS, Tensor
 from attest.checkpoint.values import E2M1, ue4m3_values
 
-__all__ = ["GGML"]
+__all__ = ["GGML", "block_values"]
 
 _Bytes = NDArray[np.uint8]
 _Values = NDArray[np.float32]
@@ -143,6 +143,11 @@ _TYPES: Mapping[str, Callable[[_Bytes], _Values]] = {
     "Q4_K": _q4_k, "Q5_K": _q5_k, "Q6_K": _q6_k, "IQ4_NL": _iq4_nl, "IQ4_XS": _iq4_xs,
     "MXFP4": _mxfp4, "NVFP4": _nvfp4,
 }  # fmt: skip
+
+
+def block_values(blocks: _Bytes, dtype: str) -> _Values:
+    """Values of blocks of one of these types, shape (n, bytes of a block): a row each."""
+    return _TYPES[dtype](blocks)
 
 
 def _find(tensor: Tensor, held: Held) -> Packed | None:  # noqa: ARG001 - a block has all its parts

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.replay.matrix import LineSums, Matrix
-from attest.compare.replay.operation import Operation, operations
+from attest.compare.replay.operation import BLOCKS_MADE, Operation, operations
 
 __all__ = ["LEAST_LINE", "Index", "Made", "sums_of"]
 
@@ -109,7 +109,7 @@ def _shelve(made: Sequence[Made], wanted: Mapping[str, set[int]], *, ordered: bo
     for one in made:
         for axis in (0, 1):
             lines, length = one.size_along(axis)
-            whole = one.operation.writes not in {"Q8_0", "Q4_0"} or axis == 0
+            whole = one.operation.writes not in BLOCKS_MADE or axis == 0
             if whole and length in wanted[one.operation.writes] and (length >= LEAST_LINE or lines == 1):
                 entries[one.operation.writes, length].append((one, axis))
     return {key: _sort(its, ordered=ordered) for key, its in entries.items()}
