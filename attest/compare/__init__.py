@@ -13,9 +13,11 @@ from attest.compare.attention_std import attention_std_correlation
 from attest.compare.component_identity import component_identity
 from attest.compare.correspondence import (
     head_norm_correspondence,
+    key_latent_correspondence,
     neuron_norm_correspondence,
     norm_gain_correspondence,
     qkv_bias_correspondence,
+    query_latent_correspondence,
     residual_norm_correspondence,
 )
 from attest.compare.direction_signs import direction_signs
@@ -68,6 +70,8 @@ TESTS: tuple[PairTest, ...] = (
     norm_gain_correspondence,
     qkv_bias_correspondence,
     head_norm_correspondence,
+    query_latent_correspondence,
+    key_latent_correspondence,
     residual_activation_correspondence,
     neuron_matching,
     anchored_agreement,

@@ -31,6 +31,8 @@ METHODS = (
     "norm-gain-correspondence/v1",
     "qkv-bias-correspondence/v1",
     "head-norm-correspondence/v1",
+    "query-latent-correspondence/v1",
+    "key-latent-correspondence/v1",
     "residual-activation-correspondence/v1",
     "matched-agreement/v1",
     "layer-alignment/v1",
