@@ -7,7 +7,7 @@ lies, as outputs by inputs or the other way round, its shape says wherever outpu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from attest.architecture.family import Family
@@ -18,6 +18,8 @@ __all__ = ["count_experts", "with_experts"]
 
 _ROLES = frozenset({"gate", "up", "down", "gate_up"})
 _STACKED = {f"experts.{role}": role for role in _ROLES}
+_MOST = 4096
+"""Experts of a layer in one tensor; the largest networks have some hundred."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +48,8 @@ def with_experts(main: Sequence[PlacedTensor], family: Family, d_model: int | No
     Notes
     -----
     Where a matrix is square, so that its shape does not tell how it lies, it lies as the table says, or the other way
-    round where all other stacks of the layer do.
+    round where all other stacks of the layer do. Where a layer has two stacks with one role, the one with more experts
+    counts; the others are shared ones.
     """
     routers = {one.layer: one.tensor.shape[0] for one in main if one.role == "router" and len(one.tensor.shape) == 2}
     stacks = [found for one in main if (found := _read(one, routers.get(one.layer), family, d_model))]
@@ -54,16 +57,36 @@ def with_experts(main: Sequence[PlacedTensor], family: Family, d_model: int | No
     for stack in stacks:
         if len(stack.ways) == 1:
             against[stack.matrix.layer].add(stack.ways[0] != stack.matrix.transposed)
-    experts: dict[str, Experts | None] = {
-        one.tensor.name: _experts(whole_part(one, family), one.expert or 0, 1, family)
+    alone = {
+        one.tensor.name: (one.layer, single)
         for one in main
         if one.expert is not None and one.layer is not None and one.role in _ROLES
+        if (single := _experts(whole_part(one, family), one.expert, 1, family))
     }
+    together = {}
     for stack in stacks:
         turned = stack.matrix.transposed ^ (against[stack.matrix.layer] == {True})
         matrix = replace(stack.matrix, transposed=stack.ways[0] if len(stack.ways) == 1 else turned)
-        experts[stack.name] = _experts(matrix, 0, stack.count, family)
+        if several := _experts(matrix, 0, stack.count, family):
+            together[stack.name] = (stack.matrix.layer, several)
+    experts = {name: one for name, (_, one) in alone.items()} | _largest(
+        together, {layer for layer, _ in alone.values()}
+    )
     return [replace(one, experts=experts.get(one.tensor.name)) for one in main]
+
+
+def _largest(stacks: Mapping[str, tuple[int | None, Experts]], apart: set[int | None]) -> dict[str, Experts]:
+    """Stacks that hold more experts than any other of their layer with a part of the same role; none in some layers."""
+    counts: dict[tuple[int | None, str], list[int]] = defaultdict(list)
+    for layer, found in stacks.values():
+        for part in found.parts:
+            counts[layer, part.role].append(found.count)
+
+    def is_largest(layer: int | None, found: Experts) -> bool:
+        rivals = [count for part in found.parts for count in counts[layer, part.role] if count >= found.count]
+        return len(rivals) == len(found.parts)
+
+    return {name: found for name, (layer, found) in stacks.items() if layer not in apart and is_largest(layer, found)}
 
 
 def count_experts(main: Iterable[PlacedTensor]) -> int:
@@ -79,7 +102,7 @@ def _read(one: PlacedTensor, routed: int | None, family: Family, d_model: int | 
         return None
     if len(shape) == 2 and routed and shape[0] % routed == 0:
         shape = (routed, shape[0] // routed, shape[1])
-    if len(shape) != 3 or (one.packed is not None and one.packed.turned):
+    if len(shape) != 3 or shape[0] > _MOST or (one.packed is not None and one.packed.turned):
         return None
     role, (count, n_rows, n_columns) = _STACKED[one.role], shape
     ways = tuple(_ways(role, n_rows, n_columns, d_model))

@@ -99,6 +99,24 @@ def test_a_square_matrix_lies_as_the_other_of_its_layer():
     assert not any(part.transposed for one in found.values() if one for part in one.parts)
 
 
+def test_of_two_stacks_with_one_role_the_larger_one_counts():
+    both = {"mlp.experts.gate_up_proj": (4, 10, 8), "block_sparse_moe.experts.gate_up_proj": (2, 6, 8)}
+    found = experts_of({**both, "mlp.experts.down_proj": (3, 8, 5)})
+    assert {name: one.count for name, one in found.items() if one} == {"gate_up_proj": 4, "down_proj": 3}
+    both["block_sparse_moe.experts.gate_up_proj"] = (4, 10, 8)
+    assert list(experts_of({**both, "mlp.experts.down_proj": (3, 8, 5)})) == ["down_proj"]
+
+
+def test_experts_with_tensors_of_their_own_come_before_a_stack():
+    found = experts_of({"mlp.experts.gate_up_proj": (4, 10, 8), "mlp.experts.7.down_proj.weight": (8, 5)})
+    assert {name: (one.first, one.count) for name, one in found.items() if one} == {"7.down_proj.weight": (7, 1)}
+
+
+def test_very_many_slices_are_no_experts():
+    assert experts_of({"mlp.experts.down_proj": (4096, 8, 5)})
+    assert not experts_of({"mlp.experts.down_proj": (4097, 8, 5)})
+
+
 class _Seen:
     def __init__(self) -> None:
         self.blocks: list[tuple[int, list[Any]]] = []
