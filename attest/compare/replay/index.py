@@ -95,7 +95,7 @@ def _make(matrix: Matrix, wanted: Mapping[str, set[int]]) -> Iterator[Made]:
     for dtype, lengths in wanted.items():
         for operation in operations(matrix.tensor.dtype, dtype, matrix.columns):
             columns = operation.apply(matrix.take(np.zeros(1, np.int64)), np.ones((1, 1), np.float32)).shape[1]
-            if columns not in lengths and matrix.rows not in lengths:
+            if columns not in lengths and (operation.four_bits or matrix.rows not in lengths):
                 continue
             largest = operation.prepare(matrix)
             sums = LineSums(matrix.rows, columns)
