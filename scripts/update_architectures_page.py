@@ -26,6 +26,8 @@ def _matrices(family: Family) -> str:
     said = [f"`{role}` {family.layouts.get(role, 'joined')}" for role in FUSED if role in roles]
     if family.transposed:
         said.append("inputs by outputs")
+    if family.stacked_transposed:
+        said.append(f"stacked {', '.join(f'`{role}`' for role in family.stacked_transposed)} inputs by outputs")
     if family.norm_offset:
         said.append("gains less one")
     return ", ".join(said) or "-"

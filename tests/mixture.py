@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,3 +39,53 @@ def some(expert: Expert, rows: NDArray[np.int64]) -> Expert:
     """Some neurons of an expert, in that order."""
     gate, up, down = expert
     return gate[rows], up[rows], down[:, rows]
+
+
+def stacked(
+    arrays: Mapping[str, NDArray[Any]], write: Callable[[str, list[Expert]], Mapping[str, NDArray[Any]]]
+) -> dict[str, NDArray[Any]]:
+    """The same tensors with the experts of every layer as ``write`` stores them, given the prefix of the layer's MLP."""
+    layers: dict[str, dict[int, dict[str, NDArray[Any]]]] = {}
+    kept = {}
+    for name, array in arrays.items():
+        prefix, found, rest = name.partition("experts.")
+        if not found:
+            kept[name] = array
+            continue
+        number, part, _ = rest.split(".")
+        layers.setdefault(prefix, {}).setdefault(int(number), {})[part.removesuffix("_proj")] = array
+    for prefix, experts in layers.items():
+        all_of = [(one["gate"], one["up"], one["down"]) for _, one in sorted(experts.items())]
+        kept |= {f"{prefix}{name}": np.ascontiguousarray(array) for name, array in write(prefix, all_of).items()}
+    return kept
+
+
+def outputs_first(_: str, experts: list[Expert]) -> dict[str, NDArray[Any]]:
+    """As transformers 5 has Mixtral, Qwen3-MoE, DeepSeek-V3, GLM-4.5."""
+    return {
+        "experts.gate_up_proj": np.stack([np.concatenate([gate, up]) for gate, up, _ in experts]),
+        "experts.down_proj": np.stack([down for *_, down in experts]),
+    }
+
+
+def inputs_first(_: str, experts: list[Expert]) -> dict[str, NDArray[Any]]:
+    """As Llama 4 is stored."""
+    return {name: array.transpose(0, 2, 1) for name, array in outputs_first(_, experts).items()}
+
+
+def in_turn(_: str, experts: list[Expert]) -> dict[str, NDArray[Any]]:
+    """As gpt-oss is stored: gate and up in turn, inputs by outputs."""
+    turned = [np.stack([gate, up], axis=1).reshape(-1, gate.shape[1]).T for gate, up, _ in experts]
+    return {
+        "experts.gate_up_proj": np.stack(turned),
+        "experts.down_proj": np.stack([down.T for *_, down in experts]),
+    }
+
+
+def in_rows(_: str, experts: list[Expert]) -> dict[str, NDArray[Any]]:
+    """As DBRX is stored: one expert below the other, down as inputs by outputs."""
+    return {
+        "experts.mlp.w1": np.concatenate([gate for gate, _, _ in experts]),
+        "experts.mlp.v1": np.concatenate([up for _, up, _ in experts]),
+        "experts.mlp.w2": np.concatenate([down.T for *_, down in experts]),
+    }

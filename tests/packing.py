@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gguf
+import ml_dtypes
 import numpy as np
 import torch
 from gguf.quants import dequantize, quantize
@@ -161,6 +162,46 @@ def compressed(weight: Values, *, bits: int = 4, with_zeros: bool = False) -> Pa
     return Packing(parts, meant(codes, zeros, scales, np.arange(weight.shape[1]) // 32))
 
 
+def fp4_codes(values: Values) -> NDArray[np.uint8]:
+    """Codes of the nearest 4-bit floats, two to a byte, the first in the lower bits."""
+    codes = np.clip(values, -6, 6).astype(ml_dtypes.float4_e2m1fn).view(np.uint8)
+    return codes[..., ::2] | codes[..., 1::2] << 4
+
+
+def powers(groups: Values) -> NDArray[np.uint8]:
+    """E8M0 codes of scales: the greatest power of two in the greatest value, over that in 6."""
+    tops = np.maximum(np.abs(groups).max(axis=-1), np.float32(2) ** -125)
+    scales: NDArray[np.uint8] = (2.0 ** (np.floor(np.log2(tops)) - 2)).astype(ml_dtypes.float8_e8m0fnu).view(np.uint8)
+    return scales
+
+
+def mxfp4(weight: Values, *, name: str = "weight_packed") -> Packing:
+    groups = weight.reshape(len(weight), -1, 32)
+    scales = powers(groups)
+    wide = scales.view(ml_dtypes.float8_e8m0fnu).astype(np.float32)[..., None]
+    codes = fp4_codes(groups / wide).reshape(len(weight), -1)
+    parts = {name: codes, "weight_scale": scales}
+    return Packing(parts, (four_bit_floats(codes).reshape(groups.shape) * wide).reshape(weight.shape))
+
+
+def nvfp4(weight: Values, *, name: str = "weight", whole: str = "weight_scale_2", divides: bool = False) -> Packing:
+    """Scales of blocks over that of the tensor, which ModelOpt stores as it is and compressed-tensors turned round."""
+    groups = weight.reshape(len(weight), -1, 16)
+    top = np.abs(weight).max() / np.float32(6 * 448)
+    stored = np.float32(1) / top if divides else top
+    scales = torch.from_numpy(np.abs(groups).max(axis=2) / (6 * top)).to(torch.float8_e4m3fn)
+    wide = (scales.float().numpy() / stored if divides else scales.float().numpy() * stored)[..., None]
+    codes = fp4_codes(groups / np.maximum(wide, np.float32(1e-30))).reshape(len(weight), -1)
+    parts = {name: codes, "weight_scale": scales, whole: np.array([stored]) if divides else stored}
+    return Packing(parts, (four_bit_floats(codes).reshape(groups.shape) * wide).reshape(weight.shape))
+
+
+def four_bit_floats(codes: NDArray[np.uint8]) -> Values:
+    """Values of codes, two to a byte."""
+    both = np.stack([codes & 15, codes >> 4], axis=-1).astype(np.uint8)
+    return both.view(ml_dtypes.float4_e2m1fn).astype(np.float32).reshape(*codes.shape[:-1], -1)
+
+
 PACKINGS: Mapping[str, Callable[[Values], Packing]] = {
     "GPTQ": gptq,
     "GPTQ of 8 bits": lambda weight: gptq(weight, bits=8),
@@ -181,6 +222,11 @@ PACKINGS: Mapping[str, Callable[[Values], Packing]] = {
     "compressed-tensors": compressed,
     "compressed-tensors of 8 bits": lambda weight: compressed(weight, bits=8),
     "compressed-tensors with zeros": lambda weight: compressed(weight, with_zeros=True),
+    "MXFP4": mxfp4,
+    "NVFP4 of ModelOpt": nvfp4,
+    "NVFP4 of compressed-tensors": lambda weight: nvfp4(
+        weight, name="weight_packed", whole="weight_global_scale", divides=True
+    ),
 }
 
 

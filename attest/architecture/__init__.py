@@ -1,11 +1,12 @@
 """Architectures: from tensor names and shapes to layers and roles."""
 
 from attest.architecture.family import FAMILIES, Family, FamilyFile, read_family_file
-from attest.architecture.model import Model, place_tensors, whole_part
-from attest.architecture.placed import Part, PlacedTensor
+from attest.architecture.model import Model, place_tensors
+from attest.architecture.placed import Experts, Part, PlacedTensor
 
 __all__ = [
     "FAMILIES",
+    "Experts",
     "Family",
     "FamilyFile",
     "Model",
@@ -13,5 +14,4 @@ __all__ = [
     "PlacedTensor",
     "place_tensors",
     "read_family_file",
-    "whole_part",
 ]

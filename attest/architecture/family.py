@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeAlias
 
-from attest.architecture.layout import Layout
+from attest.architecture.layout import Layout, Stacked
 from attest.digest import sha256
 from attest.document import Limits, load, record
 from attest.errors import DocumentError, InputError
@@ -39,7 +39,10 @@ PARTS: Mapping[str, str] = {
     "bias": ".bias",
     "weight_scale": ".scale",
     "weight_scale_inv": ".scale",
+    "weight_scale_2": ".scale",
+    "weight_global_scale": ".scale",
     "input_scale": ".input_scale",
+    "input_global_scale": ".input_scale",
     "qweight": ".codes",
     "weight_packed": ".codes",
     "scales": ".scale",
@@ -68,6 +71,7 @@ class _Entry:
     model_types: tuple[_Name, ...] = ()
     traits: Mapping[_Name, tuple[_Trait, ...]] = field(default_factory=dict)
     transposed: bool | None = None
+    stacked_transposed: tuple[Stacked, ...] | None = None
     norm_offset: Annotated[int, Limits(ge=0, le=1)] | None = None
     rotary: Rotary | None = None
     layouts: Mapping[Literal["qkv", "kv", "gate_up"], Layout] = field(default_factory=dict)
@@ -88,6 +92,8 @@ class Family:
         How the rows of a fused matrix lie, where not ``joined``.
     transposed : bool
         Whether matrices in layers are stored as inputs by outputs.
+    stacked_transposed : tuple of str
+        Roles whose matrices are, where those of all experts are in one tensor; shapes come before it.
     norm_offset : {0, 1}
         What is added to a stored gain of a norm before it is used.
     rotary : {"halves", "in-turn", "unknown"} or None
@@ -114,6 +120,7 @@ class Family:
     outside: Mapping[str, str]
     layouts: Mapping[str, Layout]
     transposed: bool
+    stacked_transposed: tuple[Stacked, ...]
     norm_offset: int
     rotary: Rotary | None
     model_types: frozenset[str]
@@ -210,11 +217,16 @@ def _build(name: str, entry: _Entry, by_id: Mapping[str, Family], where: str) ->
         outside=outside,
         layouts=dict((*(base.layouts.items() if base else ()), *entry.layouts.items())),
         transposed=(base.transposed if base else False) if entry.transposed is None else entry.transposed,
+        stacked_transposed=_first_given(entry.stacked_transposed, base.stacked_transposed if base else ()),
         norm_offset=(base.norm_offset if base else 0) if entry.norm_offset is None else entry.norm_offset,
         rotary=entry.rotary or (base.rotary if base else None),
         model_types=frozenset((*entry.model_types, *entry.traits)),
         traits=entry.traits,
     )
+
+
+def _first_given(own: tuple[Stacked, ...] | None, of_base: tuple[Stacked, ...]) -> tuple[Stacked, ...]:
+    return of_base if own is None else own
 
 
 def _by_name(names_of: Mapping[str, tuple[str, ...]], family: str, where: str) -> dict[str, str]:
@@ -241,6 +253,7 @@ def _shipped() -> tuple[Family, ...]:
         Family(
             **{
                 **entry,
+                "stacked_transposed": tuple(entry["stacked_transposed"]),
                 "model_types": frozenset(entry["model_types"]),
                 "traits": {name: tuple(traits) for name, traits in entry["traits"].items()},
             }

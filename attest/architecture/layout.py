@@ -13,11 +13,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FUSED", "Layout", "Rows", "split"]
+__all__ = ["FUSED", "Layout", "Rows", "Stacked", "split"]
 
 Layout: TypeAlias = Literal["joined", "by-group", "four-blocks", "in-turn"]
 """``joined``: one part after the other. ``by-group``: for every key head its queries, the key, the value.
 ``four-blocks``: four blocks, each with query, value, key, in that order. ``in-turn``: row by row."""
+
+Stacked: TypeAlias = Literal["gate", "up", "down", "gate_up"]
+"""Roles of matrices that all experts of a layer may have in one tensor."""
 
 FUSED: Mapping[str, tuple[str, ...]] = {"qkv": ("q", "k", "v"), "kv": ("k", "v"), "gate_up": ("gate", "up")}
 """Roles of fused matrices, and of their parts."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from attest.architecture.claim import claimed_heads, claimed_model_types, contradictions
+from attest.architecture.experts import count_experts, with_experts
 from attest.architecture.family import FAMILIES, Family, FamilyFile
 from attest.architecture.layout import FUSED, split
 from attest.architecture.place import choose_family, place_stack
-from attest.architecture.placed import Part, PlacedTensor
+from attest.architecture.placed import Part, PlacedTensor, whole_part
 from attest.architecture.shape import Sizes, read_sizes
 from attest.architecture.stack import Stack, read_stacks
 from attest.checkpoint import Checkpoint, Tensor
@@ -19,7 +20,7 @@ from attest.checkpoint.packed import Packed
 from attest.finding import Finding
 from attest.terminal import visible
 
-__all__ = ["Model", "Positions", "place_tensors", "whole_part"]
+__all__ = ["Model", "Positions", "place_tensors"]
 
 Positions: TypeAlias = Literal["learned", "rotary", "unknown"]
 
@@ -38,6 +39,8 @@ class Model:
     index : mapping of (role, layer) to Part
         The dense tensors of the main stack that have a role, and the parts of fused ones.
     n_layers : int
+    n_experts : int
+        Experts of all layers that have an up matrix.
     d_model, d_ff, n_heads, n_kv_heads, d_head : int or None
         None where the shapes do not tell, or the configuration contradicts them.
     positions : {"learned", "rotary", "unknown"}
@@ -52,6 +55,7 @@ class Model:
     tensors: tuple[PlacedTensor, ...]
     index: Mapping[tuple[str, int | None], Part]
     n_layers: int
+    n_experts: int
     d_model: int | None
     d_ff: int | None
     n_heads: int | None
@@ -84,6 +88,7 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
     main = [
         replace(one, parts=parts) if (parts := tuple(_parts(one, family, sizes, n_kv_heads))) else one for one in main
     ]
+    main = with_experts(main, family, sizes.d_model) if family else main
     others = [
         _with_codes(one, packed)
         for stack, its in zip(stacks[1:], chosen[1:], strict=True)
@@ -97,6 +102,7 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
         tensors=tuple(placed.get(tensor.name) or _unplaced(tensor) for tensor in checkpoint.tensors),
         index=_index(main),
         n_layers=1 + max((one.layer for one in main if one.layer is not None and one.role), default=-1),
+        n_experts=count_experts(main),
         d_model=sizes.d_model,
         d_ff=sizes.d_ff,
         n_heads=n_heads,
@@ -150,21 +156,6 @@ def _place(stack: Stack, family: Family | None) -> list[PlacedTensor]:
 
 def _unplaced(tensor: Any) -> PlacedTensor:
     return PlacedTensor(tensor=tensor, layer=None, expert=None, role=None)
-
-
-def whole_part(one: PlacedTensor, family: Family) -> Part:
-    """A tensor that has a role as a part; the values of its codes where it is a packed weight in a layer."""
-    in_layer = one.layer is not None and len(one.tensor.shape) == 2
-    if one.packed is not None and one.layer is not None:
-        return Part(
-            tensor=one.packed.unpacked,
-            role=one.role or "",
-            layer=one.layer,
-            transposed=one.packed.turned,
-            packed=one.packed,
-        )
-    tensor = one.packed.tensor if one.packed else one.tensor
-    return Part(tensor=tensor, role=one.role or "", layer=one.layer, transposed=family.transposed and in_layer)
 
 
 def _parts(one: PlacedTensor, family: Family | None, sizes: Sizes, n_kv_heads: int | None) -> Iterator[Part]:

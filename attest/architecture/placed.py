@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from attest.architecture.family import Family
 from attest.architecture.layout import Rows
 from attest.checkpoint import Tensor
 from attest.checkpoint.packed import Packed
 
-__all__ = ["Part", "PlacedTensor"]
+__all__ = ["Experts", "Part", "PlacedTensor", "whole_part"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +51,35 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Experts:
+    """Experts that a tensor holds, one slice of its rows after the other.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first; the others follow.
+    count : int
+    parts : tuple of Part
+        Of one slice, as if it were stored alone.
+    """
+
+    first: int
+    count: int
+    parts: tuple[Part, ...]
+
+    @property
+    def rows(self) -> int:
+        """Stored rows of one slice."""
+        return self.parts[0].tensor.shape[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PlacedTensor:
     """A tensor and its place; ``role`` is None for a tensor that no table knows or whose shape contradicts it.
 
     ``parts`` are what fingerprints take from it: nothing from experts, from stacks beside the main one, and from
     tensors without a role; the parts of a fused matrix where the sizes of heads are known; else the tensor itself.
+    ``experts`` are the experts of the main stack that it holds, one or all of a layer.
     ``packed`` says how its values are kept as codes, if they are.
     """
 
@@ -63,8 +88,24 @@ class PlacedTensor:
     expert: int | None
     role: str | None
     parts: tuple[Part, ...] = ()
+    experts: Experts | None = None
     packed: Packed | None = None
 
     def without_role(self) -> PlacedTensor:
         """The same tensor as one that has lost its role."""
         return replace(self, role=None)
+
+
+def whole_part(one: PlacedTensor, family: Family) -> Part:
+    """A tensor that has a role as a part; the values of its codes where it is a packed weight in a layer."""
+    in_layer = one.layer is not None and len(one.tensor.shape) == 2
+    if one.packed is not None and one.layer is not None:
+        return Part(
+            tensor=one.packed.unpacked,
+            role=one.role or "",
+            layer=one.layer,
+            transposed=one.packed.turned,
+            packed=one.packed,
+        )
+    tensor = one.packed.tensor if one.packed else one.tensor
+    return Part(tensor=tensor, role=one.role or "", layer=one.layer, transposed=family.transposed and in_layer)

@@ -47,18 +47,20 @@ def outputs_by_inputs(one: PlacedTensor, *, transposed: bool) -> tuple[int, ...]
 def read_sizes(placed: Iterable[PlacedTensor], *, transposed: bool) -> Sizes:
     """Sizes that most tensors of a stack have."""
     shapes: dict[str, list[tuple[int, ...]]] = defaultdict(list)
-    inputs = []
+    inputs, routed = [], []
     for one in placed:
         shape = outputs_by_inputs(one, transposed=transposed)
         if one.role is None or len(shape) != 2:
             continue
+        if one.role == "router":
+            routed.append(shape[1])
         if one.role in _INPUTS:
             inputs.append(shape[1])
         if one.expert is None:
             shapes[one.role].append(shape)
     neurons = [shape[0] for shape in shapes["up"]] or [shape[0] // 2 for shape in shapes["gate_up"]]
     return Sizes(
-        d_model=_most_common(inputs),
+        d_model=_most_common(inputs or routed),
         d_q=_most_common(shape[0] for shape in shapes["q"]),
         d_k=_most_common(shape[0] for shape in shapes["k"]),
         d_v=_most_common(shape[0] for shape in shapes["v"]),

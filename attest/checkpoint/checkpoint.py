@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ class Checkpoint:
         CheckpointError
             The file changed.
         """
-        codes = _read_items(self.tree, packed.tensor).reshape(packed.tensor.shape[0], -1)
+        codes = _read_items(self.tree, packed.tensor).reshape(math.prod(packed.tensor.shape[:-1]), -1)
         unpacker = open_packed(packed, self.read_bits)
         values = np.empty(packed.unpacked.shape, np.float32)
         step = max(1, _AT_ONCE // (unpacker.made * values.shape[1])) * unpacker.stored

@@ -80,9 +80,13 @@ def _scheme_of(tensor: Tensor, held: Mapping[str, Tensor]) -> str | None:
         ("bitsandbytes NF4", last == "weight" and is_nf4 and f"{whole}.absmax" in held),
         ("bitsandbytes FP4", last == "weight" and not is_nf4 and f"{whole}.absmax" in held),
         ("bitsandbytes INT8", last == "weight" and tensor.dtype == "I8" and f"{stem}.SCB" in held),
+        ("NVFP4", last == "weight_packed" and f"{stem}.weight_global_scale" in held),
+        ("MXFP4", last == "weight_packed" and tensor.dtype == "U8" and f"{stem}.weight_scale" in held),
         ("compressed-tensors", last == "weight_packed" and f"{stem}.weight_scale" in held),
         ("FP8 with scales", is_fp8 and not {f"{whole}_scale", f"{whole}_scale_inv"}.isdisjoint(held)),
         ("INT8 with scales", tensor.dtype == "I8" and f"{whole}_scale" in held),
+        ("NVFP4", tensor.dtype == "U8" and {f"{whole}_scale", f"{whole}_scale_2"} <= held.keys()),
+        ("MXFP4", tensor.dtype == "U8" and f"{whole}_scale" in held),
         ("MXFP4", whole.endswith("_blocks") and f"{whole.removesuffix('_blocks')}_scales" in held),
     )
     return next((scheme for scheme, is_so in told_by if is_so), None)

@@ -53,11 +53,14 @@ BLOCKS: Mapping[str, tuple[int, int]] = {
     "Q2_K": (256, 84), "Q3_K": (256, 110), "Q4_K": (256, 144), "Q5_K": (256, 176), "Q6_K": (256, 210),
     "Q8_K": (256, 292), "IQ2_XXS": (256, 66), "IQ2_XS": (256, 74), "IQ3_XXS": (256, 98), "IQ1_S": (256, 50),
     "IQ4_NL": (32, 18), "IQ3_S": (256, 110), "IQ2_S": (256, 82), "IQ4_XS": (256, 136), "IQ1_M": (256, 56),
-    "TQ1_0": (256, 54), "TQ2_0": (256, 66), "MXFP4": (32, 17), "NVFP4": (64, 36), "Q1_0": (128, 18),
+    "TQ1_0": (256, 54), "TQ2_0": (256, 66), "MXFP4": (32, 17), "NVFP4": (64, 36), "Q1_0": (128, 18), "F4": (2, 1),
 }  # fmt: skip
-"""Values and bytes of one block of a quantized dtype, spelled as in ggml; the last dimension is cut into blocks."""
+"""Values and bytes of one block of a quantized dtype, spelled as in ggml; the last dimension is cut into blocks.
 
-DTYPE_PATTERN = f"^({'|'.join((*DTYPE_BITS, *BLOCKS))}|(GGML|ONNX)_[0-9]{{1,10}})$"
+Two values of F4, which safetensors has, make a byte; where a dimension is odd, blocks do not end with it.
+"""
+
+DTYPE_PATTERN = f"^({'|'.join(dict.fromkeys((*DTYPE_BITS, *BLOCKS)))}|(GGML|ONNX)_[0-9]{{1,10}})$"
 """All dtypes; the last two are types by their number in that format, whose values are not known and only digested."""
 
 

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from attest.checkpoint.tensor import BITS
 
-__all__ = ["FLOATS", "as_float32", "float8_values", "nearest_bits"]
+__all__ = ["E2M1", "FLOATS", "as_float32", "e8m0_values", "float8_values", "nearest_bits", "ue4m3_values"]
 
 FLOATS = frozenset({"BF16", "F16", "F32"})
 """Dtypes whose values float32 holds."""
+
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
+"""Values of the 16 codes of a 4-bit float: OCP Microscaling Formats (MX) Specification v1.0, section 5.3.3."""
 
 _HALF = 0x8000
 """Of the 16 bits that BF16 leaves out of float32, the pattern half-way between two of its values."""
@@ -65,3 +68,27 @@ def float8_values(dtype: str) -> NDArray[np.float32]:
     both = np.concatenate([values, -values])
     both[128] = np.nan if is_fnuz else -0.0
     return both.astype(np.float32)
+
+
+def e8m0_values() -> NDArray[np.float32]:
+    """Values of the 256 codes of an 8-bit scale that is a power of two, exact; the last is NaN.
+
+    References
+    ----------
+    OCP Microscaling Formats (MX) Specification v1.0, section 5.4.1.
+    """
+    return np.append(np.ldexp(np.float32(1), np.arange(255) - 127), np.float32(np.nan))
+
+
+def ue4m3_values() -> NDArray[np.float32]:
+    """Values of the 256 codes of an 8-bit float without a sign, as ggml reads them: the highest bit says nothing.
+
+    References
+    ----------
+    ggml, ``ggml-impl.h`` (``ggml_ue4m3_to_fp32``): the code of NaN is 0, but with the highest bit it is 480.
+    """
+    values = float8_values("F8_E4M3")[:128]
+    values[-1] = 480
+    both = np.concatenate([values, values])
+    both[127] = 0
+    return both

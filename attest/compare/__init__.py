@@ -13,13 +13,16 @@ from attest.compare.attention_std import attention_std_correlation
 from attest.compare.component_identity import component_identity
 from attest.compare.correspondence import (
     head_norm_correspondence,
+    key_latent_correspondence,
     neuron_norm_correspondence,
     norm_gain_correspondence,
     qkv_bias_correspondence,
+    query_latent_correspondence,
     residual_norm_correspondence,
 )
 from attest.compare.direction_signs import direction_signs
 from attest.compare.embedding_anchors import embedding_anchors
+from attest.compare.expert_alignment import expert_alignment
 from attest.compare.expert_ancestry import expert_ancestry
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.full_matching import full_matching
@@ -60,12 +63,15 @@ TESTS: tuple[PairTest, ...] = (
     row_containment,
     component_identity,
     neuron_alignment,
+    expert_alignment,
     anchored_alignment,
     neuron_norm_correspondence,
     residual_norm_correspondence,
     norm_gain_correspondence,
     qkv_bias_correspondence,
     head_norm_correspondence,
+    query_latent_correspondence,
+    key_latent_correspondence,
     residual_activation_correspondence,
     neuron_matching,
     anchored_agreement,

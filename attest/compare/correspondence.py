@@ -18,11 +18,13 @@ from attest.compare.permutation import Pairing
 __all__ = [
     "NORM_GAIN_TEST",
     "head_norm_correspondence",
+    "key_latent_correspondence",
     "neuron_norm_correspondence",
     "norm_gain_correspondence",
     "norm_gain_names",
     "on_residual_axis",
     "qkv_bias_correspondence",
+    "query_latent_correspondence",
     "residual_norm_correspondence",
 ]
 
@@ -59,12 +61,44 @@ def neuron_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     )
 
 
+def query_latent_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """``query-latent-correspondence/v1``: norms of the latent dimensions of queries, each layer by itself."""
+    return _on_latent("query-latent-correspondence/v1", "q", a, b)
+
+
+def key_latent_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """``key-latent-correspondence/v1``: norms of the latent dimensions of keys and values, each layer by itself."""
+    return _on_latent("key-latent-correspondence/v1", "kv", a, b)
+
+
+def _on_latent(test_id: str, kind: str, a: Fingerprints, b: Fingerprints) -> Outcome:
+    """Test the latent dimensions of latent attention.
+
+    Notes
+    -----
+    A norm and two matrices are all that latent dimensions pass; each treats them alike. Rotary keys pass beside them.
+    """
+    if _both_sparse(a, b):
+        return Outcome(not_compared=left_out(test_id, _MASKED))
+    mine, theirs = a.arrays.get(_NORMS, {}), b.arrays.get(_NORMS, {})
+    parts = (f"latent.{kind}_a", f"latent.{kind}_b")
+    scores = _scores(mine, theirs)
+    return _by_layer(
+        test_id,
+        a,
+        b,
+        lambda layer: _paired(layer, mine, theirs, [f"layers.{layer}.{part}" for part in parts], scores),
+        units="the latent dimensions",
+        note="z of the normal scores of the norms of latent dimensions, index by index; a permutation of these defeats it",
+    )
+
+
 def residual_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``residual-norm-correspondence/v1``: norms along every residual dimension, one order for all layers."""
     test_id = "residual-norm-correspondence/v1"
     if _both_sparse(a, b):
         return Outcome(not_compared=left_out(test_id, _MASKED))
-    parts = [f"residual.{role}" for role in ("q", "k", "v", "o", "gate", "up", "down")]
+    parts = [f"residual.{role}" for role in ("q", "k", "v", "q_a", "kv_a", "o", "gate", "up", "down")]
     return on_residual_axis(test_id, _NORMS, a, b, parts, outside=())
 
 

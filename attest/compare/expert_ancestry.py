@@ -24,6 +24,7 @@ from attest.compare.layer_agreement import WORK, sample_size, sketched_layers
 from attest.compare.matching import Neurons, Sample, find_partners, public_order, share_found
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
+from attest.compare.sketched_experts import sketched_experts
 from attest.comparison import ControlKind, Found, LayerStatistic
 from attest.document import decimal
 from attest.evidence import Table
@@ -32,7 +33,6 @@ from attest.fingerprint.unit_sums import N_BUCKETS
 __all__ = ["expert_ancestry"]
 
 _ID = "expert-ancestry/v1"
-_EXPERTS = "expert-sketch/v1"
 _DENSE = "neuron-sketch/v1"
 _COLUMNS = ("layer", "experts", "layer of the other", "found, mean", "least", "greatest", "unchanged", "kept", "there")
 
@@ -85,23 +85,20 @@ def expert_ancestry(a: Fingerprints, b: Fingerprints) -> Outcome:
     sides = [
         (name, found)
         for name, one, other in (("a", a, b), ("b", b, a))
-        if (found := _ancestors(_sketched_experts(one), sketched_layers(other, _DENSE, N_BUCKETS), seed))
+        if (found := _ancestors(_neurons_of_experts(one), sketched_layers(other, _DENSE, N_BUCKETS), seed))
     ]
     if not sides:
         return Outcome(not_compared=left_out(_ID, "neither has sketched experts beside dense layers of the other"))
     return _outcome(sides)
 
 
-def _sketched_experts(one: Fingerprints) -> Experts:
+def _neurons_of_experts(one: Fingerprints) -> Experts:
     """Neurons of every expert, by layer."""
-    found: dict[int, dict[int, Neurons]] = defaultdict(dict)
-    for name, array in one.arrays.get(_EXPERTS, {}).items():
-        words = name.split(".")
-        neurons = Neurons.of(array, width=N_BUCKETS)
-        known = len(words) == 4 and words[1].isdecimal() and words[3].isdecimal() and max(map(len, words[1::2])) <= 5
-        if neurons is not None and known and (words[0], words[2]) == ("layers", "experts"):
-            found[int(words[1])][int(words[3])] = neurons
-    return found
+    found = {
+        layer: {expert: neurons for expert, array in experts.items() if (neurons := Neurons.of(array, width=N_BUCKETS))}
+        for layer, experts in sketched_experts(one).items()
+    }
+    return {layer: experts for layer, experts in found.items() if experts}
 
 
 def _ancestors(experts: Experts, dense: Mapping[int, Neurons], seed: str) -> tuple[list[_Ancestor], Shares] | None:

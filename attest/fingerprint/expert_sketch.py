@@ -1,25 +1,26 @@
 """``expert-sketch/v1``: neurons of every expert, made as those of ``neuron-sketch/v1``, a part of them where there are many.
 
-It is there to find the ancestors of experts: an expert that was made from a dense MLP still holds its neurons. What
-``neuron-sketch/v1`` says of itself holds here, too.
+It is there to find the ancestors of experts, and experts that were copied: whether each expert has tensors of its own or
+one tensor holds all of a layer, its sketch is the same. What ``neuron-sketch/v1`` says of itself holds here, too.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.architecture import Model, Part, PlacedTensor, whole_part
+from attest.architecture import Experts, Model, Part, PlacedTensor
 from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table
 from attest.fingerprint.neuron_sketch import check_gain, quantize
-from attest.fingerprint.part import collect_part, collected
+from attest.fingerprint.part import PartAccumulator, collect_part, collected
+from attest.fingerprint.slices import SlicesAccumulator
 from attest.fingerprint.unit_sums import N_BUCKETS, make_sums, signed_gain, sketch_of
 from attest.fingerprint.vectors import collect_values
 from attest.sweep import Accumulator
@@ -77,29 +78,29 @@ def _digest(weights: NDArray[np.float64]) -> bytes:
 
 
 def _collect(model: Model, placed: PlacedTensor) -> Makers:
-    part = _expert_part(model, placed)
-    if part is None:
+    experts = placed.experts
+    if experts is None:
         return collect_values(placed, {"mlp_norm"})
-    makers = make_sums(model, part)
-    return collect_part(_NAME, part, partial(_make, model, part, makers)) if makers else {}
+    sums = {part.role: makers for part in experts.parts if (makers := make_sums(model, part))}
+    if not sums:
+        return {}
+    inner = {
+        part.role: partial(_make, part, sums[part.role], model.n_experts) for part in experts.parts if part.role in sums
+    }
+    return collect_part(_NAME, _whole(experts), partial(SlicesAccumulator, experts.rows, inner))
 
 
-def _expert_part(model: Model, placed: PlacedTensor) -> Part | None:
-    """The matrix of an expert as a part of its own."""
-    known = placed.expert is not None and placed.layer is not None and placed.role in _PARTS
-    if not known or model.family is None or len(placed.tensor.shape) != 2:
-        return None
-    return whole_part(placed, model.family)
+def _whole(experts: Experts) -> Part:
+    """The tensor itself, under whose name the experts in it are collected."""
+    return replace(experts.parts[0], rows=None)
 
 
-def _make(model: Model, part: Part, makers: Makers) -> _SketchAccumulator:
+def _make(part: Part, makers: Makers, n_experts: int) -> Accumulator:
+    """Of a part of a slice the sketch of its neurons."""
     neurons = part.stored_shape[0 if (part.role == "down") == part.transposed else 1]
     columns = makers["sketch"]() if "sketch" in makers else None
-    return _SketchAccumulator(part, makers["units"](), columns, _kept(neurons, _n_experts(model)))
-
-
-def _n_experts(model: Model) -> int:
-    return sum(1 for one in model.tensors if one.expert is not None and one.role == "up")
+    sketch = _SketchAccumulator(part, makers["units"](), columns, _kept(neurons, n_experts))
+    return sketch if part.rows is None else PartAccumulator(part, sketch)
 
 
 def _kept(neurons: int, experts: int) -> NDArray[np.int64]:
@@ -118,45 +119,46 @@ def _profile(model: Model, results: Results) -> Profile:
     found: dict[tuple[int, int], dict[str, NDArray[np.int8]]] = defaultdict(dict)
     expected: dict[tuple[str, int | None], bytes] = {}
     for placed in model.tensors:
-        part = _expert_part(model, placed)
-        sketched = collected(_NAME, part, results) if part else None
-        if isinstance(sketched, _Sketched):
-            _check(model, placed, sketched, expected, results)
-            found[placed.layer or 0, placed.expert or 0][placed.role or ""] = sketched.entries
+        for expert, role, sketched in _sketched(placed, results):
+            _check(model, placed.layer, role, sketched, expected, results)
+            found[placed.layer or 0, expert][role] = sketched.entries
     arrays = {
         f"layers.{layer}.experts.{expert}": np.concatenate([parts[name] for name in _PARTS if name in parts], axis=1)
         for (layer, expert), parts in sorted(found.items())
         if {"up", "down"} <= parts.keys() and len({len(part) for part in parts.values()}) == 1
     }
     if not arrays:
-        return Profile(arrays={}, table=None, not_measured=_why_nothing(model))
+        why = "no experts with up and down matrices were recognized"
+        return Profile(arrays={}, table=None, not_measured=why)
     return Profile(
         arrays=arrays, table=layer_table(("experts", "neurons kept of each"), _rows(arrays)), not_measured=None
     )
 
 
+def _sketched(placed: PlacedTensor, results: Results) -> Iterator[tuple[int, str, _Sketched]]:
+    """Number of an expert, role and sketch of all parts that a tensor holds."""
+    slices = collected(_NAME, _whole(placed.experts), results) if placed.experts else None
+    for number, parts in enumerate(slices or (), placed.experts.first if placed.experts else 0):
+        yield from ((number, role, one) for role, one in parts.items() if isinstance(one, _Sketched))
+
+
 def _check(
     model: Model,
-    placed: PlacedTensor,
+    layer: int | None,
+    role: str,
     sketched: _Sketched,
     expected: dict[tuple[str, int | None], bytes],
     results: Results,
 ) -> None:
     """Refuse a gain that was read ahead and is not the one that was measured."""
-    norm = model.index.get(("mlp_norm", placed.layer))
-    if norm is None or placed.role == "down":
+    norm = model.index.get(("mlp_norm", layer))
+    if norm is None or role == "down":
         return
-    key = (placed.role or "", placed.layer)
+    key = (role, layer)
     if key not in expected:
         gain = collected("values", norm, results)
-        expected[key] = _digest(signed_gain(model, key[0], gain, sketched.d_model))
+        expected[key] = _digest(signed_gain(model, role, gain, sketched.d_model))
     check_gain(norm, same=sketched.weights == expected[key])
-
-
-def _why_nothing(model: Model) -> str:
-    if any((one.role or "").startswith("experts.") for one in model.tensors):
-        return "experts that are stacked in one tensor are not sketched"
-    return "no experts with up and down matrices were recognized"
 
 
 def _rows(arrays: Mapping[str, NDArray[np.int8]]) -> list[tuple[int, tuple[float, float]]]:

@@ -14,6 +14,8 @@ from attest.fingerprint.fingerprint import Makers
 from attest.sweep import (
     ExactAccumulator,
     ExactSums,
+    FourBitAccumulator,
+    FourBitBlocksAccumulator,
     QuantizedAccumulator,
     QuantizedSums,
     Scales,
@@ -30,6 +32,10 @@ def collect_exact(tensor: Tensor) -> Makers:
     dtype = tensor.dtype
     if dtype in ExactAccumulator.DTYPES:
         return {"exact": partial(ExactAccumulator, dtype)}
+    if dtype in FourBitAccumulator.DTYPES:
+        return {"exact": FourBitAccumulator}
+    if dtype in FourBitBlocksAccumulator.DTYPES:
+        return {"exact": partial(FourBitBlocksAccumulator, dtype)}
     if dtype in QuantizedAccumulator.DTYPES:
         return {"exact": partial(QuantizedAccumulator, dtype)}
     return {}

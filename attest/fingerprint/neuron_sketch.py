@@ -51,7 +51,7 @@ def _profile(model: Model, results: Results) -> Profile:
     return Profile(
         arrays=arrays,
         table=layer_table(["neurons", "parts"], rows),
-        not_measured="experts are not sketched; only dense MLPs are" if experts else None,
+        not_measured="of dense MLPs only; experts are in expert-sketch/v1" if experts else None,
     )
 
 

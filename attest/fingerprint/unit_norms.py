@@ -29,6 +29,8 @@ _NOT_FINITE = 65535
 
 _NEURONS = ("gate", "up", "down")
 _HEADS = ("q", "k", "v", "o")
+_LATENT = {"q_a": "q_b", "kv_a": "kv_b"}
+"""Matrices that make latent dimensions out of the residual stream, and those that take them."""
 
 
 def _collect(model: Model, placed: PlacedTensor) -> Makers:
@@ -42,6 +44,8 @@ def _profile(model: Model, results: Results) -> Profile:
     -----
     ``layers.<l>.neuron.<gate|up|down>`` of shape (d_ff,): norms of gate rows, up rows, down columns.
     ``layers.<l>.head.<q|k|v|o>`` of shape (n_heads,) or (n_kv_heads,): norms of each head's rows (columns for o).
+    ``layers.<l>.latent.<q_a|q_b|kv_a|kv_b>`` of shape (n_latent,): norms of each latent dimension's row, or column of
+    ``q_b`` and ``kv_b``. Rows of ``kv_a`` beyond those that ``kv_b`` takes are rotary and no latent dimensions.
     ``layers.<l>.residual.<role>`` of shape (d_model,): norms over the other axis.
     """
     arrays: dict[str, NDArray[np.float32]] = {}
@@ -96,10 +100,16 @@ def norms_of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32
 def _norms(
     model: Model, role: str, layer: int, outputs: NDArray[np.float64], inputs: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float32]]:
+    if role in _LATENT.values():
+        return {f"layers.{layer}.latent.{role}": _roots(inputs)}
     inner, residual = (inputs, outputs) if role in {"o", "down"} else (outputs, inputs)
     norms = {f"layers.{layer}.residual.{role}": _roots(residual)}
     if role in _NEURONS:
         norms[f"layers.{layer}.neuron.{role}"] = _roots(inner)
+    elif role in _LATENT:
+        n_latent = _inputs(model, _LATENT[role], layer)
+        if 0 < n_latent <= inner.size:
+            norms[f"layers.{layer}.latent.{role}"] = _roots(inner[:n_latent])
     elif role in _HEADS and model.d_head and inner.size % model.d_head == 0:
         heads = inner.reshape(-1, model.d_head)
         totals = np.zeros(heads.shape[0])
@@ -107,6 +117,12 @@ def _norms(
             totals += heads[:, position]
         norms[f"layers.{layer}.head.{role}"] = _roots(totals)
     return norms
+
+
+def _inputs(model: Model, role: str, layer: int) -> int:
+    """Inputs of a matrix; 0 where the layer has none of that role."""
+    part = model.index.get((role, layer))
+    return part.tensor.shape[0 if part.transposed else 1] if part and len(part.tensor.shape) == 2 else 0
 
 
 def _roots(squares: NDArray[np.float64]) -> NDArray[np.float32]:

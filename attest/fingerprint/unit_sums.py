@@ -43,7 +43,7 @@ __all__ = [
 
 N_BUCKETS = 8
 _SPEC = "attest neuron-sketch/v1"
-_ROLES = frozenset({"q", "k", "v", "o", "gate", "up", "down"})
+_ROLES = frozenset({"q", "k", "v", "o", "gate", "up", "down", "q_a", "q_b", "kv_a", "kv_b"})
 
 
 def public_signs(part: str, n: int) -> NDArray[np.float64]:

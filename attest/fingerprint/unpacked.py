@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -100,8 +101,8 @@ def _digest(tensor: Tensor, bits: NDArray[Any]) -> str:
 
 def can_be_unpacked(packed: Packed) -> bool:
     """Whether a sweep shows the rows of codes as they are stored."""
-    shape = packed.tensor.shape
-    return row_shape(packed.tensor)[0] == shape[0] and row_shape(packed.unpacked) == packed.unpacked.shape
+    n_rows = math.prod(packed.tensor.shape[:-1])
+    return row_shape(packed.tensor)[0] == n_rows and row_shape(packed.unpacked) == packed.unpacked.shape
 
 
 def make_accumulators(makers: Makers, read: Read) -> dict[str, Accumulator]:

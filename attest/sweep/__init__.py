@@ -10,6 +10,7 @@ from attest.sweep.accumulator import (
     as_float32,
 )
 from attest.sweep.exact import ExactSums
+from attest.sweep.four_bits import FourBitAccumulator, FourBitBlocksAccumulator
 from attest.sweep.quantized import QuantizedAccumulator, QuantizedSums, Scales, ScalesAccumulator
 from attest.sweep.results import ChunkDigest, FileDigest, Kept, StretchResult, Sweep, TensorResult
 from attest.sweep.segment import row_shape
@@ -21,6 +22,8 @@ __all__ = [
     "ExactAccumulator",
     "ExactSums",
     "FileDigest",
+    "FourBitAccumulator",
+    "FourBitBlocksAccumulator",
     "Kept",
     "QuantizedAccumulator",
     "QuantizedSums",

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint.tensor import BLOCKS
+from attest.checkpoint.tensor import BLOCKS, DTYPE_BITS
 from attest.native import Kernel
 from attest.sweep.counted import sums_of_codes
 from attest.sweep.exact import ExactSums
@@ -38,10 +38,13 @@ _BATCH = 1 << 20
 class _Form:
     """Where the parts of a block lie, by offset in bytes, and the level of every code.
 
-    ``levels`` is empty for types whose codes are not counted; ``high`` is where fifth bits lie.
+    ``levels`` is empty for types whose codes are not counted; ``high`` is where fifth bits lie; a block has ``count``
+    scales of the dtype ``kind``.
     """
 
     scale: int
+    count: int = 1
+    kind: str = "F16"
     minimum: int | None = None
     high: int | None = None
     codes: int = 0
@@ -60,6 +63,8 @@ _FORMS: Mapping[str, _Form] = {
     "Q4_K": _Form(scale=0, minimum=2),
     "Q5_K": _Form(scale=0, minimum=2),
     "Q6_K": _Form(scale=208),
+    "MXFP4": _Form(scale=0, kind="F8_E8M0"),
+    "NVFP4": _Form(scale=0, count=4, kind="F8_E4M3"),
 }
 
 
@@ -80,7 +85,7 @@ class Scales:
 
 
 class ScalesAccumulator:
-    """Counts the binary16 scales and minima of blocks, whatever the codes are.
+    """Counts the scales of blocks, and minima in binary16, whatever the codes are.
 
     Parameters
     ----------
@@ -93,20 +98,23 @@ class ScalesAccumulator:
     def __init__(self, dtype: str) -> None:
         self._form = _FORMS[dtype]
         self._block_bytes = BLOCKS[dtype][1]
-        self._scales = np.zeros(65536, np.int64)
+        self._scales = np.zeros(1 << DTYPE_BITS[self._form.kind], np.int64)
         self._minima = np.zeros(65536, np.int64)
 
     def update(self, rows: NDArray[Any], first_row: int) -> None:  # noqa: ARG002 - order does not matter here
         """Count the blocks of a few rows."""
         blocks = _as_bytes(rows, self._block_bytes)
-        self._scales += np.bincount(_binary16(blocks, self._form.scale).view(np.uint16), minlength=65536)
+        item = np.dtype(f"u{DTYPE_BITS[self._form.kind] // 8}")
+        end = self._form.scale + self._form.count * item.itemsize
+        codes = np.ascontiguousarray(blocks[:, self._form.scale : end]).view(item.newbyteorder("<"))
+        self._scales += np.bincount(codes.ravel(), minlength=self._scales.size)
         if self._form.minimum is not None:
             self._minima += np.bincount(_binary16(blocks, self._form.minimum).view(np.uint16), minlength=65536)
 
     def result(self) -> Scales:
         """Exact sums of the scales and minima."""
         return Scales(
-            scales=sums_of_codes(self._scales, "F16"),
+            scales=sums_of_codes(self._scales, self._form.kind),
             minima=None if self._form.minimum is None else sums_of_codes(self._minima, "F16"),
         )
 

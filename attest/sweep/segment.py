@@ -38,7 +38,7 @@ def row_shape(tensor: Tensor) -> tuple[int, int]:
     """
     values, item = BLOCKS.get(tensor.dtype) or (1, DTYPE_BITS[tensor.dtype] // 8)
     size, columns = tensor.size // values, (tensor.shape[-1] if tensor.shape else 1) // values
-    if not size or columns * item > MAX_ROW:
+    if not size or not columns or columns * item > MAX_ROW:
         return size, 1
     return size // columns, columns
 

@@ -24,9 +24,9 @@ from attest.policy import conclude
 from attest.program import environment, this_tool
 from attest.sweep import TensorResult, sweep
 
-SCHEMES = ("GPTQ", "GPTQ of 2 bits", "AWQ", "bitsandbytes NF4, nested", "bitsandbytes INT8", "FP8 with scales",
+SCHEMES = ("GPTQ", "GPTQ of 2 bits", "AWQ", "bitsandbytes NF4, nested", "NVFP4 of ModelOpt", "FP8 with scales",
            "compressed-tensors with zeros")  # fmt: skip
-TYPES = ("Q4_0", "Q5_1", "Q8_0")
+TYPES = ("Q4_0", "MXFP4", "Q8_0")
 
 
 @cache

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from attest.checkpoint.packed.awq import AWQ
 from attest.checkpoint.packed.bitsandbytes import FP4, INT8, NF4
 from attest.checkpoint.packed.compressed import COMPRESSED
+from attest.checkpoint.packed.fp4 import MXFP4, NVFP4
 from attest.checkpoint.packed.ggml import GGML
 from attest.checkpoint.packed.gptq import GPTQ
 from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker
@@ -19,11 +20,11 @@ from attest.checkpoint.packed.scaled import FP8, INT8_SCALED
 
 __all__ = ["SCHEMES", "Held", "Packed", "Read", "Unpacker", "find_packed", "open_packed"]
 
-MAX_COMPANION = 1 << 24
-"""Values of the largest tensor beside codes that is kept while they are unpacked."""
+MAX_COMPANION = 1 << 26
+"""Bytes of the largest tensor beside codes that is kept while they are unpacked."""
 
 SCHEMES: Mapping[str, Scheme] = {
-    scheme.id: scheme for scheme in (GPTQ, AWQ, NF4, FP4, INT8, COMPRESSED, FP8, INT8_SCALED, GGML)
+    scheme.id: scheme for scheme in (GPTQ, AWQ, NF4, FP4, INT8, COMPRESSED, FP8, INT8_SCALED, MXFP4, NVFP4, GGML)
 }
 """All schemes, by id. Where a tensor may be of two, the first that fits counts."""
 
@@ -46,7 +47,7 @@ def find_packed(held: Held) -> dict[str, Packed]:
         packed = next(filter(None, (scheme.find(tensor, held) for scheme in _BY_DTYPE.get(tensor.dtype, ()))), None)
         if packed is None or (packed.name != tensor.name and packed.name in held.tensors) or packed.name in taken:
             continue
-        if not packed.weight.size or any(one.size > MAX_COMPANION for one in packed.companions.values()):
+        if not packed.weight.size or any(one.end - one.begin > MAX_COMPANION for one in packed.companions.values()):
             continue
         taken.add(packed.name)
         found[tensor.name] = packed

@@ -17,13 +17,17 @@ from numpy.typing import NDArray
 
 from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker
 from attest.checkpoint.tensor import BLOCKS, Tensor
+from attest.checkpoint.values import E2M1, ue4m3_values
 
-__all__ = ["GGML"]
+__all__ = ["GGML", "block_values"]
 
 _Bytes = NDArray[np.uint8]
 _Values = NDArray[np.float32]
 
 _IQ4 = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float32)
+
+
+_FP4, _UE4M3 = 2 * E2M1, ue4m3_values()
 
 
 def _half(blocks: _Bytes, offset: int) -> _Values:
@@ -124,17 +128,40 @@ def _iq4_xs(blocks: _Bytes) -> _Values:
     return _scaled(scales, _IQ4[_nibbles(blocks[:, 8:], 16)])
 
 
+def _mxfp4(blocks: _Bytes) -> _Values:
+    """Scales are 2 to the power of e less 127, whatever e is; halved, since levels are doubled."""
+    return _scaled(np.ldexp(np.float32(1), blocks[:, :1].astype(np.int32) - 128), _FP4[_nibbles(blocks[:, 1:], 16)])
+
+
+def _nvfp4(blocks: _Bytes) -> _Values:
+    """Scales are halved, since levels are doubled."""
+    return _scaled(_UE4M3[blocks[:, :4]] * np.float32(0.5), _FP4[_nibbles(blocks[:, 4:], 8)])
+
+
 _TYPES: Mapping[str, Callable[[_Bytes], _Values]] = {
     "Q4_0": _q4_0, "Q4_1": _q4_1, "Q5_0": _q5_0, "Q5_1": _q5_1, "Q8_0": _q8_0, "Q2_K": _q2_k, "Q3_K": _q3_k,
     "Q4_K": _q4_k, "Q5_K": _q5_k, "Q6_K": _q6_k, "IQ4_NL": _iq4_nl, "IQ4_XS": _iq4_xs,
+    "MXFP4": _mxfp4, "NVFP4": _nvfp4,
 }  # fmt: skip
 
 
+def block_values(blocks: _Bytes, dtype: str) -> _Values:
+    """Values of blocks of one of these types, shape (n, bytes of a block): a row each."""
+    return _TYPES[dtype](blocks)
+
+
 def _find(tensor: Tensor, held: Held) -> Packed | None:  # noqa: ARG001 - a block has all its parts
-    if len(tensor.shape) != 2:
+    if len(tensor.shape) not in {2, 3}:
         return None
-    n_outputs, n_inputs = tensor.shape
-    return Packed(scheme=GGML.id, tensor=tensor, companions={}, name=tensor.name, shape=(n_outputs, n_inputs))
+    *stacked, n_outputs, n_inputs = tensor.shape
+    return Packed(
+        scheme=GGML.id,
+        tensor=tensor,
+        companions={},
+        name=tensor.name,
+        shape=(n_outputs, n_inputs),
+        stacked=stacked[0] if stacked else None,
+    )
 
 
 def _open(packed: Packed, read: Read) -> Unpacker:  # noqa: ARG001 - a block has all its parts

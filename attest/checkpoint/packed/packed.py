@@ -38,6 +38,8 @@ class Packed:
     name : str
         Of the weight, as it would be called if its values were stored.
     shape : tuple of (n_outputs, n_inputs)
+    stacked : int or None
+        So many matrices of that shape follow each other; None for a matrix that is no stack.
     turned : bool
         Whether the rows that come out are inputs.
     settings : mapping of str to int
@@ -49,18 +51,21 @@ class Packed:
     companions: Mapping[str, Tensor]
     name: str
     shape: tuple[int, int]
+    stacked: int | None = None
     turned: bool = False
     settings: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def weight(self) -> Tensor:
         """The weight as a tensor of the place where its codes lie."""
-        return replace(self.tensor, name=self.name, dtype="F32", shape=self.shape)
+        shape = self.shape if self.stacked is None else (self.stacked, *self.shape)
+        return replace(self.tensor, name=self.name, dtype="F32", shape=shape)
 
     @property
     def unpacked(self) -> Tensor:
-        """The matrix as it comes out, under the name of the codes."""
-        return replace(self.tensor, dtype="F32", shape=self.shape[::-1] if self.turned else self.shape)
+        """The matrix as it comes out, or those of a stack as one, under the name of the codes."""
+        n_rows, n_columns = self.shape[::-1] if self.turned else self.shape
+        return replace(self.tensor, dtype="F32", shape=((self.stacked or 1) * n_rows, n_columns))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.replay.matrix import LineSums, Matrix
-from attest.compare.replay.operation import Operation, operations
+from attest.compare.replay.operation import BLOCKS_MADE, Operation, operations
 
 __all__ = ["LEAST_LINE", "Index", "Made", "sums_of"]
 
@@ -95,7 +95,7 @@ def _make(matrix: Matrix, wanted: Mapping[str, set[int]]) -> Iterator[Made]:
     for dtype, lengths in wanted.items():
         for operation in operations(matrix.tensor.dtype, dtype, matrix.columns):
             columns = operation.apply(matrix.take(np.zeros(1, np.int64)), np.ones((1, 1), np.float32)).shape[1]
-            if columns not in lengths and matrix.rows not in lengths:
+            if columns not in lengths and (operation.four_bits or matrix.rows not in lengths):
                 continue
             largest = operation.prepare(matrix)
             sums = LineSums(matrix.rows, columns)
@@ -109,7 +109,7 @@ def _shelve(made: Sequence[Made], wanted: Mapping[str, set[int]], *, ordered: bo
     for one in made:
         for axis in (0, 1):
             lines, length = one.size_along(axis)
-            whole = one.operation.writes not in {"Q8_0", "Q4_0"} or axis == 0
+            whole = one.operation.writes not in BLOCKS_MADE or axis == 0
             if whole and length in wanted[one.operation.writes] and (length >= LEAST_LINE or lines == 1):
                 entries[one.operation.writes, length].append((one, axis))
     return {key: _sort(its, ordered=ordered) for key, its in entries.items()}

@@ -35,7 +35,9 @@ class Matrix:
     @staticmethod
     def readable(tensor: Tensor) -> bool:
         """Whether a tensor's values have whole bytes, and there are any."""
-        return (tensor.dtype in BITS or tensor.dtype in BLOCKS) and tensor.size > 0
+        if tensor.dtype in BLOCKS:
+            return tensor.size > 0 and tensor.shape[-1] % BLOCKS[tensor.dtype][0] == 0
+        return tensor.dtype in BITS and tensor.size > 0
 
     @cached_property
     def codes(self) -> np.dtype[Any]:

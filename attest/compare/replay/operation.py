@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.checkpoint.packed.ggml import block_values
+from attest.checkpoint.tensor import BLOCKS
+from attest.compare.replay.fp4 import ggml_mxfp4, ggml_nvfp4, mxfp4_codes, mxfp4_scales, nvfp4_codes, nvfp4_scales
 from attest.compare.replay.matrix import Matrix
 
-__all__ = ["Operation", "decode", "operations"]
+__all__ = ["BLOCKS_MADE", "Operation", "decode", "operations"]
 
 Floats = NDArray[np.float32]
+FourBits: TypeAlias = Literal["MXFP4 codes", "MXFP4 scales", "NVFP4 codes", "NVFP4 scales"]
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _BLOCK_VALUES = 32
 _Q8_0 = np.dtype([("scale", "<f2"), ("codes", "i1", (32,))])
 _Q4_0 = np.dtype([("scale", "<f2"), ("halves", "u1", (16,))])
 _BLOCKS = {"Q8_0": _Q8_0, "Q4_0": _Q4_0}
+_FP4_BLOCKS: Mapping[str, Callable[[Floats], NDArray[np.uint8]]] = {"MXFP4": ggml_mxfp4, "NVFP4": ggml_nvfp4}
+BLOCKS_MADE = frozenset({*_BLOCKS, *_FP4_BLOCKS})
+"""Types of blocks that are made, and read again."""
+
+_BY_ROWS: Mapping[FourBits, Callable[[Floats], NDArray[np.uint8]]] = {
+    "MXFP4 codes": mxfp4_codes, "MXFP4 scales": mxfp4_scales,
+}  # fmt: skip
+_BY_TENSOR: Mapping[FourBits, Callable[[Floats, Floats], NDArray[np.uint8]]] = {
+    "NVFP4 codes": nvfp4_codes, "NVFP4 scales": nvfp4_scales,
+}  # fmt: skip
+_FOUR_BITS: Mapping[str, Mapping[FourBits, int]] = {
+    "U8": {"MXFP4 codes": 32, "NVFP4 codes": 16, "MXFP4 scales": 32},
+    "F4": {"MXFP4 codes": 32, "NVFP4 codes": 16},
+    "F8_E8M0": {"MXFP4 scales": 32},
+    "F8_E4M3": {"NVFP4 scales": 16},
+}
+"""What tensors of a dtype may hold of a weight of 4-bit floats beside it, and how many values share a scale."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,25 +53,30 @@ class Operation:
         Dtype of the parent and of what is made.
     scale : {"row", "column", "tensor"} or None
         What shares one scale, of an int8 quantization; None for all other operations.
+    four_bits : str or None
+        What is made of 4-bit floats whose scales lie in a tensor beside them.
     """
 
     reads: str
     writes: str
     scale: Literal["row", "column", "tensor"] | None = None
+    four_bits: FourBits | None = None
 
     def __str__(self) -> str:
         """What is done, in words."""
         if self.reads == self.writes:
             return "same values"
+        if self.four_bits:
+            return f"{self.four_bits} of {self.reads}"
         if self.scale:
             return f"int8 by {self.scale} of {self.reads}"
-        if self.reads in _BLOCKS:
+        if self.reads in BLOCKS_MADE:
             return f"{self.reads} as {self.writes}"
         return f"{self.writes} of {self.reads}"
 
     def prepare(self, matrix: Matrix) -> Floats:
         """Largest magnitudes that the scales need, shape (1, n_columns) or (1, 1); empty where rows suffice."""
-        if self.scale not in {"column", "tensor"}:
+        if self.scale not in {"column", "tensor"} and self.four_bits not in _BY_TENSOR:
             return np.empty((0, 0), np.float32)
         largest = np.zeros(matrix.columns, np.float32)
         for _, codes in matrix.bands():
@@ -62,6 +88,8 @@ class Operation:
         if self.reads == self.writes:
             return codes
         values = decode(codes, self.reads)
+        if self.four_bits:
+            return _of_four_bits(self.four_bits, values.astype(np.float32), largest)
         if self.scale:
             return _int8(values, np.abs(values).max(axis=1, keepdims=True) if self.scale == "row" else largest)
         return _encode(values, self.writes)
@@ -70,21 +98,28 @@ class Operation:
 def operations(reads: str, writes: str, columns: int) -> Iterator[Operation]:
     """Operations on rows of so many codes between two dtypes, the simplest first."""
     floats = reads in _FLOATS
-    blocks = floats and writes in _BLOCKS and columns % _BLOCK_VALUES == 0
-    if reads == writes or (writes in _FLOATS and (floats or reads in _BLOCKS)) or blocks:
+    blocks = floats and writes in BLOCKS_MADE and columns % BLOCKS[writes][0] == 0
+    if reads == writes or (writes in _FLOATS and (floats or reads in BLOCKS_MADE)) or blocks:
         yield Operation(reads=reads, writes=writes)
     elif floats and writes == "I8":
         yield Operation(reads=reads, writes=writes, scale="row")
         yield Operation(reads=reads, writes=writes, scale="column")
         yield Operation(reads=reads, writes=writes, scale="tensor")
+    elif floats:
+        for kind, size in _FOUR_BITS.get(writes, {}).items():
+            if columns % size == 0:
+                yield Operation(reads=reads, writes=writes, four_bits=kind)
 
 
 def decode(codes: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Values of whole rows of a floating dtype, Q8_0 or Q4_0, without rounding: float32, or float64 for F64."""
+    """Values of whole rows of a floating dtype or of ``BLOCKS_MADE``, without rounding: float32, or float64 for F64."""
     if dtype == "BF16":
         return (codes.astype(np.uint32) << np.uint32(16)).view(np.float32)
     if dtype == "F64":
         return codes.view(np.float64)
+    if dtype in _FP4_BLOCKS:
+        blocks = np.ascontiguousarray(codes).reshape(-1, BLOCKS[dtype][1])
+        return block_values(blocks, dtype).reshape(len(codes), -1)
     if dtype in _BLOCKS:
         return _dequantize(codes, dtype)
     return codes.view(f"<f{codes.itemsize}").astype(np.float32)
@@ -115,9 +150,15 @@ def _encode(values: NDArray[Any], dtype: str) -> NDArray[Any]:
             bits = narrow.view(np.uint32)
             rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
             return np.where(np.isnan(narrow), np.uint32(0x7FC0), rounded).astype(np.uint16)
+        if dtype in _FP4_BLOCKS:
+            return _FP4_BLOCKS[dtype](narrow)
         blocks = narrow.reshape(len(narrow), -1, _BLOCK_VALUES)
         made = _q8_0(blocks) if dtype == "Q8_0" else _q4_0(blocks)
         return made.view(np.uint8).reshape(len(narrow), -1)
+
+
+def _of_four_bits(kind: FourBits, values: Floats, largest: Floats) -> NDArray[np.uint8]:
+    return _BY_ROWS[kind](values) if kind in _BY_ROWS else _BY_TENSOR[kind](values, largest)
 
 
 def _int8(values: NDArray[Any], largest: Floats) -> NDArray[np.uint8]:

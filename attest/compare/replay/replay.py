@@ -66,7 +66,7 @@ def exact_replay(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
     Notes
     -----
     What can be made: the same values, a cast between F64, F32, F16 and BF16, symmetric int8 with one scale a row, column
-    or tensor, the blocks Q8_0 and Q4_0 and back; and of these any selection of rows or of columns, in any order, out of
+    or tensor, the blocks Q8_0, Q4_0, MXFP4 and NVFP4 and back, codes and scales of MXFP4 and NVFP4 in tensors of their own; and of these any selection of rows or of columns, in any order, out of
     several parents, transposed or not, or a whole matrix with both rows and columns reordered. Names play no part.
     Lines are found by sums of 64 bits, and then every code is compared: nothing is left to chance.
 

@@ -180,7 +180,7 @@ def test_scales_that_are_not_finite_give_values_that_are_not(tmp_path: Path):
 
 
 def test_scales_that_are_too_many_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(packed_room, "MAX_COMPANION", 95)
+    monkeypatch.setattr(packed_room, "MAX_COMPANION", 4 * 96 - 1)
     assert stored(tmp_path, four_bits(weight(64, 96))).packed == {}
 
 

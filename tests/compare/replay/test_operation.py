@@ -109,7 +109,7 @@ def test_values_that_a_dtype_holds_come_back(wide: str, narrow: str) -> None:
 def test_what_is_not_finite_breaks_nothing() -> None:
     values = np.zeros((2, 64), np.float32)
     values[0, :3] = np.nan, np.inf, -np.inf
-    for writes in (*FLOATS, "I8", "Q8_0", "Q4_0"):
+    for writes in (*FLOATS, "I8", "Q8_0", "Q4_0", "MXFP4", "NVFP4", "U8", "F4", "F8_E8M0", "F8_E4M3"):
         for operation in operations("F32", writes, 64):
             assert len(made(values, operation, np.ones((1, 1), np.float32))) == 2
     assert made(values, Operation(reads="F32", writes="BF16"))[0, 0] == 0x7FC0

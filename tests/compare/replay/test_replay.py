@@ -139,7 +139,7 @@ def test_one_changed_bit_leaves_the_other_rows(parent: Path, tmp_path: Path) -> 
     assert (line["lines"], line["values"]) == ("255 of 256 rows", str(255 * 96))
 
 
-@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "MXFP4"])
 def test_blocks_of_ggml_are_made_again_and_read_again(parent: Path, tmp_path: Path, kind: str) -> None:
     """Rows of queries reordered, as converters do for rotary positions; then dequantized."""
     values = random_model(11)

@@ -1,0 +1,26 @@
+"""Sketches of experts, by layer and number."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from attest.compare.fingerprints import Fingerprints
+
+__all__ = ["sketched_experts"]
+
+_EXPERTS = "expert-sketch/v1"
+
+
+def sketched_experts(one: Fingerprints) -> Mapping[int, Mapping[int, NDArray[Any]]]:
+    """Arrays of ``expert-sketch/v1``, by layer and expert; those with other names, or without neurons, are left out."""
+    found: dict[int, dict[int, NDArray[Any]]] = defaultdict(dict)
+    for name, array in one.arrays.get(_EXPERTS, {}).items():
+        words = name.split(".")
+        known = len(words) == 4 and words[1].isdecimal() and words[3].isdecimal() and max(map(len, words[1::2])) <= 5
+        if known and (words[0], words[2]) == ("layers", "experts") and array.size:
+            found[int(words[1])][int(words[3])] = array
+    return found
