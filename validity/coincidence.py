@@ -185,7 +185,8 @@ def _keep_two_of_four(network: Network) -> Network:
             return value
         fours = value.unflatten(1, (-1, 4))
         mask = torch.zeros_like(fours).scatter(2, fours.abs().topk(2, dim=2).indices, 1.0)
-        return (fours * mask).flatten(1)
+        sparse: torch.Tensor = (fours * mask).flatten(1)
+        return sparse
 
     return network.mapped(kept)
 
