@@ -12,6 +12,7 @@ import importlib
 import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -75,6 +76,7 @@ class _Commands(click.Group):
         except AttestError as error:
             _fail(error)
         except OSError as error:  # click has ended quietly where whoever read the output had enough
+            _drop_output()
             where = str(error.filename or "a file or the output")
             fix = "check the path, its permissions and the disk"
             _fail(InputError("cannot-use", f"cannot be used ({error.strerror})", fix=fix, where=where))
@@ -85,6 +87,15 @@ class _Commands(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted; no result was left half-written", err=True)
             ctx.exit(130)
+
+
+def _drop_output() -> None:
+    """Let go of what could not be written: at its end Python tries once more, and says in its own words that it failed."""
+    with suppress(OSError, ValueError, AttributeError):  # ValueError, AttributeError: closed, or none
+        sys.stdout.flush()
+        return
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: AttestError) -> NoReturn:
