@@ -21,6 +21,6 @@ def detect(source: Source) -> Iterator[Finding]:
     """Each line of a list, verbatim."""
     if not _NAME.fullmatch(source.name):
         return
-    for number, line in enumerate(source.data.decode("utf-8", "replace").split("\n"), start=1):
+    for number, line in enumerate(source.text.split("\n"), start=1):
         if LINE.fullmatch(line.rstrip()):
             yield source.finding("vendor-checksum", number, line)

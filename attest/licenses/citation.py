@@ -22,4 +22,4 @@ def detect(source: Source) -> Iterator[Finding]:
     """Each declared value; the items of a list are joined by commas."""
     if source.name.casefold() != "citation.cff":
         return
-    yield from declared(source, source.data.decode("utf-8", "replace").split("\n"), _CODES)
+    yield from declared(source, source.text.split("\n"), _CODES)

@@ -92,7 +92,7 @@ def detect(source: Source) -> Iterator[Finding]:
     """Each line in which a word that speaks of licenses or holders stands only as it seems, and not as it is written."""
     if source.data.isascii():
         return
-    text = source.data.decode("utf-8", "replace")
+    text = source.text
     lines = text.split("\n")
     for number, seems in lookalike_lines(text).items():
         line = lines[number - 1]

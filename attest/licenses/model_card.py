@@ -27,7 +27,7 @@ def _front_matter(source: Source) -> list[str]:
     """Lines between the first ``---`` and the next; none when the file does not begin with it or never closes it."""
     if not source.data.startswith(b"---"):
         return []
-    lines = source.data.decode("utf-8", "replace").split("\n")
+    lines = source.text.split("\n")
     if lines[0].rstrip() != "---":
         return []
     for index, line in enumerate(lines[1:], start=1):

@@ -73,6 +73,11 @@ class Source:
         """Last part of the path."""
         return self.path.rpartition("/")[2]
 
+    @property
+    def text(self) -> str:
+        """``data`` as text; bytes that are not UTF-8 stand as U+FFFD."""
+        return self.data.decode("utf-8", "replace")
+
     def finding(self, code: str, line: int | None, text: str) -> Finding:
         """A finding in this file; its text is cut."""
         return Finding(code=code, path=self.path, line=line, text=cut(text))

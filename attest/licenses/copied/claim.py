@@ -14,8 +14,8 @@ from itertools import islice
 
 from attest.licenses import provenance_comment
 from attest.licenses.copied.python_block import Block, PythonText
-from attest.licenses.copied.whole_file import fingerprint_of, is_other_language
-from attest.licenses.origin.tokens import Fingerprint
+from attest.licenses.copied.whole_file import is_other_language
+from attest.licenses.origin.tokens import Fingerprint, fingerprint
 from attest.licenses.source import Source
 
 __all__ = ["CopyClaim", "claims_of"]
@@ -99,9 +99,9 @@ def claims_of(source: Source) -> Iterator[CopyClaim]:
         if found is None or finding.line is None:
             continue
         if is_python:
-            python = python or PythonText(source.data.decode("utf-8", "replace"))
+            python = python or PythonText(source.text)
         else:
-            whole = whole or fingerprint_of(source)
+            whole = whole or fingerprint(source.path, source.text)
         claim = CopyClaim(
             path=source.path,
             line=finding.line,

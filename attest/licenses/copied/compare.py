@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 from attest.finding import Finding
 from attest.licenses.copied.claim import CopyClaim
 from attest.licenses.copied.python_block import Block, PythonText, words_of
-from attest.licenses.copied.whole_file import compare_files, fingerprint_of
-from attest.licenses.origin.tokens import Fingerprint, is_code
+from attest.licenses.copied.whole_file import compare_files
+from attest.licenses.origin.tokens import Fingerprint, fingerprint, is_code
 from attest.licenses.readable import Skipped
 from attest.licenses.source import Source, cut
 from attest.licenses.whole import WHOLE
@@ -45,13 +45,13 @@ class _Module:
     def named(self, names: tuple[str, ...]) -> tuple[Block, ...] | None:
         """Functions and classes of this name; None where there is one, but too long to be read."""
         if self._python is None:
-            self._python = PythonText(self._source.data.decode("utf-8", "replace"))
+            self._python = PythonText(self._source.text)
         return self._python.named(names)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """Of the whole file."""
-        return fingerprint_of(self._source)
+        return fingerprint(self._source.path, self._source.text)
 
     def mentions(self, name: str) -> bool:
         """Whether the name stands anywhere in it: it may be assigned, imported, or defined under a condition."""

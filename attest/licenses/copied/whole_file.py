@@ -7,10 +7,9 @@ from typing import TypeAlias
 import numpy as np
 
 from attest.document import decimal
-from attest.licenses.origin.tokens import GRAM, MIN_TOKENS, WINDOW, Fingerprint, fingerprint, is_code
-from attest.licenses.source import Source
+from attest.licenses.origin.tokens import GRAM, MIN_TOKENS, WINDOW, Fingerprint, is_code
 
-__all__ = ["compare_files", "fingerprint_of", "is_other_language"]
+__all__ = ["compare_files", "is_other_language"]
 
 Outcome: TypeAlias = tuple[bool | None, str]
 """Whether anything of the one stands in the other, None where either is too short to tell; and what a reader should know."""
@@ -19,11 +18,6 @@ Outcome: TypeAlias = tuple[bool | None, str]
 def is_other_language(path: str) -> bool:
     """Whether a file is a program in another language than Python."""
     return is_code(path) and path.rpartition(".")[2].lower() not in ("py", "pyi")
-
-
-def fingerprint_of(source: Source) -> Fingerprint:
-    """Fingerprint of a file."""
-    return fingerprint(source.path, source.data.decode("utf-8", "replace"))
 
 
 def compare_files(own: Fingerprint, named: Fingerprint, path: str) -> Outcome:

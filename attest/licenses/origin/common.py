@@ -60,7 +60,7 @@ def common_of(repositories: Iterable[Iterable[Source | Skipped]]) -> Common:
         if file.raw.strip():
             digests.add(sha256(file.raw))
         if is_code(file.path):
-            grams = all_grams(file.path, file.data.decode("utf-8", "replace"))
+            grams = all_grams(file.path, file.text)
             named.add(grams[0])
             blind.add(grams[1])
     return Common(named=named.values(), blind=blind.values(), digests=frozenset(digests))

@@ -77,7 +77,7 @@ def program_of(source: Source) -> Program | None:
     """A file as a program, or None where it is none or too short."""
     if not is_code(source.path):
         return None
-    made = fingerprint(source.path, source.data.decode("utf-8", "replace"))
+    made = fingerprint(source.path, source.text)
     if made.tokens < MIN_TOKENS:
         return None
     holders: dict[str, str] = {}

@@ -82,18 +82,17 @@ class HolderSearch:
         if not sought:
             return
         lines = [(f" {key} ", finding) for key, finding in holder_lines(source)]
-        words = f" {_BETWEEN_WORDS.sub(' ', source.data.decode('utf-8', 'replace').casefold())} "
+        words = f" {_BETWEEN_WORDS.sub(' ', source.text.casefold())} " if _is_paper(source.path) else ""
         for key in sought:
             named = [finding for names, finding in lines if f" {key} " in names]
             self._named[key] += named
-            if not named and _is_paper(source.path) and f" {key} " in words:
+            if not named and f" {key} " in words:
                 self._mentioned[key].append(source.path)
 
     def found(self, origins: Sequence[Origin]) -> tuple[HolderNotice, ...]:
         """Each notice over the origin of a file that is alike, the first by path and line before the others."""
-        nearest = [
-            _nearest(origin.origin, {one.folder for one in self._notices}) for origin in origins if _tells(origin)
-        ]
+        folders = {one.folder for one in self._notices}
+        nearest = [_nearest(origin.origin, folders) for origin in origins if _tells(origin)]
         return tuple(
             HolderNotice(
                 notice=Finding(code="copyright", path=one.path, line=one.line, text=one.text),
