@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from attest.checkpoint.source import Location
-from attest.document import canonical, dump, timestamp
+from attest.document import canonical, timestamp
 from attest.errors import InputError
 from attest.evidence_directory import describe_detail
 from attest.finding import Finding
@@ -225,14 +225,12 @@ def _in_order(path: Path) -> list[tuple[int, str]]:
 def _origins(compared: Compared, details: dict[str, bytes]) -> CodeOrigins:
     found, dating = compared.origins, compared.dating
     details[ORIGINS_NAME] = canonical(
-        dump(
-            OriginDetail(
-                identical=found.identical_files,
-                common_identical=found.common_files,
-                notices=found.notices,
-                origins=found.origins,
-                dating=dating,
-            )
+        OriginDetail(
+            identical=found.identical_files,
+            common_identical=found.common_files,
+            notices=found.notices,
+            origins=found.origins,
+            dating=dating,
         )
     )
     listed = sorted(sorted(found.origins, key=_telling)[:_MAX_LISTED], key=lambda origin: origin.path)

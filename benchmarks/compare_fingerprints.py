@@ -30,7 +30,7 @@ from attest.compare import TESTS
 from attest.compare.fingerprints import Fingerprints
 from attest.comparison import Side
 from attest.digest import sha256
-from attest.document import canonical, dump
+from attest.document import canonical
 from attest.evidence import TENSORS_NAME, Architecture, FingerprintSummary, Moments, TensorList, TensorRow
 from attest.evidence_directory import describe_detail, write_evidence
 from attest.fingerprint import NUMBERS, sampling_shift
@@ -146,7 +146,7 @@ def timed(a: Fingerprints, b: Fingerprints) -> None:
 
 def write(one: Fingerprints, template: Measurement, folder: Path) -> Path:
     """Evidence that holds these fingerprints."""
-    details = {TENSORS_NAME: canonical(dump(TensorList(tensors=one.tensors)))}
+    details = {TENSORS_NAME: canonical(TensorList(tensors=one.tensors))}
     summaries = []
     for name, arrays in one.arrays.items():
         detail = f"detail/{name.replace('/', '.')}.safetensors"
