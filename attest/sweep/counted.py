@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.native import Kernel
+from attest.native import Kernel, expect_shape
 from attest.sweep.codes import RUN, codes_of
 from attest.sweep.exact import ExactSums
 
@@ -62,8 +62,7 @@ def sums_of_codes(counts: NDArray[np.int64], dtype: str) -> ExactSums:
         With powers up to the fourth, quantiles and distinct values.
     """
     table = codes_of(dtype)
-    if counts.shape != table.rows.shape[:1]:
-        raise ValueError(f"shape {counts.shape}, expected {table.rows.shape[:1]}")
+    expect_shape(counts, table.rows.shape[:1])
     try:
         room = _ROOMS[counts.size].pop()
     except IndexError:

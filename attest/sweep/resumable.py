@@ -10,6 +10,7 @@ FIPS 180-4, sections 4.1.2, 5.3.3 and 6.2.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +25,7 @@ _WORDS = 32
 _LENGTH = 8
 
 
+@cache
 def _fractions(root: int, count: int) -> NDArray[np.uint32]:
     """First 32 bits of the fractional parts of the square or cube roots of the first primes."""
     primes = [n for n in range(2, 312) if all(n % divisor for divisor in range(2, math.isqrt(n) + 1))]
@@ -49,7 +51,7 @@ class ResumableSha256:
     """
 
     def __init__(self, state: bytes = b"") -> None:
-        self._words = np.frombuffer(state[:_WORDS], "<u4").copy() if state else _fractions(2, 8)
+        self._words = np.frombuffer(state[:_WORDS], "<u4").copy() if state else _fractions(2, 8).copy()
         self._length = int.from_bytes(state[_WORDS : _WORDS + _LENGTH], "little")
         self._rest = state[_WORDS + _LENGTH :]
 
@@ -72,7 +74,9 @@ class ResumableSha256:
 
     def _compress(self, data: bytes | memoryview, n_blocks: int) -> None:
         if n_blocks:
-            _COMPRESS(np.frombuffer(data, np.uint8), n_blocks, self._words, _CONSTANTS, np.empty(_BLOCK, np.uint32))
+            _COMPRESS(
+                np.frombuffer(data, np.uint8), n_blocks, self._words, _fractions(3, 64), np.empty(_BLOCK, np.uint32)
+            )
 
     def hexdigest(self) -> str:
         """Digest of all bytes so far; more may follow."""
@@ -127,5 +131,4 @@ def _compress(data: Any, n_blocks: int, words: Any, constants: Any, schedule: An
         words[7] += h
 
 
-_CONSTANTS = _fractions(3, 64)
 _COMPRESS = Kernel(_compress, "uint8*", "int64", "uint32*", "uint32*", "uint32*")
