@@ -45,17 +45,11 @@ Scores = Callable[[str], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 def neuron_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``neuron-norm-correspondence/v1``: norms of gate rows, up rows and down columns, each layer by itself."""
-    test_id = "neuron-norm-correspondence/v1"
-    if _both_sparse(a, b):
-        return Outcome(not_compared=left_out(test_id, _MASKED))
-    mine, theirs = a.arrays.get(_NORMS, {}), b.arrays.get(_NORMS, {})
-    parts = ("neuron.gate", "neuron.up", "neuron.down")
-    scores = _scores(mine, theirs)
-    return _by_layer(
-        test_id,
+    return _on_inner_units(
+        "neuron-norm-correspondence/v1",
+        ("neuron.gate", "neuron.up", "neuron.down"),
         a,
         b,
-        lambda layer: _paired(layer, mine, theirs, [f"layers.{layer}.{part}" for part in parts], scores),
         units="the neurons",
         note="z of the normal scores of neuron norms, index by index; a permutation of hidden neurons defeats it",
     )
@@ -78,18 +72,31 @@ def _on_latent(test_id: str, kind: str, a: Fingerprints, b: Fingerprints) -> Out
     -----
     A norm and two matrices are all that latent dimensions pass; each treats them alike. Rotary keys pass beside them.
     """
+    return _on_inner_units(
+        test_id,
+        (f"latent.{kind}_a", f"latent.{kind}_b"),
+        a,
+        b,
+        units="the latent dimensions",
+        note="z of the normal scores of the norms of latent dimensions, index by index; a permutation of these defeats it",
+    )
+
+
+def _on_inner_units(
+    test_id: str, parts: Sequence[str], a: Fingerprints, b: Fingerprints, *, units: str, note: str
+) -> Outcome:
+    """Test the norms of units that belong to one layer, each layer by itself."""
     if _both_sparse(a, b):
         return Outcome(not_compared=left_out(test_id, _MASKED))
     mine, theirs = a.arrays.get(_NORMS, {}), b.arrays.get(_NORMS, {})
-    parts = (f"latent.{kind}_a", f"latent.{kind}_b")
     scores = _scores(mine, theirs)
     return _by_layer(
         test_id,
         a,
         b,
         lambda layer: _paired(layer, mine, theirs, [f"layers.{layer}.{part}" for part in parts], scores),
-        units="the latent dimensions",
-        note="z of the normal scores of the norms of latent dimensions, index by index; a permutation of these defeats it",
+        units=units,
+        note=note,
     )
 
 

@@ -137,8 +137,10 @@ def _profile(model: Model, results: Results) -> Profile:
 
 def _sketched(placed: PlacedTensor, results: Results) -> Iterator[tuple[int, str, _Sketched]]:
     """Number of an expert, role and sketch of all parts that a tensor holds."""
-    slices = collected(_NAME, _whole(placed.experts), results) if placed.experts else None
-    for number, parts in enumerate(slices or (), placed.experts.first if placed.experts else 0):
+    if placed.experts is None:
+        return
+    slices = collected(_NAME, _whole(placed.experts), results) or ()
+    for number, parts in enumerate(slices, placed.experts.first):
         yield from ((number, role, one) for role, one in parts.items() if isinstance(one, _Sketched))
 
 
