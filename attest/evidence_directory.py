@@ -27,6 +27,7 @@ __all__ = [
     "STATEMENT_NAME",
     "describe_detail",
     "directory_of",
+    "load_evidence",
     "named_details",
     "read_detail",
     "read_evidence",
@@ -104,6 +105,19 @@ def read_evidence(path: Path) -> tuple[Statement, Evidence]:
         It is malformed.
     """
     statement = read_statement(path)
+    return statement, load_evidence(statement, path)
+
+
+def load_evidence(statement: Statement, path: Path) -> Evidence:
+    """Predicate of a statement about one checkpoint, which was read from a path.
+
+    Raises
+    ------
+    InputError
+        The statement is about something else.
+    DocumentError
+        The predicate is malformed.
+    """
     if statement.predicate_type != EVIDENCE_TYPE:
         raise InputError(
             "not-evidence",
@@ -111,7 +125,7 @@ def read_evidence(path: Path) -> tuple[Statement, Evidence]:
             fix="give what attest measure wrote",
             where=str(path),
         )
-    return statement, load(Evidence, statement.predicate, where=f"{path.name}#/predicate")
+    return load(Evidence, statement.predicate, where=f"{path.name}#/predicate")
 
 
 def read_unsigned_statement(directory: Path) -> Statement:

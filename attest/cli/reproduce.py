@@ -25,6 +25,7 @@ from attest.evidence_directory import read_statement
 from attest.repository_scan import REPOSITORY_SCAN_TYPE
 from attest.reproduce import Reproduction, reproduce
 from attest.resurvey import resurvey
+from attest.survey import Places
 from attest.terminal import visible
 
 __all__ = ["command"]
@@ -78,15 +79,18 @@ def command(
     """
     if checkpoint is None and repo is None:
         raise click.UsageError("Give --checkpoint, or --repo for evidence about a repository.")
-    if read_statement(bundle).predicate_type == REPOSITORY_SCAN_TYPE:
+    statement = read_statement(bundle)
+    if statement.predicate_type == REPOSITORY_SCAN_TYPE:
         if repo is None:
             raise click.UsageError("Evidence about a repository needs --repo.")
-        result = resurvey(bundle, repo, copied_from=references, reference=against, releases=releases, common=common)
+        copies = Places(repository=repo, copied_from=references, reference=against, releases=releases, common=common)
+        result = resurvey(statement, bundle, copies)
     elif checkpoint is None:
         raise click.UsageError("Evidence about a checkpoint needs --checkpoint.")
     else:
         with closing(Progress()) as progress:
             result = reproduce(
+                statement,
                 bundle,
                 checkpoint=checkpoint,
                 base=base,
