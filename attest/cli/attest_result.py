@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from attest.atomic import refuse_output
 from attest.attestation_result import ReproducedValue
 from attest.checkpoint.source import Location
 from attest.claims import CLAIMS_NAME, append_claim
@@ -94,6 +95,8 @@ def command(
     )
     if with_reproduction and checkpoint is None and repo is None:
         raise click.UsageError("--reproduce needs your own copy: --checkpoint, or --repo for a scan.")
+    if claims is not None:
+        refuse_output(claims, force=True)
     trust = read_trust(trusted_root, tsa_certificates)
     with closing(Progress()) as progress:
         verification = verify(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attest.atomic import refuse_existing, write_atomically
+from attest.atomic import refuse_output, write_atomically
 from attest.cli.options import emit, format_option, output_option
 from attest.document import decimal, dump
 from attest.errors import InputError
@@ -110,7 +110,7 @@ def panel(
     Pairs with an origin in common count as derived, all others as independent. A run that was killed goes on where it was.
     """
     room = _room()
-    refuse_existing(output, force=force)
+    refuse_output(output, force=force)
     held = room.open_library(library)
     made_panel = room.make_panel(held, name=name, version=version, made=made, most=most, jobs=jobs, advance=_tell)
     data = pack_panel(made_panel)
