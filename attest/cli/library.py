@@ -75,11 +75,11 @@ def list_(library: Path, output: Path | None, *, force: bool, style: str) -> Non
     held = _room().open_library(library)
     members = [held.member(digest) for digest in held.digests()]
     lines = [
-        f"{one.side.tree_digest[:16]}  {one.side.parameters:>15,}  {one.side.layers:>4}  {_origins(one.lineages):24}"
+        f"{one.side.tree_digest[:16]}  {one.side.parameters:>15,}  {one.side.layers:>6}  {_origins(one.lineages):24}"
         f"  {visible(one.side.name)}"
         for one in members
     ]
-    head = f"{'tree':16}  {'parameters':>15}  {'layers':>4}  {'origins, as stated':24}  name"
+    head = f"{'tree':16}  {'parameters':>15}  {'layers':>6}  {'origins, as stated':24}  name"
     text = "\n".join((head, *lines, f"{len(members)} members"))
     emit(text, [dump(one) for one in members], style=style, output=output, force=force)
 
