@@ -34,7 +34,6 @@ __all__ = [
     "read_statement",
     "read_unsigned_statement",
     "refuse_place",
-    "sign_statement",
     "sign_with_key",
     "write_bundle",
     "write_evidence",
@@ -163,22 +162,6 @@ def named_details(statement: Statement) -> tuple[Detail, ...]:
     if len({detail.name for detail in details}) != len(details):
         raise DocumentError("detail-twice", "a detail file is named twice", fix="ask its author", where="details")
     return details
-
-
-def sign_statement(directory: Path, statement: Statement, signer: Signer, *, force: bool = False) -> Bundle:
-    """Sign a statement's exact bytes and write the bundle and the public key into its directory.
-
-    Raises
-    ------
-    InputError
-        One of the two is there already and ``force`` is not set, or cannot be written.
-    """
-    from attest.bundle import BUNDLE_NAME  # noqa: PLC0415 - as above
-
-    refuse_existing(directory / BUNDLE_NAME, force=force)
-    bundle = sign_with_key(statement.payload, signer)
-    write_bundle(directory, bundle, signer.public_key.pem, force=force)
-    return bundle
 
 
 def sign_with_key(payload: bytes, signer: Signer) -> Bundle:

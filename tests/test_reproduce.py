@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from measured import FAMILY, measured
 from reproduced import WEIGHTS, again, outcomes, value_of, write, write_false
+from signed import sign_statement
 from small_checkpoint import copy_with, read_tensors
 from tiny_evidence import TinyEvidence
 
@@ -24,7 +25,7 @@ from attest.evidence import (
     FingerprintSummary,
     Table,
 )
-from attest.evidence_directory import describe_detail, sign_statement, write_evidence
+from attest.evidence_directory import describe_detail, write_evidence
 from attest.measure import measure
 from attest.reproduction import Reproduction, Value
 from attest.signer import open_signer, write_key_pair
