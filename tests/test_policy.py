@@ -77,6 +77,13 @@ def test_one_half_of_the_layers_alone_is_inconclusive() -> None:
     assert rung(exact(20.0, 0.0001, layers=(40.0, 0.1, 40.0, -0.2))) == "inconclusive"
 
 
+def test_many_weak_layers_are_strong_together_where_each_was_permuted_by_itself() -> None:
+    """Sixteen layers at z = 2.5 give 10 in all and 7.1 in each half; of one axis that all share, 2.5."""
+    apart = exact(10.0, 0.0001, layers=(2.5,) * 16)
+    assert rung(apart) == "exact-rejected"
+    assert rung(dataclasses.replace(apart, n=100)) == "inconclusive"
+
+
 def test_a_middling_p_is_no_evidence() -> None:
     assert rung(exact(1.9, 0.06)) == "no-evidence"
 
