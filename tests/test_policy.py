@@ -177,6 +177,17 @@ def test_no_evidence_says_what_the_keenest_test_would_have_seen() -> None:
     assert [reading.smallest_share for reading in nothing.readings] == [0.06]
 
 
+def test_the_share_that_could_be_seen_is_that_of_the_network_with_less_to_see() -> None:
+    one = comparison(exact(0.3, 0.8))
+    halved = tuple(
+        dataclasses.replace(control, statistic=50.0) if (control.kind, control.of) == ("itself", "a") else control
+        for control in one.controls
+    )
+    assert [reading.smallest_share for reading in conclude(dataclasses.replace(one, controls=halved)).readings] == [
+        0.12
+    ]
+
+
 def test_tensors_that_are_all_found_but_not_one_to_one_are_not_identical() -> None:
     everything = dataclasses.replace(finding("tensor-identity/v1", 29), statistic=1.0)
     places = dataclasses.replace(finding("tensor-places/v1", 40), statistic=0.9)
