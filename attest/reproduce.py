@@ -47,6 +47,7 @@ from attest.measure import Measurement, measure
 from attest.provenance import PLACE_FINDINGS
 from attest.reproduction import Outcome, Reproduction, Value
 from attest.statement import Statement
+from attest.terminal import amount
 
 __all__ = ["Outcome", "Reproduction", "Value", "compare_records", "reproduce"]
 
@@ -201,7 +202,7 @@ def _labels(evidence: Evidence) -> dict[str, str]:
 
 def _files(signed: CheckpointSummary, fresh: CheckpointSummary) -> Value:
     if signed.tree_digest == fresh.tree_digest:
-        message = f"{fresh.file_count} files, {fresh.bytes} bytes, tree {fresh.tree_digest}"
+        message = f"{amount(fresh.file_count, 'file')}, {amount(fresh.bytes, 'byte')}, tree {fresh.tree_digest}"
         return Value(name="checkpoint files", outcome="identical", message=message)
     theirs, mine = ({file.path: file.sha256 for file in one.files} for one in (signed, fresh))
     kinds = (

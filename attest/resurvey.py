@@ -26,6 +26,7 @@ from attest.reproduce import compare_records
 from attest.reproduction import Reproduction, Value
 from attest.statement import Statement
 from attest.survey import Places, survey
+from attest.terminal import amount
 
 __all__ = ["resurvey"]
 
@@ -138,9 +139,9 @@ def _files(label: str, signed: ScannedRepository, fresh: ScannedRepository | Non
         return Value(name=label, outcome="not-measured", message="give your own copy to read it again")
     same = signed.tree_digest == fresh.tree_digest
     message = (
-        f"{fresh.files} files, tree {fresh.tree_digest}"
+        f"{amount(fresh.files, 'file')}, tree {fresh.tree_digest}"
         if same
-        else f"{signed.files} files were read, {fresh.files} now"
+        else f"{signed.files:,} files were read, {fresh.files:,} now"
     )
     return Value(name=label, outcome="identical" if same else "differs", message=message)
 

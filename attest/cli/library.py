@@ -15,7 +15,7 @@ from attest.cli.options import emit, format_option, output_option
 from attest.document import decimal, dump
 from attest.errors import InputError
 from attest.panel import ReferencePanel, pack_panel
-from attest.terminal import visible
+from attest.terminal import amount, visible
 
 if TYPE_CHECKING:
     from attest.library import Answer
@@ -80,7 +80,7 @@ def list_(library: Path, output: Path | None, *, force: bool, style: str) -> Non
         for one in members
     ]
     head = f"{'tree':16}  {'parameters':>15}  {'layers':>6}  {'origins, as stated':24}  name"
-    text = "\n".join((head, *lines, f"{len(members)} members"))
+    text = "\n".join((head, *lines, amount(len(members), "member")))
     emit(text, [dump(one) for one in members], style=style, output=output, force=force)
 
 
@@ -118,7 +118,9 @@ def panel(
     write_atomically(output, data, force=force)
     members = {one.name: one for one in made_panel.models}
     apart = sum(members[one.a].relation(members[one.b]) == "independent" for one in made_panel.pairs)
-    click.echo(f"{apart} independent and {len(made_panel.pairs) - apart} derived pairs of {len(members)} members")
+    click.echo(
+        f"{apart} independent and {len(made_panel.pairs) - apart} derived pairs of {amount(len(members), 'member')}"
+    )
 
 
 @command.command("query")
@@ -169,7 +171,7 @@ def _origins(lineages: tuple[str, ...]) -> str:
 
 def _answer(answer: Answer) -> Iterator[str]:
     yield f"suspect  {visible(answer.suspect.name)}  tree {answer.suspect.tree_digest[:16]}"
-    yield f"{answer.members} members were looked at with {answer.tests} tests in all; p is corrected for that (Holm)"
+    yield f"{amount(answer.members, 'member')} looked at with {amount(answer.tests, 'test')} in all; p is corrected for that (Holm)"
     for one in answer.candidates:
         yield ""
         yield f"{one.member.tree_digest[:16]}  {visible(one.member.name)}  origins as stated: {_origins(one.lineages)}"

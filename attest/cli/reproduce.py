@@ -26,7 +26,7 @@ from attest.repository_scan import REPOSITORY_SCAN_TYPE
 from attest.reproduce import Reproduction, reproduce
 from attest.resurvey import resurvey
 from attest.survey import Places
-from attest.terminal import visible
+from attest.terminal import amount, visible
 
 __all__ = ["command"]
 
@@ -121,7 +121,7 @@ def _verdict(result: Reproduction) -> str:
     """How many values, of how much; a value that could not be measured is never a success."""
     same = sum(1 for value in result.values if value.outcome in {"identical", "within-tolerance"})
     counts = f"{same} of {len(result.values)} values are the same numbers again"
-    counts += f", measured from {result.files:,} files, {result.bytes:,} bytes"
+    counts += f", measured from {amount(result.files, 'file')}, {amount(result.bytes, 'byte')}"
     if not result.reproduced:
         return f"not reproduced: {counts}"
     if result.not_measured:
