@@ -25,8 +25,9 @@ from attest.evidence import (
     FingerprintSummary,
     Table,
 )
-from attest.evidence_directory import describe_detail, write_evidence
+from attest.evidence_directory import describe_detail, read_statement, write_evidence
 from attest.measure import measure
+from attest.reproduce import reproduce
 from attest.reproduction import Reproduction, Value
 from attest.signer import open_signer, write_key_pair
 from attest.statement import DigestSet, Statement, Subject
@@ -69,6 +70,14 @@ def test_from_a_signed_bundle(evidence: Path, tmp_path: Path):
     sign_statement(evidence, measured("seed-1").statement(), open_signer(str(tmp_path / "key.pem")))
     for path in (evidence, evidence / BUNDLE_NAME):
         assert again(path, checkpoint=WEIGHTS).reproduced
+
+
+def test_the_statement_counts_that_was_given_not_what_lies_there_by_now(evidence: Path, tmp_path: Path):
+    statement = read_statement(evidence)
+    other = write(tmp_path / "other", measured("seed-2"))
+    result = reproduce(statement, other, checkpoint=WEIGHTS)
+    assert result.reproduced
+    assert result.statement_sha256 == statement.digest
 
 
 def test_a_changed_weight_is_named(evidence: Path, tmp_path: Path):
