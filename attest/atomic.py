@@ -10,16 +10,28 @@ from pathlib import Path
 
 from attest.errors import InputError
 
-__all__ = ["refuse_existing", "refuse_output", "write_atomically", "write_directory_atomically"]
+__all__ = ["refuse_existing", "refuse_output", "refuse_stdout", "write_atomically", "write_directory_atomically"]
 
 
-def refuse_existing(path: Path, *, force: bool) -> None:
-    """Refuse a place where something stands already, unless ``force`` is set.
+def refuse_stdout(path: Path) -> None:
+    """Refuse ``-``, which names stdout by custom, as a place for what is more than one printed document.
 
     Raises
     ------
     InputError
     """
+    if path == Path("-"):
+        raise InputError("not-to-stdout", "cannot go to stdout", fix="name a file or folder", where=str(path))
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Refuse stdout, and a place where something stands already, unless ``force`` is set.
+
+    Raises
+    ------
+    InputError
+    """
+    refuse_stdout(path)
     if (path.exists() or path.is_symlink()) and not force:
         raise InputError("output-exists", "is there already", fix="give another name, or --force", where=str(path))
 

@@ -236,6 +236,11 @@ def decimal(value: float, digits: int = 9) -> str:
     -------
     str
         Shortest of fixed and exponent notation (C's ``%g``), ``-0`` written as ``0``.
+
+    Raises
+    ------
+    DocumentError
+        The value is not finite.
     """
     if not math.isfinite(value):
         raise DocumentError("not-finite", f"{value} is not a number that can be signed", fix="report this")

@@ -27,13 +27,13 @@ __all__ = [
     "STATEMENT_NAME",
     "describe_detail",
     "directory_of",
+    "load_evidence",
     "named_details",
     "read_detail",
     "read_evidence",
     "read_statement",
     "read_unsigned_statement",
     "refuse_place",
-    "sign_statement",
     "sign_with_key",
     "write_bundle",
     "write_evidence",
@@ -104,6 +104,19 @@ def read_evidence(path: Path) -> tuple[Statement, Evidence]:
         It is malformed.
     """
     statement = read_statement(path)
+    return statement, load_evidence(statement, path)
+
+
+def load_evidence(statement: Statement, path: Path) -> Evidence:
+    """Predicate of a statement about one checkpoint, which was read from a path.
+
+    Raises
+    ------
+    InputError
+        The statement is about something else.
+    DocumentError
+        The predicate is malformed.
+    """
     if statement.predicate_type != EVIDENCE_TYPE:
         raise InputError(
             "not-evidence",
@@ -111,7 +124,7 @@ def read_evidence(path: Path) -> tuple[Statement, Evidence]:
             fix="give what attest measure wrote",
             where=str(path),
         )
-    return statement, load(Evidence, statement.predicate, where=f"{path.name}#/predicate")
+    return load(Evidence, statement.predicate, where=f"{path.name}#/predicate")
 
 
 def read_unsigned_statement(directory: Path) -> Statement:
@@ -149,22 +162,6 @@ def named_details(statement: Statement) -> tuple[Detail, ...]:
     if len({detail.name for detail in details}) != len(details):
         raise DocumentError("detail-twice", "a detail file is named twice", fix="ask its author", where="details")
     return details
-
-
-def sign_statement(directory: Path, statement: Statement, signer: Signer, *, force: bool = False) -> Bundle:
-    """Sign a statement's exact bytes and write the bundle and the public key into its directory.
-
-    Raises
-    ------
-    InputError
-        One of the two is there already and ``force`` is not set, or cannot be written.
-    """
-    from attest.bundle import BUNDLE_NAME  # noqa: PLC0415 - as above
-
-    refuse_existing(directory / BUNDLE_NAME, force=force)
-    bundle = sign_with_key(statement.payload, signer)
-    write_bundle(directory, bundle, signer.public_key.pem, force=force)
-    return bundle
 
 
 def sign_with_key(payload: bytes, signer: Signer) -> Bundle:

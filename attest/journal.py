@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.architecture import Model
+from attest.atomic import refuse_stdout
 from attest.checkpoint.sealed import read_sealed, write_sealed
 from attest.errors import InputError
 from attest.evidence import Environment, Tool
@@ -72,6 +73,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, bound_to: str) -> None:
+        refuse_stdout(folder)
         self._folder = folder
         self._binding = bound_to
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,62 +12,42 @@ from numpy.typing import NDArray
 
 from attest.architecture import Model, place_tensors, read_family_file
 from attest.checkpoint import Checkpoint, Tensor, open_checkpoint
-from attest.checkpoint.agreement import describe_agreement
-from attest.checkpoint.arrays import pack_arrays
 from attest.checkpoint.source import Location
-from attest.digest import tree_digest
-from attest.document import canonical, dump, timestamp
+from attest.document import dump, timestamp
 from attest.errors import InputError
-from attest.evidence import (
-    CHUNKS_NAME,
-    EVIDENCE_TYPE,
-    TENSORS_NAME,
-    ActivationSummary,
-    Architecture,
-    CheckpointSummary,
-    Chunk,
-    ChunkList,
-    Evidence,
-    File,
-    FileChunks,
-    FingerprintSummary,
-    RemoteSource,
-    TensorList,
-    TensorRow,
-    TensorSummary,
-)
+from attest.evidence import EVIDENCE_TYPE, ActivationSummary, Evidence, TensorList
 from attest.evidence_directory import describe_detail
+from attest.evidence_summary import (
+    list_tensors,
+    make_details,
+    summarize_architecture,
+    summarize_checkpoint,
+    summarize_fingerprints,
+    summarize_tensors,
+)
 from attest.finding import Finding
 from attest.fingerprint import (
     DEEP_FINGERPRINTS,
     FINGERPRINTS,
-    MOMENTS_ID,
     Fingerprint,
-    Profile,
     collect_exact,
     collect_scales,
-    describe,
-    describe_quantization,
     make_accumulators,
 )
 from attest.journal import Journal, binding
 from attest.license_summary import LicenseSummary
 from attest.program import environment, this_tool
-from attest.provenance import Provenance, check_claims, find_provenance
+from attest.provenance import find_provenance
 from attest.statement import DigestSet, Statement, Subject
-from attest.sweep import Accumulator, ExactSums, Scales, Sweep, sweep
+from attest.sweep import Accumulator, Sweep, sweep
 from attest.terminal import visible
 
 if TYPE_CHECKING:
     from attest.activation import Options, Prompts
 
-__all__ = ["DOES_NOT_SHOW", "MAX_LISTED_FILES", "Measurement", "measure", "summarize_architecture"]
-
-MAX_LISTED_FILES = 1000
-"""Files that a statement lists one by one; beyond that it lists the weight files, and the tree digest binds all."""
+__all__ = ["DOES_NOT_SHOW", "Measurement", "measure"]
 
 Steps: TypeAlias = Callable[[int, int], None]
-_MAX_UNMAPPED = 100
 _MAX_NAME = 200
 _JSON = "application/json"
 _ARRAYS = "application/vnd.safetensors"
@@ -182,8 +161,8 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
     activations, run_findings = _run(location, prompts, run_options, run_progress, details, journal)
     read = _sweep(model, fingerprints, threads, progress, journal)
     profiles = {one.id: one.profile(model, read.tensors) for one in fingerprints}
-    tensors = _tensor_list(model, read)
-    details |= _details(read, tensors, profiles)
+    tensors = list_tensors(model, read)
+    details |= make_details(read, tensors, profiles)
     checkpoint.tree.check_unchanged()
     evidence = Evidence(
         measured_at=timestamp(now),
@@ -191,12 +170,12 @@ def measure(  # noqa: PLR0913 - each is a choice of its own, given by name
         tool=this_tool(),
         environment=environment("numba", "numpy"),
         assurance_level="self-attested",
-        checkpoint=_summarize_checkpoint(
+        checkpoint=summarize_checkpoint(
             checkpoint, read, provenance, name=name, findings=(*model.findings, *run_findings)
         ),
         architecture=summarize_architecture(model),
-        tensors=_summarize_tensors(model, tensors),
-        fingerprints=_summarize_fingerprints(profiles),
+        tensors=summarize_tensors(model, tensors),
+        fingerprints=summarize_fingerprints(profiles),
         activations=activations,
         licenses=licenses,
         details=tuple(
@@ -262,56 +241,6 @@ def _sweep(
     return sweep(checkpoint, accumulators, threads=threads, progress=advance, kept=journal)
 
 
-def _tensor_list(model: Model, read: Sweep) -> TensorList:
-    rows = []
-    for placed in model.tensors:
-        tensor, result = placed.tensor, read.tensors[placed.tensor.name]
-        sums, scales = result.collected.get("exact"), result.collected.get("scales")
-        rows.append(
-            TensorRow(
-                name=tensor.name,
-                file=tensor.file,
-                begin=tensor.begin,
-                end=tensor.end,
-                dtype=tensor.dtype,
-                shape=tensor.shape,
-                digest=result.digest,
-                role=placed.role,
-                layer=placed.layer,
-                expert=placed.expert,
-                multiset=sums.multiset if isinstance(sums, ExactSums) else None,
-                moments=describe(sums) if isinstance(sums, ExactSums) else None,
-                quantization=describe_quantization(scales, sums) if isinstance(scales, Scales) else None,
-            )
-        )
-    return TensorList(tensors=tuple(rows))
-
-
-def _details(read: Sweep, tensors: TensorList, profiles: Mapping[str, Profile]) -> dict[str, bytes]:
-    """Contents of the detail files that every measurement has."""
-    chunks = ChunkList(
-        files=tuple(
-            FileChunks(
-                path=file.path,
-                chunks=tuple(
-                    Chunk(begin=chunk.begin, size=chunk.size, sha256=chunk.digest.hex(), tensor=chunk.tensor)
-                    for chunk in file.chunks
-                ),
-            )
-            for file in read.files
-        )
-    )
-    details = {CHUNKS_NAME: canonical(chunks), TENSORS_NAME: canonical(tensors)}
-    for name, profile in profiles.items():
-        if profile.arrays:
-            details[_detail_name(name)] = pack_arrays(profile.arrays, {"fingerprint": name})
-    return details
-
-
-def _detail_name(fingerprint: str) -> str:
-    return f"detail/{fingerprint.replace('/', '.')}.safetensors"
-
-
 def _scan(repository: Path | None, details: dict[str, bytes]) -> LicenseSummary | None:
     if repository is None:
         return None
@@ -341,87 +270,3 @@ def _run(
     )
     details |= activations.details
     return activations.summary, activations.findings
-
-
-def _summarize_checkpoint(
-    checkpoint: Checkpoint,
-    read: Sweep,
-    provenance: Provenance,
-    *,
-    name: str | None,
-    findings: tuple[Finding, ...],
-) -> CheckpointSummary:
-    files, origin = read.files, checkpoint.tree.origin
-    asserted = {claim.path: claim.sha256 for claim in checkpoint.tree.claims}
-    if len(files) > MAX_LISTED_FILES:
-        files = tuple(file for file in files if file.path in checkpoint.layouts)[:MAX_LISTED_FILES]
-    return CheckpointSummary(
-        name=name or checkpoint.name,
-        source=RemoteSource(uri=origin.uri, revision=origin.revision, commit=origin.commit) if origin else None,
-        format=checkpoint.format,
-        files=tuple(
-            File(
-                path=file.path,
-                size=file.size,
-                sha256=file.sha256,
-                basis="resumed" if file.path in read.resumed else "computed",
-                server_sha256=asserted.get(file.path),
-            )
-            for file in files
-        ),
-        file_count=len(read.files),
-        bytes=sum(file.size for file in read.files),
-        tree_digest=tree_digest((file.path, file.size, file.sha256) for file in read.files),
-        ignored=checkpoint.tree.ignored,
-        findings=(
-            *checkpoint.findings,
-            *provenance.findings,
-            *check_claims(provenance.claims, {file.path: file.sha256 for file in read.files}),
-            *checkpoint.tree.describe(),
-            *describe_agreement(checkpoint, {name: one.digest for name, one in read.tensors.items()}, read.beside),
-            *findings,
-        ),
-    )
-
-
-def summarize_architecture(model: Model) -> Architecture:
-    """What the evidence says of a model's sizes."""
-    return Architecture(
-        family=model.family.id if model.family else None,
-        layers=model.n_layers,
-        d_model=model.d_model,
-        d_ff=model.d_ff,
-        heads=model.n_heads,
-        kv_heads=model.n_kv_heads,
-        d_head=model.d_head,
-        positions=model.positions,
-    )
-
-
-def _summarize_tensors(model: Model, tensors: TensorList) -> TensorSummary:
-    unmapped = [one.tensor.name for one in model.tensors if one.role is None]
-    moments = [row.moments for row in tensors.tensors if row.moments]
-    return TensorSummary(
-        count=len(model.tensors),
-        parameters=model.checkpoint.n_parameters,
-        dtypes=dict(sorted(Counter(one.tensor.dtype for one in model.tensors).items())),
-        unmapped_count=len(unmapped),
-        unmapped=tuple(unmapped[:_MAX_UNMAPPED]),
-        non_finite=sum(one.nans + one.infinities for one in moments),
-    )
-
-
-def _summarize_fingerprints(profiles: Mapping[str, Profile]) -> tuple[FingerprintSummary, ...]:
-    moments = FingerprintSummary(id=MOMENTS_ID, detail=TENSORS_NAME, not_measured=None, table=None)
-    return (
-        moments,
-        *(
-            FingerprintSummary(
-                id=name,
-                detail=_detail_name(name) if profile.arrays else None,
-                not_measured=profile.not_measured,
-                table=profile.table,
-            )
-            for name, profile in profiles.items()
-        ),
-    )

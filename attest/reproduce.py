@@ -41,11 +41,13 @@ from attest.evidence import (
     Evidence,
     TensorList,
 )
-from attest.evidence_directory import MAX_DETAIL, read_detail, read_evidence
+from attest.evidence_directory import MAX_DETAIL, load_evidence, read_detail
 from attest.fingerprint import DEEP_IDS
 from attest.measure import Measurement, measure
 from attest.provenance import PLACE_FINDINGS
 from attest.reproduction import Outcome, Reproduction, Value
+from attest.statement import Statement
+from attest.terminal import amount
 
 __all__ = ["Outcome", "Reproduction", "Value", "compare_records", "reproduce"]
 
@@ -54,6 +56,7 @@ _OF_ONE_MEASUREMENT = PLACE_FINDINGS | {"run-resumed"}
 
 
 def reproduce(  # noqa: PLR0913 - each is a choice of its own, given by name
+    statement: Statement,
     path: Path,
     *,
     checkpoint: Location,
@@ -70,8 +73,11 @@ def reproduce(  # noqa: PLR0913 - each is a choice of its own, given by name
 
     Parameters
     ----------
+    statement : Statement
+        What was stated.
     path : Path
-        Bundle or evidence directory. Differences are told in detail only where the detail files are beside it.
+        The bundle or evidence directory that it was read from. Differences are told in detail only where the detail
+        files are beside it.
     checkpoint : Path or str
         The reader's own copy, or a URI.
     base : Path or str, optional
@@ -93,8 +99,10 @@ def reproduce(  # noqa: PLR0913 - each is a choice of its own, given by name
         The statement is not evidence about one checkpoint.
     CheckpointError
         The checkpoint cannot be measured.
+    DocumentError
+        The predicate is malformed.
     """
-    statement, evidence = read_evidence(path)
+    evidence = load_evidence(statement, path)
     directory = path if path.is_dir() else path.parent
     again = measure(
         checkpoint,
@@ -194,7 +202,7 @@ def _labels(evidence: Evidence) -> dict[str, str]:
 
 def _files(signed: CheckpointSummary, fresh: CheckpointSummary) -> Value:
     if signed.tree_digest == fresh.tree_digest:
-        message = f"{fresh.file_count} files, {fresh.bytes} bytes, tree {fresh.tree_digest}"
+        message = f"{amount(fresh.file_count, 'file')}, {amount(fresh.bytes, 'byte')}, tree {fresh.tree_digest}"
         return Value(name="checkpoint files", outcome="identical", message=message)
     theirs, mine = ({file.path: file.sha256 for file in one.files} for one in (signed, fresh))
     kinds = (

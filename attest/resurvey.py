@@ -13,7 +13,6 @@ from attest.checkpoint.source import Location, is_remote
 from attest.digest import sha256
 from attest.document import load
 from attest.errors import InputError
-from attest.evidence_directory import read_statement
 from attest.licenses.summary import LICENSES_NAME
 from attest.repository_scan import (
     NOTICES_NAME,
@@ -27,6 +26,7 @@ from attest.reproduce import compare_records
 from attest.reproduction import Reproduction, Value
 from attest.statement import Statement
 from attest.survey import Places, survey
+from attest.terminal import amount
 
 __all__ = ["resurvey"]
 
@@ -37,62 +37,37 @@ _LABELS = {
 }
 
 
-def resurvey(
-    path: Path,
-    repository: Location,
-    *,
-    copied_from: tuple[Location, ...] = (),
-    reference: Location | None = None,
-    releases: tuple[Path, ...] = (),
-    common: tuple[Location, ...] = (),
-) -> Reproduction:
+def resurvey(statement: Statement, path: Path, copies: Places) -> Reproduction:
     """Scan a repository again and compare, value by value.
 
     Parameters
     ----------
+    statement : Statement
+        What was stated.
     path : Path
-        Bundle or evidence directory of a scan.
-    repository : Path or str
-        The reader's own copy of what was scanned: a git repository where a revision or a history was.
-    copied_from : tuple of Path or str
-        Where code may lie that comments call "copied from", as it was given.
-    reference : Path or str, optional
-        The reader's own copy of what its code was held against.
-    releases : tuple of Path
-        The reader's own copies of the releases.
-    common : tuple of Path or str
-        The reader's own copies of what was left out as common.
+        The bundle or evidence directory that it was read from.
+    copies : Places
+        The reader's own copies of what was scanned, and of what it was held against. The revision, and the history
+        that is searched, are those of the statement.
 
     Raises
     ------
     InputError
         The statement is not about a repository, or a copy cannot be read.
+    DocumentError
+        The predicate is malformed.
     """
-    statement = read_statement(path)
     signed = _signed(statement, path)
-    compared = signed.origins if reference is not None else None
-    again = survey(
-        Places(
-            repository=repository,
-            revision=_revision(signed.repository, repository),
-            history=signed.notices.commit if signed.notices else None,
-            copied_from=copied_from,
-            reference=reference if compared else None,
-            common=common if compared else (),
-            reference_history=compared is not None and compared.reference.kind == "history",
-            releases=releases if compared and compared.dating else (),
-        )
-    )
+    again = survey(_places(signed, copies))
     values = tuple(_values(signed, again.evidence, {name: sha256(data) for name, data in again.details.items()}))
     missing = tuple(value.name for value in values if value.outcome == "not-measured")
-    asked = ((signed.copied_from, copied_from), (signed.origins, reference), *_beside(signed, common, releases))
     return Reproduction(
         checkpoint=signed.repository.name,
         statement_sha256=statement.digest,
         values=values,
         files=again.evidence.repository.files,
         bytes=again.evidence.repository.bytes,
-        not_asked=() if all(given for held, given in asked if held) else missing,
+        not_asked=() if _is_complete(signed, copies) else missing,
     )
 
 
@@ -104,11 +79,26 @@ def _signed(statement: Statement, path: Path) -> RepositoryScan:
     return load(RepositoryScan, statement.predicate, where=f"{path.name}#/predicate")
 
 
-def _beside(
-    signed: RepositoryScan, common: tuple[Location, ...], releases: tuple[Path, ...]
-) -> tuple[tuple[object, object], ...]:
-    """What was read beside the reference, and the reader's own copies of it."""
-    return ((signed.origins.common, common), (signed.origins.dating, releases)) if signed.origins else ()
+def _places(signed: RepositoryScan, copies: Places) -> Places:
+    """What is read: of the reader's copies those that the statement has a use for."""
+    compared = signed.origins if copies.reference is not None else None
+    return replace(
+        copies,
+        revision=_revision(signed.repository, copies.repository),
+        history=signed.notices.commit if signed.notices else None,
+        reference=copies.reference if compared else None,
+        reference_history=compared is not None and compared.reference.kind == "history",
+        common=copies.common if compared else (),
+        releases=copies.releases if compared and compared.dating else (),
+    )
+
+
+def _is_complete(signed: RepositoryScan, copies: Places) -> bool:
+    """Whether the reader gave a copy of each kind of thing that was read beside the repository."""
+    held: list[tuple[object, object]] = [(signed.copied_from, copies.copied_from), (signed.origins, copies.reference)]
+    if signed.origins:
+        held += [(signed.origins.common, copies.common), (signed.origins.dating, copies.releases)]
+    return all(given for stated, given in held if stated)
 
 
 def _revision(signed: ScannedRepository, copy: Location) -> str | None:
@@ -149,9 +139,9 @@ def _files(label: str, signed: ScannedRepository, fresh: ScannedRepository | Non
         return Value(name=label, outcome="not-measured", message="give your own copy to read it again")
     same = signed.tree_digest == fresh.tree_digest
     message = (
-        f"{fresh.files} files, tree {fresh.tree_digest}"
+        f"{amount(fresh.files, 'file')}, tree {fresh.tree_digest}"
         if same
-        else f"{signed.files} files were read, {fresh.files} now"
+        else f"{signed.files:,} files were read, {fresh.files:,} now"
     )
     return Value(name=label, outcome="identical" if same else "differs", message=message)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TextIO
 
-__all__ = ["is_terminal", "visible"]
+__all__ = ["amount", "is_terminal", "visible"]
 
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
@@ -28,6 +28,17 @@ def visible(text: str) -> str:
     'weights\\x1b[2J\\u202etxt.\\nok'
     """
     return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape", "backslashreplace").decode("ascii"), text)
+
+
+def amount(number: int, noun: str) -> str:
+    """A number and its noun, which gets an s in the plural.
+
+    Examples
+    --------
+    >>> amount(1, "file"), amount(1204, "file")
+    ('1 file', '1,204 files')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def is_terminal(stream: TextIO | None) -> bool:

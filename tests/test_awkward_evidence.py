@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 from attest.compare import compare
 from attest.compare.fingerprints import Fingerprints
 from attest.document import dump
-from attest.measure import MAX_LISTED_FILES, Measurement, measure
+from attest.evidence_summary import MAX_LISTED_FILES
+from attest.measure import Measurement, measure
 from attest.resource import resource
 
 LONG_NAME = "model.layers.7." + "x" * (1024 - len("model.layers.7."))

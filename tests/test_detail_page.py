@@ -20,6 +20,7 @@ from attest.architecture.layout import FUSED
 from attest.architecture.stack import EXPERT, LABELS, LAYER, MAX_STACKS
 from attest.document import canonical
 from attest.evidence import EVIDENCE_TYPE
+from attest.fingerprint import DEEP_IDS, FINGERPRINTS
 from attest.measure import Measurement, measure
 from attest.resource import resource
 
@@ -276,6 +277,11 @@ def neuron_sketch() -> dict[str, np.ndarray]:
 def test_every_byte_of_a_fingerprint(recipe: Callable[[], dict[str, np.ndarray]], first: Measurement):
     name = recipe.__name__.replace("_", "-")
     assert packed(recipe(), f"{name}/v1") == first.details[f"detail/{name}.v1.safetensors"]
+
+
+@pytest.mark.parametrize("fingerprint", [*(one.id for one in FINGERPRINTS), *DEEP_IDS])
+def test_every_fingerprint_has_its_section(fingerprint: str):
+    assert f"\n### `{fingerprint}`\n" in PAGES["detail"]
 
 
 def test_the_first_public_signs_are_on_the_page():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from signed import sign_statement
 from tiny_evidence import TinyEvidence, state
 
 from attest.bundle import BUNDLE_NAME, read_bundle
@@ -19,7 +20,6 @@ from attest.evidence_directory import (
     read_detail,
     read_statement,
     read_unsigned_statement,
-    sign_statement,
 )
 from attest.signer import PublicKey, open_signer
 from attest.statement import MAX_STATEMENT, DigestSet, Statement, Subject

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from interrupted import bases, entries, measure_and_kill, written
+from reproduced import again
 from servers.web import Web, serving
 from small_checkpoint import bfloat16, read_tensors, write_shards
 
@@ -22,7 +23,6 @@ from attest.errors import InputError
 from attest.journal import MIN_SIZE, Journal, binding
 from attest.measure import Measurement, measure
 from attest.program import environment, this_tool
-from attest.reproduce import reproduce
 from attest.sweep import ChunkDigest, QuantizedSums, Scales, StretchResult, TensorResult
 from attest.sweep.counted import sums_of_codes
 from attest.sweep.stretch import STRETCH_SIZE
@@ -289,7 +289,7 @@ def test_reproducing_reads_no_journal(checkpoint: Path, journal: Path, tmp_path:
     """Evidence of a resumed run is reproduced by reading every byte."""
     main(["measure", str(checkpoint), "-o", str(tmp_path / "resumed"), "--resume", str(journal)], standalone_mode=False)
     read: list[int] = []
-    result = reproduce(tmp_path / "resumed", checkpoint=checkpoint, progress=lambda done, _all: read.append(done))
+    result = again(tmp_path / "resumed", checkpoint=checkpoint, progress=lambda done, _all: read.append(done))
     assert result.reproduced
     assert {value.outcome for value in result.values} == {"identical"}
     assert len(read) > 6

@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from measured import FAMILY, measured
-from small_checkpoint import entry, raw, write_shards, write_tensors
+from small_checkpoint import entry, raw, write_tensors
 
 import attest
 from attest.digest import sha256, tree_digest
-from attest.document import dump, load, parse
+from attest.document import dump, load
 from attest.errors import CheckpointError, InputError
-from attest.evidence import CHUNKS_NAME, EVIDENCE_TYPE, TENSORS_NAME, ChunkList, Evidence, TensorList
-from attest.fingerprint import FINGERPRINTS, MOMENTS_ID
+from attest.evidence import CHUNKS_NAME, EVIDENCE_TYPE, TENSORS_NAME, Evidence
+from attest.fingerprint import MOMENTS_ID
 from attest.licenses.scan import scan
 from attest.licenses.summary import summarize
-from attest.measure import DOES_NOT_SHOW, MAX_LISTED_FILES, measure
+from attest.measure import DOES_NOT_SHOW, measure
 from attest.program import environment, this_tool
 from attest.statement import Statement
 
@@ -66,51 +66,6 @@ def test_details_are_named_by_size_and_digest():
     assert {one.media_type for one in measurement.evidence.details} == {
         "application/json", "application/vnd.safetensors",
     }  # fmt: skip
-
-
-def test_every_fingerprint_is_summarized():
-    measurement = measured("seed-1")
-    summaries = {one.id: one for one in measurement.evidence.fingerprints}
-    assert list(summaries) == [MOMENTS_ID, *(one.id for one in FINGERPRINTS)]
-    assert summaries[MOMENTS_ID].detail == TENSORS_NAME
-    assert all(one.detail in measurement.details if one.detail else one.not_measured for one in summaries.values())
-
-
-def test_chunks_cover_every_byte_of_every_file():
-    chunks = load(ChunkList, parse(measured("seed-1").details[CHUNKS_NAME], where="c", max_bytes=MIB), where="c")
-    for file in chunks.files:
-        data = (FAMILY / "seed-1" / file.path).read_bytes()
-        position = 0
-        for chunk in file.chunks:
-            assert chunk.begin == position
-            assert chunk.sha256 == sha256(data[position : position + chunk.size])
-            position += chunk.size
-        assert position == len(data)
-
-
-def test_tensors_are_listed_with_their_places():
-    rows = load(
-        TensorList, parse(measured("seed-1").details[TENSORS_NAME], where="t", max_bytes=MIB), where="t"
-    ).tensors
-    assert rows == measured("seed-1").tensors.tensors
-    assert len(rows) == measured("seed-1").evidence.tensors.count == 50
-    row = next(row for row in rows if row.name == "model.layers.2.mlp.up_proj.weight")
-    assert (row.dtype, row.shape, row.role, row.layer, row.expert) == ("BF16", (256, 96), "up", 2, None)
-    assert row.end - row.begin == 256 * 96 * 2
-
-
-def test_totals_of_tensors():
-    found = measured("seed-1").evidence.tensors
-    assert (found.parameters, found.dtypes, found.unmapped_count, found.unmapped) == (431_712, {"BF16": 50}, 0, ())
-    sizes = measured("seed-1").evidence.architecture
-    assert (sizes.family, sizes.layers, sizes.d_model, sizes.d_ff) == ("llama-like", 4, 96, 256)
-    assert (sizes.heads, sizes.kv_heads, sizes.d_head) == (4, 2, 24)
-
-
-def test_tensors_without_a_role_are_named_up_to_a_hundred(tmp_path: Path):
-    write_tensors(tmp_path / "model.safetensors", {f"x{number:03}": np.ones(1, np.float32) for number in range(150)})
-    found = measure(tmp_path).evidence.tensors
-    assert (found.unmapped_count, found.unmapped) == (150, tuple(f"x{number:03}" for number in range(100)))
 
 
 def test_no_path_and_no_name_of_user_or_host_is_told(tmp_path: Path):
@@ -179,40 +134,6 @@ def test_progress_ends_at_the_whole():
     size = sum(path.stat().st_size for path in (FAMILY / "seed-1").iterdir())
     assert told[-1] == (size, size)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
-
-
-def test_of_very_many_files_the_weights_are_listed_and_the_tree_binds_all(tmp_path: Path):
-    folder = Path(shutil.copytree(FAMILY / "seed-1", tmp_path / "many"))
-    for number in range(2000):
-        (folder / f"{number:04}-{'n' * 200}.bin").write_bytes(b"x")
-    measurement = measure(folder)
-    checkpoint = measurement.evidence.checkpoint
-    assert [file.path for file in checkpoint.files] == ["model.safetensors"]
-    assert checkpoint.file_count == 2002
-    assert checkpoint.tree_digest == tree_digest(
-        (path.name, path.stat().st_size, sha256(path.read_bytes())) for path in folder.iterdir()
-    )
-    assert len(checkpoint.findings) < 50
-    assert checkpoint.findings[-1].text == "1980 more of unsafe-file"
-    assert len(measurement.statement().payload) < MIB
-    assert len(measurement.statement().subjects) == 2
-
-
-def test_a_thousand_files_are_all_listed(tmp_path: Path):
-    folder = Path(shutil.copytree(FAMILY / "seed-1", tmp_path / "many"))
-    for number in range(MAX_LISTED_FILES - 2):
-        (folder / f"{number:04}").write_bytes(b"x")
-    measurement = measure(folder)
-    assert len(measurement.evidence.checkpoint.files) == MAX_LISTED_FILES
-    assert len(measurement.statement().payload) < MIB
-
-
-def test_very_many_weight_files_are_listed_up_to_a_thousand(tmp_path: Path):
-    one = np.ones(1, np.float32)
-    write_shards(tmp_path, {f"{n:04}.safetensors": {f"{n}": one} for n in range(MAX_LISTED_FILES + 5)}, index=False)
-    found = measure(tmp_path).evidence.checkpoint
-    assert [file.path for file in found.files] == [f"{number:04}.safetensors" for number in range(MAX_LISTED_FILES)]
-    assert found.file_count == MAX_LISTED_FILES + 5
 
 
 def test_the_most_layers_and_the_longest_names_make_a_statement(tmp_path: Path):

@@ -77,6 +77,13 @@ def test_one_half_of_the_layers_alone_is_inconclusive() -> None:
     assert rung(exact(20.0, 0.0001, layers=(40.0, 0.1, 40.0, -0.2))) == "inconclusive"
 
 
+def test_many_weak_layers_are_strong_together_where_each_was_permuted_by_itself() -> None:
+    """Sixteen layers at z = 2.5 give 10 in all and 7.1 in each half; of one axis that all share, 2.5."""
+    apart = exact(10.0, 0.0001, layers=(2.5,) * 16)
+    assert rung(apart) == "exact-rejected"
+    assert rung(dataclasses.replace(apart, n=100)) == "inconclusive"
+
+
 def test_a_middling_p_is_no_evidence() -> None:
     assert rung(exact(1.9, 0.06)) == "no-evidence"
 
@@ -168,6 +175,17 @@ def test_no_evidence_says_what_the_keenest_test_would_have_seen() -> None:
     nothing = conclude(comparison(exact(0.3, 0.8)))
     assert "With about 6 % of its units copied in place and unaltered" in nothing.because[2]
     assert [reading.smallest_share for reading in nothing.readings] == [0.06]
+
+
+def test_the_share_that_could_be_seen_is_that_of_the_network_with_less_to_see() -> None:
+    one = comparison(exact(0.3, 0.8))
+    halved = tuple(
+        dataclasses.replace(control, statistic=50.0) if (control.kind, control.of) == ("itself", "a") else control
+        for control in one.controls
+    )
+    assert [reading.smallest_share for reading in conclude(dataclasses.replace(one, controls=halved)).readings] == [
+        0.12
+    ]
 
 
 def test_tensors_that_are_all_found_but_not_one_to_one_are_not_identical() -> None:

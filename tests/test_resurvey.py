@@ -7,13 +7,15 @@ from scanned import Scanned
 from tiny_evidence import TinyEvidence
 
 from attest.errors import InputError
+from attest.evidence_directory import read_statement
 from attest.reproduction import Reproduction
 from attest.resurvey import resurvey
+from attest.survey import Places
 
 
 def again(found: Scanned, repository: Path) -> Reproduction:
-    reference, releases = found.places.reference, found.places.releases
-    return resurvey(found.evidence, repository, reference=reference, releases=releases)
+    copies = Places(repository=repository, reference=found.places.reference, releases=found.places.releases)
+    return resurvey(read_statement(found.evidence), found.evidence, copies)
 
 
 def outcomes(result: Reproduction) -> dict[str, str]:
@@ -29,7 +31,7 @@ def test_a_scan_comes_out_the_same_under_another_name(found: Scanned, tmp_path: 
 
 
 def test_what_has_no_copy_is_not_measured(found: Scanned):
-    result = resurvey(found.evidence, found.places.repository)
+    result = resurvey(read_statement(found.evidence), found.evidence, Places(repository=found.places.repository))
     assert result.reproduced
     missing = {name for name, outcome in outcomes(result).items() if outcome == "not-measured"}
     assert missing == {
@@ -49,5 +51,5 @@ def test_one_changed_line_differs(found: Scanned, tmp_path: Path):
 
 def test_another_kind_of_evidence_is_refused(found: Scanned, tiny: TinyEvidence):
     with pytest.raises(InputError) as refused:
-        resurvey(tiny.directory, found.places.repository)
+        resurvey(read_statement(tiny.directory), tiny.directory, found.places)
     assert refused.value.code == "not-a-scan"

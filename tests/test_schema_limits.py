@@ -7,7 +7,7 @@ from hypothesis import given, strategies
 from jsonschema import Draft202012Validator
 from schema_files import NAMES, SCHEMAS, objects
 
-from attest import coverage, digest, document, evidence_directory, measure
+from attest import coverage, digest, document, evidence_directory, evidence_summary
 from attest.checkpoint import checkpoint, tensor, tree
 from attest.compare import permutation
 from attest.licenses import repository, source, summary, walk
@@ -15,10 +15,10 @@ from attest.panel import MIN_PAIRS
 from attest.resource import resource
 
 LIMITS_OF_THE_CODE = {
-    ("evidence", "CheckpointSummary", "files", "maxItems"): measure.MAX_LISTED_FILES,
+    ("evidence", "CheckpointSummary", "files", "maxItems"): evidence_summary.MAX_LISTED_FILES,
     ("evidence", "CheckpointSummary", "fileCount", "maximum"): tree.MAX_FILES,
     ("evidence", "CheckpointSummary", "ignored", "maxItems"): tree.MAX_IGNORED,
-    ("evidence", "TensorSummary", "unmapped", "maxItems"): measure._MAX_UNMAPPED,
+    ("evidence", "TensorSummary", "unmapped", "maxItems"): evidence_summary._MAX_UNMAPPED,
     ("evidence", "LicenseSummary", "findings", "maxItems"): summary.MAX_SUMMARY,
     ("evidence", "Finding", "text", "maxLength"): source.MAX_TEXT,
     ("evidence", "Detail", "size", "maximum"): evidence_directory.MAX_DETAIL,

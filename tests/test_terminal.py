@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.terminal import visible
+from attest.terminal import amount, visible
 
 
 def test_every_control_format_and_space_character_is_written_out():
@@ -33,3 +33,10 @@ def test_what_shows_stays(text: str):
 @given(st.text(max_size=40))
 def test_nothing_hidden_is_left_and_nothing_is_written_twice(text: str):
     assert visible(visible(text)) == visible(text)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (1_234_567, "1,234,567 files")]
+)
+def test_an_amount_has_a_singular(number: int, said: str):
+    assert amount(number, "file") == said

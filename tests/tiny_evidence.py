@@ -7,6 +7,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from signed import sign_statement
+
 from attest.bundle import BUNDLE_NAME
 from attest.digest import sha256, tree_digest
 from attest.document import canonical, dump
@@ -24,7 +26,7 @@ from attest.evidence import (
     TensorSummary,
     Tool,
 )
-from attest.evidence_directory import describe_detail, sign_statement, write_evidence
+from attest.evidence_directory import describe_detail, write_evidence
 from attest.signer import KeyType, PublicKey, open_signer, write_key_pair
 from attest.statement import DigestSet, Statement, Subject
 from attest.verify import Expectation

@@ -31,7 +31,7 @@ from attest.comparison import Side, Test
 from attest.digest import sha256
 from attest.document import decimal
 from attest.errors import CheckpointError
-from attest.measure import summarize_architecture
+from attest.evidence_summary import summarize_architecture
 from validity.pairs import Pair, sees
 from validity.summary import PUBLISHED, cells, false_positives, highest, of_kind, unrelated_pairs
 

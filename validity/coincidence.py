@@ -22,14 +22,37 @@ __all__ = ["COINCIDENCES", "Coincidence", "coinciding_pairs"]
 
 _NETWORKS = (("qwen2-1", "qwen2-2", "qwen2-3"), ("llama-1", "llama-2", "llama-3"))
 _COPIES = 8
-_ENCODER = (("self_attn.q_proj", (96, 96)), ("self_attn.out_proj", (96, 96)), ("mlp.fc1", (384, 96)))
-_TEXT_ENCODER = (
-    ("0.SelfAttention.q", (128, 128)),
-    ("0.SelfAttention.o", (128, 128)),
-    ("1.DenseReluDense.wi_0", (256, 128)),
-    ("1.DenseReluDense.wi_1", (256, 128)),
-    ("1.DenseReluDense.wo", (128, 256)),
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Encoder:
+    """A public encoder: names and shapes of one layer's matrices, how many layers there are, and whose values they are."""
+
+    name: str
+    matrices: tuple[tuple[str, tuple[int, int]], ...]
+    n_layers: int
+    seed: int
+
+
+_OF_IMAGES = _Encoder(
+    name="vision_tower.vision_model.encoder.layers.{layer}.{matrix}.weight",
+    matrices=(("self_attn.q_proj", (96, 96)), ("self_attn.out_proj", (96, 96)), ("mlp.fc1", (384, 96))),
+    n_layers=3,
+    seed=1,
 )
+_OF_TEXT = _Encoder(
+    name="text_encoder.encoder.block.{layer}.layer.{matrix}.weight",
+    matrices=(
+        ("0.SelfAttention.q", (128, 128)),
+        ("0.SelfAttention.o", (128, 128)),
+        ("1.DenseReluDense.wi_0", (256, 128)),
+        ("1.DenseReluDense.wi_1", (256, 128)),
+        ("1.DenseReluDense.wo", (128, 256)),
+    ),
+    n_layers=8,
+    seed=4,
+)
+"""Larger than the network that it serves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,12 +150,15 @@ def _grow(network: Network) -> Network:
     return network.with_weights(changed)
 
 
-def _add_encoder(network: Network) -> Network:
-    rng = torch.Generator().manual_seed(1)
-    return network.with_weights({
-        f"vision_tower.vision_model.encoder.layers.{layer}.{name}.weight": torch.randn(shape, generator=rng)
-        for layer in range(3) for name, shape in _ENCODER
-    })  # fmt: skip
+def _with(encoder: _Encoder) -> Callable[[Network], Network]:
+    def add(network: Network) -> Network:
+        rng = torch.Generator().manual_seed(encoder.seed)
+        return network.with_weights({
+            encoder.name.format(layer=layer, matrix=matrix): torch.randn(shape, generator=rng)
+            for layer in range(encoder.n_layers) for matrix, shape in encoder.matrices
+        })  # fmt: skip
+
+    return add
 
 
 def _take_embeddings(network: Network) -> Network:
@@ -152,15 +178,6 @@ def _follow_embeddings(network: Network) -> Network:
 
     changed = _take_embeddings(network).mapped(followed)
     return changed.mapped(lambda name, value: value * scales if residual_side(name) == "embedding" else value)
-
-
-def _add_text_encoder(network: Network) -> Network:
-    """A public encoder of text, larger than the network that it serves."""
-    rng = torch.Generator().manual_seed(4)
-    return network.with_weights({
-        f"text_encoder.encoder.block.{layer}.layer.{name}.weight": torch.randn(shape, generator=rng)
-        for layer in range(8) for name, shape in _TEXT_ENCODER
-    })  # fmt: skip
 
 
 def _sort_residual(network: Network) -> Network:
@@ -202,12 +219,12 @@ COINCIDENCES = (
     Coincidence(name="layers-repeated", title="layers 1 and 2 twice", apply=_repeat_layers),
     Coincidence(name="neurons-cloned", title="grown by copying an eighth of the neurons eight times", apply=_grow),
     Coincidence(name="one-mask", title="one public mask on half of the values", apply=_mask),
-    Coincidence(name="one-encoder", title="the same encoder of images beside", apply=_add_encoder),
+    Coincidence(name="one-encoder", title="the same encoder of images beside", apply=_with(_OF_IMAGES)),
     Coincidence(name="one-embedding", title="the same public embeddings", apply=_take_embeddings),
     Coincidence(
         name="one-embedding-followed", title="trained on one public table of embeddings", apply=_follow_embeddings
     ),
-    Coincidence(name="one-text-encoder", title="the same large encoder of text beside", apply=_add_text_encoder),
+    Coincidence(name="one-text-encoder", title="the same large encoder of text beside", apply=_with(_OF_TEXT)),
     Coincidence(
         name="residual-sorted", title="residual dimensions sorted by the size of the embeddings", apply=_sort_residual
     ),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["halves_from_in_turn", "in_turn_from_halves"]
+__all__ = ["halves_from_in_turn"]
 
 
 def halves_from_in_turn(n_heads: int, d_head: int, *, d_rotary: int | None = None) -> NDArray[np.int64]:
@@ -30,7 +30,7 @@ def halves_from_in_turn(n_heads: int, d_head: int, *, d_rotary: int | None = Non
     Returns
     -------
     ndarray of shape (n_heads * d_head,), int64
-        ``halves = in_turn[order]``, for the rows of a matrix or the entries of a bias.
+        ``halves = in_turn[order]``, for the rows of a matrix or the entries of a bias; its ``argsort`` goes the other way.
     """
     turned = d_head if d_rotary is None else d_rotary
     if turned % 2 or not 0 <= turned <= d_head:
@@ -38,8 +38,3 @@ def halves_from_in_turn(n_heads: int, d_head: int, *, d_rotary: int | None = Non
     head = np.concatenate([np.arange(0, turned, 2), np.arange(1, turned, 2), np.arange(turned, d_head)])
     order: NDArray[np.int64] = (np.arange(n_heads)[:, None] * d_head + head).ravel()
     return order
-
-
-def in_turn_from_halves(n_heads: int, d_head: int, *, d_rotary: int | None = None) -> NDArray[np.int64]:
-    """The inverse of ``halves_from_in_turn``: ``in_turn = halves[order]``."""
-    return np.argsort(halves_from_in_turn(n_heads, d_head, d_rotary=d_rotary))

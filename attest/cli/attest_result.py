@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from attest.atomic import refuse_output
 from attest.attestation_result import ReproducedValue
 from attest.checkpoint.source import Location
 from attest.claims import CLAIMS_NAME, append_claim
@@ -15,9 +16,10 @@ from attest.cli.expecting import expecting_options, read_expectation, read_trust
 from attest.cli.options import LOCATION, emit, format_option
 from attest.cli.progress import Progress
 from attest.cli.signing import open_signing, signing_options
-from attest.evidence_directory import directory_of, read_statement
+from attest.evidence_directory import directory_of
 from attest.repository_scan import REPOSITORY_SCAN_TYPE
 from attest.reproduction import Reproduction
+from attest.statement import Statement
 from attest.terminal import visible
 from attest.verify import Files, Verification, state_result, verify
 
@@ -93,6 +95,8 @@ def command(
     )
     if with_reproduction and checkpoint is None and repo is None:
         raise click.UsageError("--reproduce needs your own copy: --checkpoint, or --repo for a scan.")
+    if claims is not None:
+        refuse_output(claims, force=True)
     trust = read_trust(trusted_root, tsa_certificates)
     with closing(Progress()) as progress:
         verification = verify(
@@ -106,7 +110,8 @@ def command(
         common=common,
         releases=releases,
     )
-    values = _measure_again(bundle, copies) if with_reproduction else None
+    stated = verification.statement
+    values = _measure_again(stated, bundle, copies) if with_reproduction and stated else None
     statement = state_result(verification, values)
     file = claims or (directory_of(bundle) or bundle.parent) / CLAIMS_NAME
     append_claim(file, signing.sign(statement.payload))
@@ -134,9 +139,9 @@ def _report(
     emit(text, value, style=style, output=None, force=False)
 
 
-def _measure_again(bundle: Path, copies: _Copies) -> tuple[ReproducedValue, ...]:
-    if read_statement(bundle).predicate_type == REPOSITORY_SCAN_TYPE:
-        again = _scan_again(bundle, copies)
+def _measure_again(statement: Statement, bundle: Path, copies: _Copies) -> tuple[ReproducedValue, ...]:
+    if statement.predicate_type == REPOSITORY_SCAN_TYPE:
+        again = _scan_again(statement, bundle, copies)
     elif copies.checkpoint is None:
         raise click.UsageError("Evidence about a checkpoint needs --checkpoint.")
     else:
@@ -144,20 +149,21 @@ def _measure_again(bundle: Path, copies: _Copies) -> tuple[ReproducedValue, ...]
 
         repository = None if copies.repository is None else Path(copies.repository)
         with closing(Progress()) as progress:
-            again = reproduce(bundle, checkpoint=copies.checkpoint, repository=repository, progress=progress)
+            again = reproduce(statement, bundle, checkpoint=copies.checkpoint, repository=repository, progress=progress)
     return tuple(ReproducedValue(name=value.name[:500], outcome=value.outcome) for value in again.values)
 
 
-def _scan_again(bundle: Path, copies: _Copies) -> Reproduction:
+def _scan_again(statement: Statement, bundle: Path, copies: _Copies) -> Reproduction:
     from attest.resurvey import resurvey  # noqa: PLC0415 - as above
+    from attest.survey import Places  # noqa: PLC0415 - as above
 
     if copies.repository is None:
         raise click.UsageError("Evidence about a repository needs --repo.")
-    return resurvey(
-        bundle,
-        copies.repository,
+    places = Places(
+        repository=copies.repository,
         copied_from=copies.copied_from,
         reference=copies.reference,
         common=copies.common,
         releases=copies.releases,
     )
+    return resurvey(statement, bundle, places)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from attest.atomic import refuse_existing
 from attest.demo.tour import Tour
-from attest.errors import InputError
 
 __all__ = ["command"]
 
@@ -28,6 +28,5 @@ def command(output: Path, force: bool) -> None:  # fmt: skip
     Uses the real weights of packages where they are installed (scripts/demo installs them), and a small family of
     models that comes with attest. Every step is a command that you can repeat; nothing leaves this machine.
     """
-    if output.exists() and not force:
-        raise InputError("output-exists", "is there already", fix="give another name, or --force", where=str(output))
+    refuse_existing(output, force=force)
     Tour(output.resolve(), click.echo).walk()

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from attest.architecture import Model, place_tensors, read_family_file
+from attest.architecture import Model, PlacedTensor, place_tensors, read_family_file
 from attest.bundle import BUNDLE_NAME, Bundle, read_bundle
 from attest.checkpoint import open_checkpoint
 from attest.checkpoint.source import Location, at_revision
@@ -19,7 +19,7 @@ from attest.errors import SignatureError
 from attest.evidence_directory import read_statement
 from attest.identity import CertifiedIdentity
 from attest.statement import Statement
-from attest.terminal import visible
+from attest.terminal import amount, visible
 
 __all__ = ["command"]
 
@@ -94,41 +94,41 @@ def _inspect_checkpoint(model: Model) -> tuple[str, Any]:
     unmapped = sum(1 for one in model.tensors if one.role is None)
     width = min(_WIDTH, max((len(visible(one.tensor.name)) for one in model.tensors), default=0))
     lines = [
-        f"checkpoint  {visible(checkpoint.name)}  {len(checkpoint.tree.files)} files, format {checkpoint.format}",
+        f"checkpoint  {visible(checkpoint.name)}  {amount(len(checkpoint.tree.files), 'file')}, format {checkpoint.format}",
         (
-            f"layout      {family or 'unknown family'}, {model.n_layers} layers, {len(model.tensors)} tensors,"
+            f"layout      {family or 'unknown family'}, {amount(model.n_layers, 'layer')}, {amount(len(model.tensors), 'tensor')},"
             f" {unmapped} without a role"
         ),
         *(f"finding     {one.code}: {visible(one.path)}: {visible(one.text)}" for one in findings),
         "",
+        *(_line(one, width) for one in model.tensors),
     ]
-    rows = []
-    for one in model.tensors:
-        tensor = one.tensor
-        place = "-" if one.layer is None else str(one.layer)
-        shape = "x".join(map(str, tensor.shape)) or "scalar"
-        lines.append(
-            f"{visible(tensor.name):{width}}  {tensor.dtype:5} {shape:>14}  layer {place:>3}  {one.role or '-'}"
-        )
-        rows.append(
-            {
-                "name": tensor.name,
-                "dtype": tensor.dtype,
-                "shape": list(tensor.shape),
-                "file": tensor.file,
-                "begin": tensor.begin,
-                "end": tensor.end,
-                "role": one.role,
-                "layer": one.layer,
-                "expert": one.expert,
-            }
-        )
     value = {
         "name": checkpoint.name,
         "format": checkpoint.format,
         "family": family,
         "layers": model.n_layers,
         "findings": [dump(one) for one in findings],
-        "tensors": rows,
+        "tensors": [_value(one) for one in model.tensors],
     }
     return "\n".join(lines), value
+
+
+def _line(one: PlacedTensor, width: int) -> str:
+    place = "-" if one.layer is None else str(one.layer)
+    shape = "x".join(map(str, one.tensor.shape)) or "scalar"
+    return f"{visible(one.tensor.name):{width}}  {one.tensor.dtype:5} {shape:>14}  layer {place:>3}  {one.role or '-'}"
+
+
+def _value(one: PlacedTensor) -> dict[str, Any]:
+    return {
+        "name": one.tensor.name,
+        "dtype": one.tensor.dtype,
+        "shape": list(one.tensor.shape),
+        "file": one.tensor.file,
+        "begin": one.tensor.begin,
+        "end": one.tensor.end,
+        "role": one.role,
+        "layer": one.layer,
+        "expert": one.expert,
+    }

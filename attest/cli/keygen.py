@@ -7,6 +7,7 @@ from typing import get_args
 
 import click
 
+from attest.atomic import refuse_output
 from attest.cli.options import emit, format_option
 from attest.cli.signing import read_password
 from attest.signer import KeyType, public_path, write_key_pair
@@ -39,6 +40,7 @@ def command(
     Without --encrypt or --password-file the private key is not encrypted: whoever reads the file can sign in your
     name.
     """
+    refuse_output(private_path, force=force)
     password = None if password_file is None else read_password(password_file)
     if encrypt and password is None:
         answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)

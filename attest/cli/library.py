@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attest.atomic import refuse_existing, write_atomically
+from attest.atomic import refuse_output, write_atomically
 from attest.cli.options import emit, format_option, output_option
 from attest.document import decimal, dump
 from attest.errors import InputError
 from attest.panel import ReferencePanel, pack_panel
-from attest.terminal import visible
+from attest.terminal import amount, visible
 
 if TYPE_CHECKING:
     from attest.library import Answer
@@ -75,12 +75,12 @@ def list_(library: Path, output: Path | None, *, force: bool, style: str) -> Non
     held = _room().open_library(library)
     members = [held.member(digest) for digest in held.digests()]
     lines = [
-        f"{one.side.tree_digest[:16]}  {one.side.parameters:>15,}  {one.side.layers:>4}  {_origins(one.lineages):24}"
+        f"{one.side.tree_digest[:16]}  {one.side.parameters:>15,}  {one.side.layers:>6}  {_origins(one.lineages):24}"
         f"  {visible(one.side.name)}"
         for one in members
     ]
-    head = f"{'tree':16}  {'parameters':>15}  {'layers':>4}  {'origins, as stated':24}  name"
-    text = "\n".join((head, *lines, f"{len(members)} members"))
+    head = f"{'tree':16}  {'parameters':>15}  {'layers':>6}  {'origins, as stated':24}  name"
+    text = "\n".join((head, *lines, amount(len(members), "member")))
     emit(text, [dump(one) for one in members], style=style, output=output, force=force)
 
 
@@ -110,7 +110,7 @@ def panel(
     Pairs with an origin in common count as derived, all others as independent. A run that was killed goes on where it was.
     """
     room = _room()
-    refuse_existing(output, force=force)
+    refuse_output(output, force=force)
     held = room.open_library(library)
     made_panel = room.make_panel(held, name=name, version=version, made=made, most=most, jobs=jobs, advance=_tell)
     data = pack_panel(made_panel)
@@ -118,7 +118,9 @@ def panel(
     write_atomically(output, data, force=force)
     members = {one.name: one for one in made_panel.models}
     apart = sum(members[one.a].relation(members[one.b]) == "independent" for one in made_panel.pairs)
-    click.echo(f"{apart} independent and {len(made_panel.pairs) - apart} derived pairs of {len(members)} members")
+    click.echo(
+        f"{apart} independent and {len(made_panel.pairs) - apart} derived pairs of {amount(len(members), 'member')}"
+    )
 
 
 @command.command("query")
@@ -169,7 +171,7 @@ def _origins(lineages: tuple[str, ...]) -> str:
 
 def _answer(answer: Answer) -> Iterator[str]:
     yield f"suspect  {visible(answer.suspect.name)}  tree {answer.suspect.tree_digest[:16]}"
-    yield f"{answer.members} members were looked at with {answer.tests} tests in all; p is corrected for that (Holm)"
+    yield f"{amount(answer.members, 'member')} looked at with {amount(answer.tests, 'test')} in all; p is corrected for that (Holm)"
     for one in answer.candidates:
         yield ""
         yield f"{one.member.tree_digest[:16]}  {visible(one.member.name)}  origins as stated: {_origins(one.lineages)}"

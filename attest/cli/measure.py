@@ -30,7 +30,7 @@ from attest.evidence import RemoteSource
 from attest.evidence_directory import refuse_place, write_evidence
 from attest.journal import Journal
 from attest.measure import Measurement, measure
-from attest.terminal import visible
+from attest.terminal import amount, visible
 
 if TYPE_CHECKING:
     from attest.activation import Device, Options, Prompts
@@ -174,27 +174,29 @@ def _describe(measurement: Measurement, output: Path) -> str:
     evidence = measurement.evidence
     checkpoint, tensors, sizes = evidence.checkpoint, evidence.tensors, evidence.architecture
     lines = [
-        f"measured    {visible(checkpoint.name)}: {checkpoint.file_count} files, {checkpoint.bytes:,} bytes, all read once",
+        f"measured    {visible(checkpoint.name)}: {amount(checkpoint.file_count, 'file')}, {amount(checkpoint.bytes, 'byte')}, all read once",
         *_describe_resumed(measurement),
         *_describe_source(checkpoint.source),
         f"tree        {checkpoint.tree_digest}",
         (
-            f"tensors     {tensors.count:,} with {tensors.parameters:,} parameters"
+            f"tensors     {tensors.count:,} with {amount(tensors.parameters, 'parameter')}"
             f" ({', '.join(f'{count} {dtype}' for dtype, count in tensors.dtypes.items())})"
         ),
         (
-            f"layout      {sizes.family or 'unknown family'}, {sizes.layers} layers,"
+            f"layout      {sizes.family or 'unknown family'}, {amount(sizes.layers, 'layer')},"
             f" d_model {sizes.d_model or '?'}, d_ff {sizes.d_ff or '?'}, heads {sizes.heads or '?'}"
         ),
-        f"unmapped    {tensors.unmapped_count} tensors without a role; {tensors.non_finite} values not finite",
+        f"unmapped    {amount(tensors.unmapped_count, 'tensor')} without a role; {amount(tensors.non_finite, 'value')} not finite",
     ]
     lines += [f"{'fingerprint':11} {one.id}{_reason(one.not_measured)}" for one in evidence.fingerprints]
     if evidence.activations:
         run = evidence.activations
-        lines.append(f"activations {run.id} on {run.prompt_set}: {run.sequences} sequences, {run.tokens} tokens")
+        lines.append(
+            f"activations {run.id} on {run.prompt_set}: {amount(run.sequences, 'sequence')}, {amount(run.tokens, 'token')}"
+        )
     if evidence.licenses:
         found = evidence.licenses
-        lines.append(f"licenses    {found.finding_count} findings in {found.files_scanned} files")
+        lines.append(f"licenses    {amount(found.finding_count, 'finding')} in {amount(found.files_scanned, 'file')}")
     lines += [f"finding     {one.code}: {visible(one.path)}: {visible(one.text)}" for one in checkpoint.findings]
     place = visible(str(output))
     lines += [f"evidence    {place}", f"next        attest sign {shlex.quote(place)} --key key.pem"]
@@ -203,7 +205,7 @@ def _describe(measurement: Measurement, output: Path) -> str:
 
 def _describe_resumed(measurement: Measurement) -> Iterator[str]:
     if measurement.resumed:
-        yield f"resumed     results of an earlier run stand for {len(measurement.resumed)} files, or a part of them"
+        yield f"resumed     results of an earlier run stand for {amount(len(measurement.resumed), 'file')}, or a part of them"
     for path, size in measurement.read_again.items():
         yield f"read again  {visible(path)}: its first {size:,} bytes, for its SHA-256 only"
 

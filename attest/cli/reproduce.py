@@ -25,7 +25,8 @@ from attest.evidence_directory import read_statement
 from attest.repository_scan import REPOSITORY_SCAN_TYPE
 from attest.reproduce import Reproduction, reproduce
 from attest.resurvey import resurvey
-from attest.terminal import visible
+from attest.survey import Places
+from attest.terminal import amount, visible
 
 __all__ = ["command"]
 
@@ -78,15 +79,18 @@ def command(
     """
     if checkpoint is None and repo is None:
         raise click.UsageError("Give --checkpoint, or --repo for evidence about a repository.")
-    if read_statement(bundle).predicate_type == REPOSITORY_SCAN_TYPE:
+    statement = read_statement(bundle)
+    if statement.predicate_type == REPOSITORY_SCAN_TYPE:
         if repo is None:
             raise click.UsageError("Evidence about a repository needs --repo.")
-        result = resurvey(bundle, repo, copied_from=references, reference=against, releases=releases, common=common)
+        copies = Places(repository=repo, copied_from=references, reference=against, releases=releases, common=common)
+        result = resurvey(statement, bundle, copies)
     elif checkpoint is None:
         raise click.UsageError("Evidence about a checkpoint needs --checkpoint.")
     else:
         with closing(Progress()) as progress:
             result = reproduce(
+                statement,
                 bundle,
                 checkpoint=checkpoint,
                 base=base,
@@ -117,7 +121,7 @@ def _verdict(result: Reproduction) -> str:
     """How many values, of how much; a value that could not be measured is never a success."""
     same = sum(1 for value in result.values if value.outcome in {"identical", "within-tolerance"})
     counts = f"{same} of {len(result.values)} values are the same numbers again"
-    counts += f", measured from {result.files:,} files, {result.bytes:,} bytes"
+    counts += f", measured from {amount(result.files, 'file')}, {amount(result.bytes, 'byte')}"
     if not result.reproduced:
         return f"not reproduced: {counts}"
     if result.not_measured:

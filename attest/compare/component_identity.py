@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from attest.compare.descriptive import descriptive
-from attest.compare.digested_rows import is_trained, is_varied
+from attest.compare.digested_rows import has_telling_values, is_trained
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.comparison import Found
@@ -53,7 +53,7 @@ def component_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
 
 def _components(one: Fingerprints) -> Iterator[TensorRow]:
     """Trained and varied tensors of stacks beside the main one."""
-    return (row for row in one.tensors if _label(row) and is_trained(row) and is_varied(row))
+    return (row for row in one.tensors if _label(row) and is_trained(row) and has_telling_values(row))
 
 
 def _label(row: TensorRow) -> str:

@@ -26,10 +26,10 @@ __all__ = [
     "constant_digests",
     "count_telling",
     "digested_rows",
+    "has_telling_values",
     "in_main_stack",
     "is_among",
     "is_trained",
-    "is_varied",
     "may_tell",
     "tells_by_rows",
 ]
@@ -180,8 +180,8 @@ def _named(tensors: Sequence[TensorRow]) -> Iterator[tuple[str, TensorRow]]:
 
 
 def may_tell(row: TensorRow) -> bool:
-    """Whether a tensor is varied, and has no role that something else than training fills, such as positions."""
-    return is_varied(row) and (row.role is None or is_trained(row))
+    """Whether a tensor has telling values, and no role that something else than training fills, such as positions."""
+    return has_telling_values(row) and (row.role is None or is_trained(row))
 
 
 def tells_by_rows(row: TensorRow) -> bool:
@@ -202,7 +202,7 @@ def in_main_stack(row: TensorRow) -> bool:
     return row.role in TRAINED
 
 
-def is_varied(row: TensorRow) -> bool:
+def has_telling_values(row: TensorRow) -> bool:
     """Whether a tensor is large and varied enough that its values can tell one network from another.
 
     Left out: fewer than 4,096 values; fewer than 64 distinct values where they were counted; more

@@ -135,7 +135,13 @@ def _details_of(activations: ActivationSummary | None) -> tuple[str, ...]:
 
 
 def checked_arrays(fingerprint: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Arrays of a fingerprint, refused where they have another form than that fingerprint's."""
+    """Arrays of a fingerprint, refused where they have another form than that fingerprint's.
+
+    Raises
+    ------
+    DocumentError
+        They have.
+    """
     for name, array in arrays.items():
         if fingerprint in _FORMS and not _has_form(fingerprint, name, array):
             raise DocumentError(

@@ -16,7 +16,7 @@ from attest.compare.shared_tokens import shared_tokens
 from attest.comparison import LayerStatistic
 from attest.document import decimal
 
-__all__ = ["matrix_alignment", "unbiased_cka"]
+__all__ = ["matrix_alignment"]
 
 _ID = "awm/v1"
 _TOKENS = 8192
@@ -110,7 +110,7 @@ def _grams(one: RoleWeights, dimensions: NDArray[np.int64], signs: Floats) -> di
 
 
 def _centered(features: Floats) -> Floats:
-    """Gram matrix of the rows, centered without bias, of norm 1."""
+    """Gram matrix of the rows, centered without bias, of norm 1: inner products of two are unbiased linear CKA."""
     gram = (features @ features.T).astype(np.float64)
     n = len(gram)
     if n < 4:
@@ -123,11 +123,6 @@ def _centered(features: Floats) -> Floats:
     norm = float(np.sqrt(np.sum(gram * gram)))
     unit: Floats = (gram / norm if norm > 0 else gram).astype(np.float32)
     return unit
-
-
-def unbiased_cka(x: Floats, y: Floats) -> float:
-    """Unbiased linear CKA of two sets of features of the same things, of shapes (n, d_x) and (n, d_y); at least 4 things."""
-    return float(np.vdot(_centered(x), _centered(y)))
 
 
 def _layers(here: dict[int, list[Floats]], there: dict[int, list[Floats]]) -> list[tuple[int, int, float]]:

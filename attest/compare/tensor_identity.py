@@ -33,7 +33,7 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     may share (buffers, constants, small vectors) are counted, but ``n`` counts only telling ones: matrices with a
     role, at least 4,096 values, and not a handful of distinct ones. Tables of tokens alone are not telling, since
     networks may be built on one public table. Where each holds all tensors of the other there is nothing beside them that
-    they might not share, so all varied ones are counted, whatever they are called.
+    they might not share, so all that hold many values are counted, whatever they are called.
     """
     mine, theirs = _by_digest(a.tensors), _by_digest(b.tensors)
     total = _size(a.tensors) + _size(b.tensors)
@@ -42,7 +42,7 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     telling_digests = [one for one in mine.keys() & theirs if any(map(telling, (*mine[one], *theirs[one])))]
     n = len(telling_digests) if any(not _of_tokens(mine[one] + theirs[one]) for one in telling_digests) else 0
     if found == total and not n:
-        n = sum(1 for rows in mine.values() if _is_varied(rows[0]))
+        n = sum(1 for rows in mine.values() if _has_many_values(rows[0]))
     names = {row.digest: row.name for row in b.tensors}
     renamed = sum(1 for row in shared if names[row.digest] != row.name)
     placed = [one for one in mine.keys() & theirs if _stand_alike(mine[one], theirs[one])]
@@ -95,11 +95,12 @@ def _place(row: TensorRow) -> tuple[str | None, int | None, int | None]:
 
 def telling(row: TensorRow) -> bool:
     """Whether two networks trained apart could share this tensor only by copying."""
-    return row.role in TRAINED and _is_varied(row)
+    return row.role in TRAINED and _has_many_values(row)
 
 
-def _is_varied(row: TensorRow) -> bool:
+def _has_many_values(row: TensorRow) -> bool:
+    """Whether a tensor is large, and holds more than a handful of distinct values where they were counted."""
     if math.prod(row.shape) < _MIN_VALUES or row.moments is None:
         return False
-    varied = row.moments.distinct is None or row.moments.distinct >= _MIN_DISTINCT
-    return varied and row.moments.std != "0"
+    distinct = row.moments.distinct
+    return row.moments.std != "0" and (distinct is None or distinct >= _MIN_DISTINCT)

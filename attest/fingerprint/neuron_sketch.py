@@ -69,7 +69,13 @@ def _part(model: Model, results: Results, role: str, layer: int) -> NDArray[np.i
 
 
 def check_gain(norm: Part, *, same: bool) -> None:
-    """Refuse a gain that was read ahead and is not the one that was measured."""
+    """Refuse a gain that was read ahead and is not the one that was measured.
+
+    Raises
+    ------
+    CheckpointError
+        It is another one: the file changed while it was read.
+    """
     if not same:
         raise CheckpointError(
             "file-changed",

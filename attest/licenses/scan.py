@@ -136,7 +136,13 @@ def read_files(root: Location, revision: str | None = None) -> Iterator[Source |
 
 
 def local_folder(root: Location, what: str) -> Path:
-    """The folder of a git repository, which must lie on this machine."""
+    """The folder of a git repository, which must lie on this machine.
+
+    Raises
+    ------
+    InputError
+        It lies elsewhere.
+    """
     if is_remote(root):
         raise InputError("no-repository", f"is no git repository with {what}", fix="clone it first", where=shown(root))
     return Path(root)

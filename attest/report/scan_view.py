@@ -19,7 +19,6 @@ __all__ = ["LicenseView", "OriginView", "ScanView", "license_view", "scan_view"]
 
 _VERSION = re.compile(r"(?<![A-Za-z0-9])\d+(?:\.\d+)+[A-Za-z0-9.]*")
 _MAX_LABEL = 16
-_MAX_CAPTION = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,7 @@ from attest.predicate import Predicate as Measured
 from attest.protocol import Protocol
 from attest.repository_scan import RepositoryScan
 from attest.statement import MAX_STATEMENT, Statement
+from attest.terminal import amount
 from attest.verify.check import Check, checked, skipped
 
 __all__ = ["NO_STATEMENT", "UNREAD", "Content", "Predicate", "check_content"]
@@ -122,11 +123,11 @@ def _check_subjects(statement: Statement, predicate: Predicate) -> Check:
         files = predicate.checkpoint.files
         expected = [(_TREE, predicate.checkpoint.tree_digest), *((file.path, file.sha256) for file in files)]
         problems = list_problems(predicate.checkpoint)
-        message = f"The {len(files):,} files of the predicate and their tree digest, each once."
+        message = f"The {amount(len(files), 'file')} of the predicate and their tree digest, each once."
     elif isinstance(predicate, ModelManifest):
         expected = [(name, predicate.root_digest) for name, _ in found[:1]]
         problems = []
-        message = f"The digest over the {len(predicate.files):,} files of the predicate; it binds no name."
+        message = f"The digest over the {amount(len(predicate.files), 'file')} of the predicate; it binds no name."
     elif isinstance(predicate, AttestationResult):
         expected = [("statement", predicate.statement_sha256), ("bundle", predicate.bundle_sha256)]
         problems = []

@@ -12,6 +12,7 @@ import pytest
 import torch
 from adapters import CONFIG, PREFIX, pair, write_adapter
 from numpy.typing import NDArray
+from reproduced import again
 from small_checkpoint import bfloat16, read_tensors, write_tensors
 
 from attest.checkpoint import Checkpoint, open_checkpoint
@@ -21,7 +22,6 @@ from attest.digest import sha256
 from attest.errors import CheckpointError
 from attest.evidence_directory import write_evidence
 from attest.measure import Measurement, measure
-from attest.reproduce import reproduce
 
 Q = "model.layers.0.self_attn.q_proj"
 DOWN = "model.layers.1.mlp.down_proj"
@@ -201,8 +201,8 @@ def test_it_is_reproduced_from_copies_elsewhere(family: Path, tmp_path: Path):
     write_evidence(evidence, measurement.statement(), measurement.details)
     shutil.copytree(adapter, tmp_path / "their-adapter")
     shutil.copytree(family / "seed-1", tmp_path / "their-base")
-    assert reproduce(evidence, checkpoint=tmp_path / "their-adapter", base=tmp_path / "their-base").reproduced
-    assert not reproduce(evidence, checkpoint=tmp_path / "their-adapter", base=family / "seed-2").reproduced
+    assert again(evidence, checkpoint=tmp_path / "their-adapter", base=tmp_path / "their-base").reproduced
+    assert not again(evidence, checkpoint=tmp_path / "their-adapter", base=family / "seed-2").reproduced
 
 
 def test_a_tensor_without_values_in_front_of_another(tmp_path: Path):

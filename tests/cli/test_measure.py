@@ -87,7 +87,7 @@ def test_the_command_is_recorded_without_folders(family: Path, tmp_path: Path):
     statement = read_statement(tmp_path / "evidence")
     assert statement.predicate["command"] == ["attest", "measure", "seed-1", "--repo", "my repo"]
     assert b"secret" not in statement.payload
-    assert "licenses    2 findings in 1 files" in result.stdout
+    assert "licenses    2 findings in 1 file" in result.stdout
 
 
 def test_a_name_and_a_prompt_set_are_recorded(family: Path, tmp_path: Path):

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 import numpy as np
 from relabeled import Weights, basis, rotated, weights, with_neurons_permuted, write
 
-from attest.architecture.rotary import in_turn_from_halves
+from attest.architecture.rotary import halves_from_in_turn
 from attest.checkpoint import Checkpoint, open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, WeightTest
@@ -44,7 +44,7 @@ def _in_turn(model: Weights) -> Weights:
     for name, value in model.items():
         for role, heads in (("q_proj", HEADS), ("k_proj", GROUPS)):
             if f"self_attn.{role}" in name:
-                moved[name] = value[in_turn_from_halves(heads, D_HEAD)]
+                moved[name] = value[np.argsort(halves_from_in_turn(heads, D_HEAD))]
     return moved
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from compare.pairs import compared, measured
+from signed import sign_statement
 from verifying import ANYBODY
 
 from attest.compare.announcement import DEEP_METHODS, METHODS, WEIGHT_METHODS, announce, find_deviations, read_protocol
 from attest.comparison import NotCompared
 from attest.errors import InputError
-from attest.evidence_directory import sign_statement, write_evidence
+from attest.evidence_directory import write_evidence
 from attest.policy_file import DEFAULT_POLICY
 from attest.program import this_tool
 from attest.protocol import AnnouncedSide, Protocol, protocol_statement

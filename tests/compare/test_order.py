@@ -166,3 +166,5 @@ def test_what_is_a_units_own():
     assert center_among_neighbors(features).tolist() == [[-2.0], [-1.0], [3.0]]
     wide = np.arange(100.0)[:, None]
     assert np.abs(center_among_neighbors(wide)[16:-16]).max() < 1e-12
+    single = (np.arange(80) == 40).astype(float)[:, None]
+    assert np.flatnonzero(center_among_neighbors(single)).tolist() == list(range(24, 57))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from itertools import permutations
+from collections import Counter
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -53,6 +54,15 @@ def test_z_has_unit_variance_under_the_null() -> None:
     values = [run(pairing(seed, 64, 8), resamples=999).z for seed in range(300)]
     assert np.mean(values) == pytest.approx(0, abs=0.2)
     assert np.std(values) == pytest.approx(1, abs=0.15)
+
+
+def test_every_pairing_follows_every_other_as_often() -> None:
+    """Six pairings of three units, told apart by their sums: each of the 36 successions, within 5 deviations."""
+    x, y = np.array([[1.0], [10.0], [100.0]]), np.array([[0.0], [1.0], [2.0]])
+    sums = permutation._resample(x, y, 36_001, "any").tolist()
+    found = Counter(pairwise(sums))
+    assert len(found) == 36
+    assert all(abs(count - 1000) < 5 * math.sqrt(1000) for count in found.values())
 
 
 def test_null_distribution_has_mean_0_and_sd_1_and_counts_every_resample() -> None:

@@ -7,6 +7,7 @@ from functools import cache
 
 from compare.pairs import by_id, compared, measured
 
+from attest.compare.permutation import signed_digits
 from attest.compare.ranks import Ranked, hold_against, placed, shape_of
 from attest.comparison import EMPIRICAL
 from attest.panel import Placed, Shape, shipped_panel
@@ -47,6 +48,8 @@ def test_a_descendant_is_above_all_and_strangers_are_not():
     of_child = next(one for one in held("seed-1", "seed-1-continued").panel.ranks if one.id == MATCHED)
     of_strangers = next(one for one in held("seed-1", "seed-2").panel.ranks if one.id == MATCHED)
     assert of_child.independent.at_least == 0
+    matched = next(one for one in held("seed-1", "seed-1-continued").tests if one.id == MATCHED)
+    assert matched.pvalue == matched.smallest_pvalue == signed_digits(1 / (of_child.independent.n + 1))
     assert of_strangers.independent.at_least > 0
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from measured import values
 from relabeled import Weights, basis, rotated, weights, write
+from reproduced import again
 from small_checkpoint import read_tensors, write_tensors
 
 from attest.checkpoint.arrays import pack_arrays
@@ -20,7 +21,6 @@ from attest.fingerprint import FINGERPRINTS
 from attest.fingerprint.anchored_sketch import sketched_layer_numbers
 from attest.fingerprint.anchors import anchor_strings
 from attest.measure import Measurement, measure
-from attest.reproduce import reproduce
 
 ID = "anchored-sketch/v1"
 DETAIL = "detail/anchored-sketch.v1.safetensors"
@@ -179,6 +179,6 @@ def evidence_with(folder: Path, measured: Measurement, step: int) -> Path:
 
 @pytest.mark.parametrize(("step", "outcome"), [(0, "identical"), (1, "within-tolerance"), (2, "differs")])
 def test_reproducing_allows_one_step(plain: Path, tmp_path: Path, measured: Measurement, step: int, outcome: str):
-    result = reproduce(evidence_with(tmp_path / "evidence", measured, step), checkpoint=plain)
+    result = again(evidence_with(tmp_path / "evidence", measured, step), checkpoint=plain)
     assert {one.name: one.outcome for one in result.values}[f"fingerprint {ID}"] == outcome
     assert result.reproduced == (outcome != "differs")

@@ -10,7 +10,7 @@ import numpy as np
 
 from attest.checkpoint import Checkpoint
 from attest.compare.descriptive import counted
-from attest.compare.digested_rows import count_telling, in_main_stack, is_trained, is_varied
+from attest.compare.digested_rows import count_telling, has_telling_values, in_main_stack, is_trained
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.replay.index import Index, sums_of
@@ -140,7 +140,7 @@ def _is_telling(one: Remade, child: Sequence[TensorRow], parents: Sequence[Tenso
         and one.distinct >= _LEAST_DISTINCT
         and one.commonest <= _MOST_OF_ONE
         and min(sizes) >= _LEAST_LINE
-        and all(is_varied(row) or row.moments is None for row in parents)
+        and all(has_telling_values(row) or row.moments is None for row in parents)
         and all(row.role is None or is_trained(row) for row in (*child, *parents))
         and any(in_main_stack(row) for row in (*child, *parents))
     )

@@ -25,49 +25,52 @@ _PURPOSES: dict[Scope, str] = {"weights": "model", "code": "source", "data": "da
 def to_spdx(content: Content) -> str:
     """One document; its ids are made from the tree digest and from the order of files."""
     space = f"https://attest/repository-scan/{content.tree_digest}#"
-    files = tuple(content.files())
+    files = {f"{space}file-{number}": file for number, file in enumerate(content.files(), start=1)}
     declared = {expression for value in content.declared() if (expression := expression_of(value))}
-    found = {expression for file in files for expression in file.licenses}
     parts = {one.scope: {each.expression for each in one.found} for one in content.scopes}
     declared |= parts.pop("repository", set())
-    ids = {
-        expression: f"{space}license-{number}"
-        for number, expression in enumerate(sorted(declared.union(found, *parts.values())), start=1)
-    }
+    expressions = declared.union(*parts.values(), *(file.licenses for file in files.values()))
+    ids = {one: f"{space}license-{number}" for number, one in enumerate(sorted(expressions), start=1)}
     package = f"{space}package"
+    licensed = {
+        package: sorted(declared),
+        **{f"{space}{scope}": sorted(found) for scope, found in parts.items()},
+        **{id_: file.licenses for id_, file in files.items()},
+    }
     elements = [
         {"type": "SoftwareAgent", "spdxId": f"{space}tool", "name": f"{content.tool.name} {content.tool.version}"},
-        {
-            "type": "software_Package",
-            "spdxId": package,
-            "name": content.name,
-            "comment": f"Tree digest of the files that were read: {content.tree_digest}",
-        },
+        _package(content, package),
         *(_part(content.name, scope, f"{space}{scope}") for scope in parts),
-        *(_file(file, f"{space}file-{number}") for number, file in enumerate(files, start=1)),
-        *(
-            {
-                "type": "simplelicensing_LicenseExpression",
-                "spdxId": id_,
-                "simplelicensing_licenseExpression": expression,
-            }
-            for expression, id_ in ids.items()
+        *(_file(file, id_) for id_, file in files.items()),
+        *(_expression(one, id_) for one, id_ in ids.items()),
+        *_relations(
+            space,
+            [
+                ("contains", package, [id_ for id_ in licensed if id_ != package]),
+                *(("hasDeclaredLicense", id_, [ids[one] for one in found]) for id_, found in licensed.items()),
+            ],
         ),
     ]
-    inside = [f"{space}{scope}" for scope in parts] + [f"{space}file-{number}" for number in range(1, len(files) + 1)]
-    relations = [("contains", package, inside), ("hasDeclaredLicense", package, [ids[one] for one in sorted(declared)])]
-    relations += [
-        ("hasDeclaredLicense", f"{space}{scope}", [ids[one] for one in sorted(expressions)])
-        for scope, expressions in parts.items()
-    ]
-    relations += [
-        ("hasDeclaredLicense", f"{space}file-{number}", [ids[one] for one in file.licenses])
-        for number, file in enumerate(files, start=1)
-    ]
-    elements += _relations(space, relations)
     return as_json(
         {"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": _graph(content, space, elements)}
     )
+
+
+def _package(content: Content, id_: str) -> dict[str, Any]:
+    return {
+        "type": "software_Package",
+        "spdxId": id_,
+        "name": content.name,
+        "comment": f"Tree digest of the files that were read: {content.tree_digest}",
+    }
+
+
+def _expression(expression: str, id_: str) -> dict[str, Any]:
+    return {
+        "type": "simplelicensing_LicenseExpression",
+        "spdxId": id_,
+        "simplelicensing_licenseExpression": expression,
+    }
 
 
 def _part(name: str, scope: Scope, id_: str) -> dict[str, Any]:

@@ -42,7 +42,13 @@ def read_revision(path: Path, revision: str) -> Iterator[Source | Skipped]:
 
 
 def entries(repository: GitRepository, commit: str) -> Iterator[Entry | Skipped]:
-    """Files of a commit that are small enough, and what else it holds."""
+    """Files of a commit that are small enough, and what else it holds.
+
+    Raises
+    ------
+    InputError
+        It holds more files than are listed.
+    """
     rows = repository.run("ls-tree", "-r", "-z", "-l", "--full-tree", commit).split(b"\0")
     if len(rows) > _MAX_ENTRIES:
         raise InputError(
