@@ -53,19 +53,6 @@ _IN_WORDS = {
 }
 """What troubles of urllib3 mean, by the names of their classes."""
 
-_SAID_BY_THE_HUB = {
-    "GatedRepo": (
-        "access-denied", "is gated: its owners choose who may read it",
-        "ask for access on its page, and give a token of that account in HF_TOKEN",
-    ),
-    "RepoNotFound": (
-        "not-found", "is no model, or a private one that this token, or nobody without one, may read",
-        "check the name, and give a token that may read it in HF_TOKEN",
-    ),
-    "RevisionNotFound": ("not-found", "is no branch, tag or commit of the model", "check the revision"),
-}  # fmt: skip
-"""Codes of the header ``X-Error-Code``: the status alone does not tell a gated model from a misspelled one."""
-
 
 class Client:
     """Asks servers for ranges and documents.
@@ -301,12 +288,28 @@ def _is_page(headers: Headers) -> bool:
     return headers.get("Content-Type", "").lower().startswith("text/html")
 
 
+def _said_by_the_hub(code: str, where: str) -> NetworkError | None:
+    """What a code of the Hub means: the status alone does not tell a gated model from a misspelled one."""
+    if code == "GatedRepo":
+        fix = "ask for access on its page, and give a token of that account in HF_TOKEN"
+        return NetworkError("access-denied", "is gated: its owners choose who may read it", fix=fix, where=where)
+    if code == "RepoNotFound":
+        message = "is no model, or a private one that this token, or nobody without one, may read"
+        fix = "check the name, and give a token that may read it in HF_TOKEN"
+        return NetworkError("not-found", message, fix=fix, where=where)
+    if code == "RevisionNotFound":
+        return NetworkError(
+            "not-found", "is no branch, tag or commit of the model", fix="check the revision", where=where
+        )
+    return None
+
+
 def _refusal(response: urllib3.BaseHTTPResponse, address: Address) -> NetworkError | CheckpointError:
     """What an answer means, where a range (206) or a document (200) was asked for."""
     where, status = address.shown, response.status
-    said = _SAID_BY_THE_HUB.get(response.headers.get("X-Error-Code", "")) if status in {401, 403, 404} else None
+    said = _said_by_the_hub(response.headers.get("X-Error-Code", ""), where) if status in {401, 403, 404} else None
     if said is not None:
-        return NetworkError(said[0], said[1], fix=said[2], where=where)
+        return said
     if status == 200 and not _is_page(response.headers):
         return NetworkError("no-ranges", "answers with whole files where a part was asked for", fix=_COPY, where=where)
     if status in {401, 403}:
