@@ -186,7 +186,10 @@ class Client:
         except urllib3.exceptions.HTTPError as error:
             if isinstance(error.__cause__, socket.gaierror) and error.__cause__.errno == socket.EAI_NONAME:
                 raise NetworkError(
-                    "not-found", "has a host that nobody knows", fix="check the address", where=address.shown
+                    "not-found",
+                    "has a host whose name is not found",
+                    fix="check the address and the network",
+                    where=address.shown,
                 ) from error
             raise _interrupted(error) from error
 
