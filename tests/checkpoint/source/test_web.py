@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from servers.web import (
     cut_after,
     endless,
     other_range,
+    page,
     redirect,
     serving,
     status,
@@ -34,7 +34,7 @@ from attest.checkpoint import open_checkpoint
 from attest.checkpoint.source import open_tree
 from attest.checkpoint.source.client import Client
 from attest.checkpoint.source.web import read_web
-from attest.errors import AttestError, CheckpointError, DocumentError, InputError, NetworkError
+from attest.errors import AttestError, CheckpointError, DocumentError, NetworkError
 from attest.measure import Measurement, measure
 
 FILE = "/models/model.safetensors"
@@ -151,11 +151,6 @@ def test_an_index_that_is_none(web: Web, index: bytes):
 def test_an_empty_file_is_a_file(web: Web):
     web.files["/empty.safetensors"] = b""
     assert open_tree(web.url + "/empty.safetensors").files[0].size == 0
-
-
-def page(handler: Handler) -> None:
-    """The form that a proxy shows whoever has not logged in."""
-    handler.give(200, b"<html>", {"Content-Type": "text/html; charset=utf-8"})
 
 
 FAULTS: dict[str, tuple[Fault, type[AttestError], str]] = {
@@ -338,27 +333,6 @@ def test_a_server_that_is_not_there():
     with serving(Web()) as gone:
         url = gone.url
     assert code_of(lambda: read_web(url + FILE, client=Client(sleep=lambda _: None))) == (NetworkError, "no-answer")
-
-
-@pytest.mark.parametrize(("errno", "code"), [(socket.EAI_NONAME, "not-found"), (socket.EAI_AGAIN, "no-answer")])
-def test_a_host_that_nobody_knows_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, errno: int, code: str):
-    def look_up(*_: object, **__: object) -> NoReturn:
-        raise socket.gaierror(errno, "as the resolver says")
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    client = Client(sleep=lambda _: None)
-    assert code_of(lambda: read_web("https://weights.example/x", client=client)) == (NetworkError, code)
-
-
-def test_a_web_page_in_place_of_an_index(web: Web):
-    web.always = page
-    with pytest.raises(NetworkError, match="a web page, as a login or a proxy gives it"):
-        read_web(web.url + INDEX)
-
-
-def test_the_address_of_a_folder(web: Web):
-    assert code_of(lambda: read_web(f"{web.url}/models/")) == (InputError, "bad-address")
-    assert not web.log
 
 
 @contextmanager
