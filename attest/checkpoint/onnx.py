@@ -46,8 +46,8 @@ _NOT_IN_ONE_PIECE = frozenset({5, 6, 7, 11})
 _FUNCTION: Final = 25
 """Field of ModelProto with nodes that stand for one node of the graph."""
 
-_LISTS = frozenset({7, 8, 9, 10, 11, 15, 22, 23})
-"""Fields of AttributeProto that hold lists, or sparse tensors."""
+_PASSED_BY = frozenset({4, 7, 8, 9, 10, 11, 15, 22, 23})
+"""Fields of AttributeProto that hold texts, lists, or sparse tensors."""
 
 _MAX_FIELDS = 1_000_000
 _MAX_TEXT = 4096
@@ -204,7 +204,7 @@ class _Reader:
                 self._tensor(one.value, "", constant=node if name == "value" else f"{node}/{name}")
             elif one.wire == 2 and one.number == 6:
                 self._graph(one.value, f"{node}/{name}/", depth + 1)
-            elif one.number in _LISTS:
+            elif one.number in _PASSED_BY:
                 break
         rest = end - self._cursor.position
         if rest > _LARGE:

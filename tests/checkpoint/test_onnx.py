@@ -150,11 +150,13 @@ def test_values_that_are_not_in_one_piece_are_findings():
         onnx_tensor("integers", 7, [2], field(7, b"\1\2")),
         onnx_tensor("texts", 8, [1], field(6, "x")),
         onnx_tensor("single", 1, [1], varint(4 << 3 | 5) + FOUR[:4]),
-        graph=field(15, field(1, PLAIN)) + node("c", field(1, "value_floats") + field(7, bytes(70_000))),
+        graph=field(15, field(1, PLAIN))
+        + node("c", field(1, "value_floats") + field(7, bytes(70_000)))
+        + node("d", field(1, "blob") + field(4, bytes(70_000))),
     )
     contents = read(data + field(25, field(7, bytes(70_000))))
     assert [one.name for one in contents.tensors] == ["a"]
-    assert [one.code for one in contents.findings] == ["tensor-not-read"] * 6
+    assert [one.code for one in contents.findings] == ["tensor-not-read"] * 7
 
 
 def test_constants_and_branches_are_read_and_cover_the_file():

@@ -45,7 +45,7 @@ _PAGE = "a web page, as a login or a proxy gives it"
 _IN_WORDS = {
     "ConnectTimeoutError": "no connection",
     "IncompleteRead": "it broke off",
-    "NameResolutionError": "the name of its host was not looked up",
+    "NameResolutionError": "the name of its host could not be looked up",
     "NewConnectionError": "no connection",
     "ProtocolError": "the connection broke",
     "ProxyError": "the proxy of the environment does not let it through",
@@ -297,7 +297,7 @@ def _said_by_the_hub(code: str, where: str) -> NetworkError | None:
         fix = "ask for access on its page, and give a token of that account in HF_TOKEN"
         return NetworkError("access-denied", "is gated: its owners choose who may read it", fix=fix, where=where)
     if code == "RepoNotFound":
-        message = "is no model, or a private one that this token, or nobody without one, may read"
+        message = "is no model, or a private one that cannot be read with this token or without one"
         fix = "check the name, and give a token that may read it in HF_TOKEN"
         return NetworkError("not-found", message, fix=fix, where=where)
     if code == "RevisionNotFound":
