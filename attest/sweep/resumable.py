@@ -1,20 +1,15 @@
 """A SHA-256 that can be taken up again: its state is a few bytes, which that of ``hashlib`` does not give away.
 
-Blocks are taken in by the library behind ``hashlib``, as fast as that does it; where it offers no function for that, by
-a loop of our own, which is several times slower and as fast as a network.
+It is several times slower than the processor's own instructions, which ``hashlib`` uses, and as fast as a network.
 
 References
 ----------
-FIPS 180-4, sections 4.1.2, 5.3.3 and 6.2. OpenSSL, ``SHA256_Init(3)``, and ``SHA256_CTX`` in ``openssl/sha.h``.
+FIPS 180-4, sections 4.1.2, 5.3.3 and 6.2.
 """
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
-import importlib
 import math
-from collections.abc import Callable
 from functools import cache
 from typing import Any, Self
 
@@ -44,34 +39,6 @@ def _integer_root(value: int, root: int) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if middle**root <= value else (low, middle)
     return low
-
-
-class _Context(ctypes.Structure):
-    """``SHA256_CTX``: it begins with the eight words; ``held`` bytes of ``block`` wait for more. With room behind it."""
-
-    _fields_ = (
-        ("words", ctypes.c_uint32 * 8), ("length", ctypes.c_uint32 * 2), ("block", ctypes.c_uint32 * 16),
-        ("held", ctypes.c_uint), ("size", ctypes.c_uint), ("room", ctypes.c_char * 256),
-    )  # fmt: skip
-
-
-@cache
-def _of_openssl() -> Callable[[Any, int, Any], None] | None:
-    """Takes blocks in as ``_compress`` does; None where the library offers nothing, or gives other words."""
-    try:
-        take_in = ctypes.CDLL(importlib.import_module("_hashlib").__file__).SHA256_Update
-    except (ImportError, OSError, AttributeError, TypeError):
-        return None
-    take_in.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
-
-    def compress(data: NDArray[np.uint8], n_blocks: int, words: NDArray[np.uint32]) -> None:
-        context = _Context(words=(ctypes.c_uint32 * 8)(*words.tolist()), size=_WORDS)
-        take_in(ctypes.addressof(context), data.ctypes.data, _BLOCK * n_blocks)
-        words[:] = context.words
-
-    words = _fractions(2, 8).copy()
-    compress(np.frombuffer(b"\x80" + bytes(63), np.uint8), 1, words)
-    return compress if words.astype(">u4").tobytes() == hashlib.sha256(b"").digest() else None
 
 
 class ResumableSha256:
@@ -106,11 +73,10 @@ class ResumableSha256:
         self._rest = bytes(data[n_blocks * _BLOCK :])
 
     def _compress(self, data: bytes | memoryview, n_blocks: int) -> None:
-        values, by_openssl = np.frombuffer(data, np.uint8), _of_openssl()
-        if n_blocks and by_openssl is not None:
-            by_openssl(values, n_blocks, self._words)
-        elif n_blocks:
-            _COMPRESS(values, n_blocks, self._words, _fractions(3, 64), np.empty(_BLOCK, np.uint32))
+        if n_blocks:
+            _COMPRESS(
+                np.frombuffer(data, np.uint8), n_blocks, self._words, _fractions(3, 64), np.empty(_BLOCK, np.uint32)
+            )
 
     def hexdigest(self) -> str:
         """Digest of all bytes so far; more may follow."""

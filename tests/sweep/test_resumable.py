@@ -1,25 +1,12 @@
 """A SHA-256 that can be taken up anywhere is SHA-256."""
 
 import hashlib
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.sweep import resumable
 from attest.sweep.resumable import ResumableSha256
-
-
-@pytest.fixture(params=["of OpenSSL", "our own"], autouse=True, scope="module")
-def blocks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Both ways to take blocks in."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "our own":
-            patch.setattr(resumable, "_of_openssl", lambda: None)
-        elif resumable._of_openssl() is None:
-            pytest.skip("the library behind hashlib offers no function for it")
-        yield
 
 
 def test_words_of_the_standard():
