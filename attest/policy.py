@@ -50,6 +50,13 @@ _SHARED_COMPONENT = (
     "Beside the main stack of layers, {n} telling tensors hold the same values in both: such a part, as an encoder of images,"
     " speech or text, is often taken from a third party by both, and it says nothing of the main stack."
 )
+_UNTOLD = (
+    "By {test}, {share} of all values lie in tensors that were found again in the other, and none of these tells descent: they may be"
+    " tables of tokens or of a formula, a part that both took from a third party, or a copy whose names tell no roles."
+)
+_LEAST_SHARE = 0.1
+"""Smallest share of values in equal tensors without a role that is worth a sentence."""
+
 _OTHER_PANEL = (
     "Ranks in the reference panel {panel} carry nothing: it is none of those that the policy names. Compare again with one"
     " of these (attest compare --panel)."
@@ -128,7 +135,7 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
         return "matched-above-panel", above + _shared_components(comparison)
     few += near + _shared_components(comparison)
     if not exact and not few:
-        return "inconclusive", ["No exact test could be run on this pair and stood its controls."]
+        return "inconclusive", ["No exact test could be run on this pair and stood its controls.", *_untold(comparison)]
     weak = few + [_describe(test, level) for test, level in exact if level <= policy.inconclusive_alpha]
     if weak:
         return "inconclusive", [*weak, "That is less than the policy asks of a rejection."]
@@ -159,6 +166,13 @@ def _findings(comparison: Comparison, policy: Policy) -> tuple[list[str], list[s
                 f"Telling tensors in which {name} found the same values again: {n}, fewer than the policy asks for."
             )
     return found, few
+
+
+def _untold(comparison: Comparison) -> list[str]:
+    """Sentence on the values that were found again in tensors of which none is telling; it accuses nobody."""
+    again = [test for test in comparison.tests if test.id in _FINDINGS and test.statistic >= _LEAST_SHARE]
+    most = max(again, key=lambda test: test.statistic, default=None)
+    return [_UNTOLD.format(test=most.id, share=decimal(most.statistic, 6))] if most is not None else []
 
 
 def _shared_components(comparison: Comparison) -> list[str]:

@@ -92,6 +92,16 @@ def test_without_exact_tests_the_question_stays_open() -> None:
     assert rung() == "inconclusive"
 
 
+def test_equal_values_that_tell_nothing_are_said_and_accuse_nobody() -> None:
+    untold = dataclasses.replace(finding("tensor-identity/v1", 0), statistic=0.999999)
+    few = dataclasses.replace(finding("exact-replay/v1", 0), statistic=0.0999)
+    alone = conclude(comparison(untold, few))
+    assert alone.rung == "inconclusive"
+    assert "By tensor-identity/v1, 0.999999 of all values" in alone.because[1]
+    assert len(conclude(comparison(few)).because) == 1
+    assert rung(exact(0.3, 0.8), untold) == "no-evidence"
+
+
 def test_a_high_descriptive_correlation_never_accuses() -> None:
     published = dataclasses.replace(
         exact(0.0, 0.5),

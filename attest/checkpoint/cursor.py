@@ -73,6 +73,14 @@ class Cursor:
         """The next unsigned integer of so many bytes, little-endian."""
         return int.from_bytes(self.read(size), "little")
 
+    def byte(self) -> int:
+        """The next byte."""
+        at = self.position - self._begin
+        if at >= len(self._data):
+            self._fill(at + 1)
+        self.position += 1
+        return self._data[at]
+
     def pass_by(self, count: int) -> None:
         """Read the next bytes and give none of them back."""
         end = self.position - self._begin + count

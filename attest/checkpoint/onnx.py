@@ -1,4 +1,4 @@
-"""ONNX: initializers, in the file itself or in files beside it; the graph is passed by, and nothing is built or run.
+"""ONNX: initializers and constants, in the file itself or in files beside it; nothing is built or run.
 
 A model is a protocol buffer without a header, so it is walked field by field; where the values of an initializer lie
 in one piece, that piece is the tensor. A field that must occur once and does not is refused: readers merge the two or
@@ -43,11 +43,20 @@ _PACKED = {4: ("F32", "C64"), 9: (), 10: ("F64", "ONNX_15")}
 _NOT_IN_ONE_PIECE = frozenset({5, 6, 7, 11})
 """Fields of TensorProto that hold values as strings or as integers of varying length."""
 
+_FUNCTION: Final = 25
+"""Field of ModelProto with nodes that stand for one node of the graph."""
+
+_PASSED_BY = frozenset({4, 7, 8, 9, 10, 11, 15, 22, 23})
+"""Fields of AttributeProto that hold texts, lists, or sparse tensors."""
+
 _MAX_FIELDS = 1_000_000
 _MAX_TEXT = 4096
 _MAX_DIMENSIONS = 32
+_MAX_DEPTH = 16
 _SIZE_LIMIT = 2**53
-_LARGE_NODE = 65536
+_LARGE = 65536
+_SMALL_CONSTANT = 128
+"""Bytes of a constant, with its shape, that is taken for a part of the graph: a shape, an axis, a single number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +114,7 @@ class _Walk:
         """The next integer of varying length, at most 64 bits."""
         value = 0
         for shift in range(0, 70, 7):
-            byte = self.cursor.integer(1)
+            byte = self.cursor.byte()
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 break
@@ -153,6 +162,8 @@ class _Reader:
                 if graphs > 1:
                     refuse("duplicate-field", "holds two graphs", self._file)
                 self._graph(one.value)
+            elif one.number == _FUNCTION and one.value > _LARGE:
+                self._not_read(f"a function of {one.value} bytes was hashed; constants in it were not measured")
         if not graphs:
             refuse("not-onnx", "holds no graph", self._file)
 
@@ -161,21 +172,54 @@ class _Reader:
             refuse("duplicate-key", f"says {key[:200]!r} of itself twice", self._file)
         self.metadata[key] = value
 
-    def _graph(self, size: int) -> None:
+    def _graph(self, size: int, within: str = "", depth: int = 0) -> None:
+        """Read a GraphProto; ``within`` stands before the names of one that a node holds."""
+        if depth > _MAX_DEPTH:
+            refuse("too-deep", f"holds graphs in graphs, deeper than {_MAX_DEPTH} levels", self._file)
         for one in self._walk.fields(size):
             if one.wire == 2 and one.number == 5:
-                self._initializer(one.value)
+                self._tensor(one.value, within)
+            elif one.wire == 2 and one.number == 1:
+                self._node(one.value, within, depth)
             elif one.number == 15:
-                text = "a sparse initializer was hashed; its values were not measured"
-                self.findings.append(Finding(code="tensor-not-read", path=self._file, line=None, text=text))
-            elif one.number == 1 and one.value > _LARGE_NODE:
-                text = f"a node of {one.value} bytes was hashed; constants in it were not measured"
-                self.findings.append(Finding(code="tensor-not-read", path=self._file, line=None, text=text))
+                self._not_read("a sparse initializer was hashed; its values were not measured")
 
-    def _initializer(self, size: int) -> None:
+    def _node(self, size: int, within: str, depth: int) -> None:
+        """Read a NodeProto, which is known by its first output; an output has one name in its graph, a node may have none."""
+        output = ""
+        for one in self._walk.fields(size):
+            if one.number == 2 and not output:
+                output = self._walk.text(one)
+            elif one.number == 5 and one.wire == 2:
+                self._attribute(one.value, within + output, depth)
+
+    def _attribute(self, size: int, node: str, depth: int) -> None:
+        """Read an AttributeProto: its tensor or its graph; lists of numbers, texts or tensors are passed by."""
+        end = self._cursor.position + size
+        name = ""
+        for one in self._walk.fields(size):
+            if one.number == 1:
+                name = self._walk.text(one)
+            elif one.wire == 2 and one.number == 5 and one.value > _SMALL_CONSTANT:
+                self._tensor(one.value, "", constant=node if name == "value" else f"{node}/{name}")
+            elif one.wire == 2 and one.number == 6:
+                self._graph(one.value, f"{node}/{name}/", depth + 1)
+            elif one.number in _PASSED_BY:
+                break
+        rest = end - self._cursor.position
+        if rest > _LARGE:
+            self._not_read(f"an attribute of {rest} bytes was hashed; constants in it were not measured")
+        self._cursor.pass_by(rest)
+
+    def _not_read(self, text: str) -> None:
+        self.findings.append(Finding(code="tensor-not-read", path=self._file, line=None, text=text[:500]))
+
+    def _tensor(self, size: int, within: str, constant: str | None = None) -> None:
+        """Read a TensorProto; a constant goes by the name of its node, whatever its own is."""
         found = _Initializer()
         for one in self._walk.fields(size):
             self._part(found, one)
+        found.name = within + found.name if constant is None else constant
         check_tensor_name(found.name, file=self._file)
         if len(found.shape) > _MAX_DIMENSIONS or math.prod(max(one, 1) for one in found.shape) >= _SIZE_LIMIT:
             refuse("bad-shape", f"the sizes of {found.name!r} are too many or too large", self._file)
@@ -184,8 +228,7 @@ class _Reader:
         if found.elsewhere and found.values:
             refuse("duplicate-field", f"{found.name!r} has values in two fields", self._file)
         if found.kind == _STRINGS or found.elsewhere:
-            text = f"{found.name}: its values do not lie in one piece; they were hashed and not measured"
-            self.findings.append(Finding(code="tensor-not-read", path=self._file, line=None, text=text[:500]))
+            self._not_read(f"{found.name}: its values do not lie in one piece; they were hashed and not measured")
         else:
             self._place(found)
 
@@ -272,7 +315,7 @@ class _Reader:
 
 
 def read_onnx(stream: BinaryIO, *, file: str, size: int, sizes: Mapping[str, int]) -> Contents:
-    """Initializers of an open ONNX file.
+    """Initializers and constants of an open ONNX file.
 
     Parameters
     ----------
@@ -293,8 +336,10 @@ def read_onnx(stream: BinaryIO, *, file: str, size: int, sizes: Mapping[str, int
 
     Notes
     -----
-    Not measured, with a finding: strings, sparse initializers, values that are written as integers of varying
-    length, and constants inside large nodes. Names are kept as they are; exporters make up many of them.
+    Some exporters write every weight as a constant, some put the whole network into the branches of one node: so
+    graphs inside of nodes are read too. A constant of at most ``_SMALL_CONSTANT`` bytes is a part of the graph, which is
+    hashed. Not measured, with a finding: strings, sparse initializers, values that are written as integers of varying
+    length, and long lists in attributes. Names are kept as they are; exporters make up many of them.
     """
     cursor = Cursor(stream, file=file, size=size)
     reader = _Reader(_Walk(cursor), sizes)

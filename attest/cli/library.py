@@ -48,10 +48,14 @@ def command() -> None:
 )
 @_LINEAGE
 def build(evidence: tuple[Path, ...], library: Path, lineages: tuple[str, ...]) -> None:
-    """Make a library of evidence directories that attest measure wrote."""
+    """Make a library of evidence directories that attest measure wrote; of one checkpoint the last counts."""
     made = _room().create_library(library)
+    held: set[str] = set()
     for path in evidence:
-        member = made.add(path, lineages)
+        member = made.add(path, lineages, force=True)
+        if member.side.tree_digest in held:
+            click.echo(f"{visible(str(path))}: is about a checkpoint that was given before, and replaces it", err=True)
+        held.add(member.side.tree_digest)
         click.echo(f"{member.side.tree_digest[:16]}  {visible(member.side.name)}")
 
 
@@ -177,6 +181,8 @@ def _answer(answer: Answer) -> Iterator[str]:
         yield f"{one.member.tree_digest[:16]}  {visible(one.member.name)}  origins as stated: {_origins(one.lineages)}"
         if one.same_tensors or one.same_values:
             yield f"  telling tensors: {one.same_tensors} with the same bytes, {one.same_values} with the same values"
+        if not (one.same_tensors or one.same_values or one.tests):
+            yield "  nothing in common was found, or nothing could be compared"
         for test in one.tests:
             yield f"  {test.id:30}  z {decimal(test.z, 4):>9}  p {decimal(test.adjusted, 3):>9}  n {test.n}"
     yield ""

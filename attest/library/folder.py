@@ -82,7 +82,9 @@ class Library:
         said = dump(LibraryMember.of(fingerprints, read_evidence(evidence)[1], lineages))
         member = load(LibraryMember, said, where=evidence.name)
         file = self.path / _MEMBERS / f"{member.side.tree_digest}.parquet"
-        refuse_existing(file, force=force)
+        if file.exists() and not force:
+            message = f"is about a checkpoint that the library holds already, {member.side.tree_digest[:16]}"
+            raise InputError("output-exists", message, fix="give --force to replace it", where=str(evidence))
         write_atomically(file, pack_member(member, fingerprints), force=force)
         return member
 

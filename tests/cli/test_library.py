@@ -61,6 +61,15 @@ def test_hostile_names_and_origins_are_escaped(evidence: Path, tmp_path: Path):
         assert "a\\x1b[2Jb" in said.stdout
 
 
+def test_a_checkpoint_given_twice_is_one_member(evidence: Path, tmp_path: Path):
+    library = tmp_path / "library"
+    built = attest("library", "build", evidence / "seed-1", evidence / "seed-1", "-o", library)
+    assert (built.exit_code, "given before" in built.stderr) == (0, True)
+    assert "1 members" in attest("library", "list", library).stdout
+    again = attest("library", "add", library, evidence / "seed-1")
+    assert (again.exit_code, "the library holds already" in again.stderr) == (3, True)
+
+
 def test_nothing_is_overwritten(evidence: Path, tmp_path: Path):
     library = tmp_path / "library"
     attest("library", "build", evidence / "seed-1", "-o", library)

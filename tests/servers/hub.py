@@ -62,7 +62,8 @@ class Hub(Web):
     def _describe(self, handler: Handler, name: str, kind: str, revision: str) -> None:
         commit = self.revisions.get(revision, revision)
         if name not in self.repositories or commit not in self.revisions.values():
-            handler.give(404, b'{"error": "not found"}', {"X-Error-Code": "RepoNotFound"})
+            code = "RevisionNotFound" if name in self.repositories else "RepoNotFound"
+            handler.give(404, b'{"error": "not found"}', {"X-Error-Code": code})
         elif kind == "revision":
             _give_json(handler, {"id": name, "sha": commit})
         else:

@@ -145,6 +145,11 @@ def status(code: int, headers: Mapping[str, str] | None = None) -> Fault:
     return lambda handler: handler.give(code, b"", headers)
 
 
+def page(handler: Handler) -> None:
+    """The form that a proxy shows whoever has not logged in."""
+    handler.give(200, b"<html>", {"Content-Type": "text/html; charset=utf-8"})
+
+
 def redirect(url: str) -> Fault:
     """An answer that leads elsewhere."""
     return status(302, {"Location": url})

@@ -12,9 +12,11 @@ RFC 9110, sections 8.8.3 (ETag), 13.1.1 (If-Match), 14 (range requests), 15.4 (r
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.request import getproxies, proxy_bypass
 
@@ -38,6 +40,18 @@ _SHORT_BODY = 16 * 1024
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,16})-(\d{1,16})|\*)/(\d{1,16})")
 _COPY = "download the checkpoint and measure the copy"
+_PAGE = "a web page, as a login or a proxy gives it"
+
+_IN_WORDS = {
+    "ConnectTimeoutError": "no connection",
+    "IncompleteRead": "it broke off",
+    "NameResolutionError": "the name of its host could not be looked up",
+    "NewConnectionError": "no connection",
+    "ProtocolError": "the connection broke",
+    "ProxyError": "the proxy of the environment does not let it through",
+    "ReadTimeoutError": "no byte for a minute",
+}
+"""What troubles of urllib3 mean, by the names of their classes."""
 
 
 class Client:
@@ -84,10 +98,12 @@ class Client:
         _, response = self._answer(address, {}, expected={}, entity_tags={})
         try:
             if response.status != 200:
-                raise _refusal(response.status, address)
+                raise _refusal(response, address)
+            if _is_page(response.headers):
+                raise _bad_answer(_PAGE, address)
             data = response.read(max_bytes + 1)
         except urllib3.exceptions.HTTPError as error:
-            raise Interrupted(type(error).__name__) from error
+            raise _interrupted(error) from error
         finally:
             response.close()
         return parse(data, where=address.shown, max_bytes=max_bytes), response.headers
@@ -143,7 +159,8 @@ class Client:
                 _compare(response, expected, address)
             if response.status in _TRY_AGAIN:
                 _end(response)
-                raise Interrupted(f"status {response.status}", retry_after=response.headers.get("Retry-After"))
+                reason = f"status {response.status}, {HTTPStatus(response.status).phrase.lower()}"
+                raise Interrupted(reason, retry_after=response.headers.get("Retry-After"))
             if response.status not in _REDIRECTS:
                 return here, response
             _end(response)
@@ -167,7 +184,19 @@ class Client:
                 where=address.shown,
             ) from error
         except urllib3.exceptions.HTTPError as error:
-            raise Interrupted(type(error).__name__) from error
+            if isinstance(error.__cause__, socket.gaierror) and error.__cause__.errno == socket.EAI_NONAME:
+                raise NetworkError(
+                    "not-found",
+                    "has a host whose name is not found",
+                    fix="check the address and the network",
+                    where=address.shown,
+                ) from error
+            raise _interrupted(error) from error
+
+
+def _interrupted(error: urllib3.exceptions.HTTPError) -> Interrupted:
+    name = type(error).__name__
+    return Interrupted(_IN_WORDS.get(name, name))
 
 
 def _proxy_manager(url: str) -> urllib3.ProxyManager:
@@ -206,7 +235,7 @@ class RangeBody:
         if begin == 0 and response.status == 416:
             raise _bad_answer("status 416, as if the file had no beginning", asked)
         if response.status != 206:
-            raise _refusal(response.status, asked)
+            raise _refusal(response, asked)
         if found is None or not found[1] or response.headers.get("Content-Encoding", "identity") != "identity":
             raise _bad_answer("a part of the file without saying which, or compressed", asked)
         first, last, self.size = int(found[1]), int(found[2]), int(found[3])
@@ -219,7 +248,7 @@ class RangeBody:
         try:
             data = self._response.read(min(len(buffer), self._left, MAX_PIECE))
         except urllib3.exceptions.HTTPError as error:
-            raise Interrupted(type(error).__name__) from error
+            raise _interrupted(error) from error
         buffer[: len(data)] = data
         self._left -= len(data)
         return len(data)
@@ -258,10 +287,33 @@ def _bad_answer(what: str, address: Address) -> NetworkError:
     return NetworkError("bad-answer", f"answered with {what}", fix=_COPY, where=address.shown)
 
 
-def _refusal(status: int, address: Address) -> NetworkError | CheckpointError:
-    """What an answer of this status means, where a range (206) or a document (200) was asked for."""
-    where = address.shown
-    if status == 200:
+def _is_page(headers: Headers) -> bool:
+    return headers.get("Content-Type", "").lower().startswith("text/html")
+
+
+def _said_by_the_hub(code: str, where: str) -> NetworkError | None:
+    """What a code of the Hub means: the status alone does not tell a gated model from a misspelled one."""
+    if code == "GatedRepo":
+        fix = "ask for access on its page, and give a token of that account in HF_TOKEN"
+        return NetworkError("access-denied", "is gated: its owners choose who may read it", fix=fix, where=where)
+    if code == "RepoNotFound":
+        message = "is no model, or a private one that cannot be read with this token or without one"
+        fix = "check the name, and give a token that may read it in HF_TOKEN"
+        return NetworkError("not-found", message, fix=fix, where=where)
+    if code == "RevisionNotFound":
+        return NetworkError(
+            "not-found", "is no branch, tag or commit of the model", fix="check the revision", where=where
+        )
+    return None
+
+
+def _refusal(response: urllib3.BaseHTTPResponse, address: Address) -> NetworkError | CheckpointError:
+    """What an answer means, where a range (206) or a document (200) was asked for."""
+    where, status = address.shown, response.status
+    said = _said_by_the_hub(response.headers.get("X-Error-Code", ""), where) if status in {401, 403, 404} else None
+    if said is not None:
+        return said
+    if status == 200 and not _is_page(response.headers):
         return NetworkError("no-ranges", "answers with whole files where a part was asked for", fix=_COPY, where=where)
     if status in {401, 403}:
         return NetworkError(
@@ -276,4 +328,4 @@ def _refusal(status: int, address: Address) -> NetworkError | CheckpointError:
         return CheckpointError(
             "file-changed", "changed while it was read", fix="measure again when nothing writes to it", where=where
         )
-    return _bad_answer(f"status {status}", address)
+    return _bad_answer(_PAGE if status == 200 else f"status {status}", address)

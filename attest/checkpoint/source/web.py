@@ -12,7 +12,7 @@ from attest.checkpoint.source.listing import check_listing, check_relative
 from attest.checkpoint.source.range_stream import Interrupted
 from attest.checkpoint.source.remote import Place, RemoteTree
 from attest.checkpoint.tree import Origin, TreeFile
-from attest.errors import CheckpointError, NetworkError
+from attest.errors import CheckpointError, InputError, NetworkError
 
 __all__ = ["read_web"]
 
@@ -34,6 +34,14 @@ def read_web(uri: str, *, client: Client | None = None) -> RemoteTree:
     address = Address.parse(uri)
     client = client or Client()
     name = unquote(address.path.rpartition("/")[2])
+    if not name:
+        fix = "give the address of a weight file, or of the index (….index.json) of a sharded checkpoint"
+        raise InputError(
+            "bad-address",
+            "is the address of a folder, whose files a web server need not list",
+            fix=fix,
+            where=address.shown,
+        )
     check_relative(name, where=address.shown)
     places = {path: Place(address=one) for path, one in _addresses(client, address, name)}
     files = [file for path, place in places.items() if (file := _look(client, place, path)) is not None]

@@ -22,6 +22,7 @@ from servers.web import (
     cut_after,
     endless,
     other_range,
+    page,
     redirect,
     serving,
     status,
@@ -154,6 +155,7 @@ def test_an_empty_file_is_a_file(web: Web):
 
 FAULTS: dict[str, tuple[Fault, type[AttestError], str]] = {
     "whole file instead of a range": (whole, NetworkError, "no-ranges"),
+    "a web page": (page, NetworkError, "bad-answer"),
     "another range": (other_range, NetworkError, "bad-answer"),
     "no entity tag, no date": (
         lambda handler: handler.give(206, b"x", {"Content-Range": "bytes 0-0/868584"}),
