@@ -18,6 +18,10 @@ __all__ = ["TILE", "sum_exponents"]
 TILE = 1024
 """Values of binary32 that are brought to one unit where they lie near one another."""
 
+_INTEGERS, _SIGNED_INTEGERS = 2.0**52, 1.5 * 2.0**52
+"""Added to an integer, leave it in the low bits of the float: of 52 bits, and of 51 with a sign."""
+_SIGNED_ZERO = int(np.float64(_SIGNED_INTEGERS).view(np.int64))
+
 
 def sum_exponents(
     bits: NDArray[Any],
@@ -67,10 +71,12 @@ def sum_exponents(
 
 
 def _sum_near(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extremes: Any, far: Any) -> None:
-    """Sum tiles of finite values whose exponents span at most 25, zeros aside, and list where the others begin.
+    """Sum tiles of normal values whose exponents span at most 25, zeros aside, and list where the others begin.
 
     The values of a tile become integers of at most 48 bits in the unit of its exponent ``bottom``. The low 24 bits of
     their sum stand beside that exponent and the rest beside the one 24 above, which is at most 254; so do squares.
+    Floats hold such integers exactly; values that are not normal are left out, since a processor can be told to take
+    them for zeros.
 
     Notes
     -----
@@ -81,32 +87,31 @@ def _sum_near(bits: Any, n: int, signed: Any, squares: Any, counts: Any, extreme
     digit, width = np.uint64(0xFFFFFF), np.uint64(24)
     for begin in range(0, n, TILE):
         end = min(begin + TILE, n)
-        least, greatest, nearest_zero = 0x7FFFFFFF, -0x7FFFFFFF, 0x7FFFFFFF
-        zeros = 0
+        least: Any = np.int32(0x7FFFFFFF)
+        greatest: Any = np.int32(-0x7FFFFFFF)
+        nearest_zero: Any = np.int32(0x7FFFFFFF)
+        zeros: Any = np.int32(0)
         for position in range(begin, end):
-            value: Any = np.int64(bits[position])
-            magnitude = value & 0x7FFFFFFF
-            sign = -(value >> 31)
-            ordered = (magnitude ^ sign) - sign
+            code: Any = np.int32(bits[position])
+            magnitude, sign = np.int32(code & 0x7FFFFFFF), np.int32(code >> 31)
+            ordered = np.int32((magnitude ^ sign) - sign)
             least, greatest = min(least, ordered), max(greatest, ordered)
-            nearest_zero = min(nearest_zero, (magnitude - 1) & 0x7FFFFFFF)
-            zeros += magnitude == 0
+            nearest_zero = min(nearest_zero, np.int32((magnitude - 1) & 0x7FFFFFFF))
+            zeros = np.int32(zeros + (magnitude == 0))
         top = max(greatest, -least) >> 23
         bottom = max(1, top - 24)
-        if top == 255 or (bottom > 1 and nearest_zero + 1 < bottom << 23):
+        if top == 255 or nearest_zero + 1 < bottom << 23:
             far[0] += 1
             far[far[0]] = begin
             continue
+        unit = np.uint64((1023 + 150 - bottom) << 52).view(np.float64)
         first = np.int64(0)
         lows, crosses, highs = np.uint64(0), np.uint64(0), np.uint64(0)
         for position in range(begin, end):
-            value = np.int64(bits[position])
-            exponent = (value >> 23) & 0xFF
-            significand = (value & 0x7FFFFF) | (np.int64(exponent != 0) << 23)
-            fixed = significand << (max(exponent, bottom) - bottom)
-            sign = -(value >> 31)
-            first += (fixed ^ sign) - sign
-            low, high = np.uint64(fixed) & digit, np.uint64(fixed) >> width
+            value = np.float64(np.uint32(bits[position]).view(np.float32)) * unit
+            first += np.float64(value + _SIGNED_INTEGERS).view(np.int64) - _SIGNED_ZERO
+            fixed = np.float64(abs(value) + _INTEGERS).view(np.uint64)
+            low, high = fixed & digit, (fixed >> width) & digit
             lows += low * low
             crosses += low * high
             highs += high * high

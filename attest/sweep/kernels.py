@@ -18,8 +18,8 @@ __all__ = ["LANES", "count_codes", "digest_rows", "sum_rows"]
 LANES = 64
 """Interleaved partial sums of one row: column j goes to lane j mod 64, and lanes are added in order."""
 
-_TILE = 1024
-"""Columns that are worked on at once, so that their values stay in the nearest cache; a multiple of ``LANES``."""
+_TOGETHER = 4 * LANES
+"""Columns of a row that are added at once."""
 
 
 def count_codes(codes: NDArray[Any], counts: NDArray[np.int64]) -> None:
@@ -116,13 +116,9 @@ def sum_rows(  # noqa: PLR0913, PLR0917 - one pass over hot bytes fills all of t
         expect_shape(array, shape)
     if LANES % n_buckets or (buckets.size and not 0 <= int(buckets.min()) <= int(buckets.max()) < n_buckets):
         raise ValueError(f"{n_buckets} buckets")
-    padded = np.zeros(-(-n_columns // LANES) * LANES if weights.size else 0)
-    padded[: weights.size] = weights
-    widened = np.zeros(_TILE, np.uint32)
     (_SUM_ROWS_16 if bits.dtype == np.uint16 else _SUM_ROWS_32)(
-        bits, n_rows, n_columns, shift, padded, padded.size, signs, buckets, signs.size, n_buckets, row_squares,
-        weighted_squares, row_sketch, column_squares, column_sketch, widened, widened.view(np.float32),
-        np.zeros(_TILE), np.zeros(3 * LANES),
+        bits, n_rows, n_columns, shift, weights, weights.size, signs, buckets, signs.size, n_buckets, row_squares,
+        weighted_squares, row_sketch, column_squares, column_sketch, np.empty(3 * LANES),
     )  # fmt: skip
 
 
@@ -194,54 +190,83 @@ def _digest(words: Any, n_rows: int, n_columns: int, digests: Any) -> None:
         digests[row] = digest ^ (digest >> _S32)
 
 
-def _sum_along(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one pass over hot bytes fills all of them
+def _sum_along(  # noqa: PLR0913, PLR0917 - one pass over hot bytes fills all of them
     bits: Any, n_rows: int, n_columns: int, shift: int, weights: Any, n_weights: int, signs: Any, buckets: Any,
     n_signs: int, n_buckets: int, row_squares: Any, weighted_squares: Any, row_sketch: Any, column_squares: Any,
-    column_sketch: Any, widened: Any, singles: Any, values: Any, lanes: Any,
+    column_sketch: Any, lanes: Any,
 ) -> None:  # fmt: skip
+    """Each row adds to ``lanes``: its squares; then, where there are weights, its products and their squares."""
     for row in range(n_rows):
+        begin = row * n_columns
         for lane in range(3 * LANES):
             lanes[lane] = 0.0
-        for begin in range(0, n_columns, _TILE):
-            here = row * n_columns + begin
-            width = min(_TILE, n_columns - begin)
-            padded_width = (width + LANES - 1) // LANES * LANES
-            for column in range(width):
-                widened[column] = np.uint32(bits[here + column]) << np.uint32(shift)
-            for column in range(width):
-                values[column] = np.float64(singles[column])
-            for column in range(width, padded_width):
-                values[column] = 0.0
-            for column in range(width):
-                column_squares[begin + column] += values[column] * values[column]
-            if n_signs:
-                sign = signs[row]
-                sums = buckets[row] * n_columns + begin
-                for column in range(width):
-                    column_sketch[sums + column] += sign * values[column]
-            for start in range(0, padded_width, LANES):
-                for lane in range(LANES):
-                    lanes[lane] += values[start + lane] * values[start + lane]
-            if n_weights:
-                for start in range(0, padded_width, LANES):
-                    for lane in range(LANES):
-                        product = values[start + lane] * weights[begin + start + lane]
-                        lanes[LANES + lane] += product
-                        lanes[2 * LANES + lane] += product * product
-        total = 0.0
-        for lane in range(LANES):
-            total += lanes[lane]
-        row_squares[row] = total
         if n_weights:
-            total = 0.0
-            for lane in range(LANES):
-                total += lanes[2 * LANES + lane]
-            weighted_squares[row] = total
+            _add_weighted(bits, begin, n_columns, shift, weights, column_squares, lanes)
+            weighted_squares[row] = _sum_lanes(lanes, 2 * LANES, 1)
             for bucket in range(n_buckets):
-                total = 0.0
-                for lane in range(bucket, LANES, n_buckets):
-                    total += lanes[LANES + lane]
-                row_sketch[row * n_buckets + bucket] = total
+                row_sketch[row * n_buckets + bucket] = _sum_lanes(lanes, LANES + bucket, n_buckets)
+        else:
+            _add_squares(bits, begin, n_columns, shift, column_squares, lanes)
+        row_squares[row] = _sum_lanes(lanes, 0, 1)
+        if n_signs:
+            sums = buckets[row] * n_columns
+            for column in range(n_columns):
+                column_sketch[sums + column] += signs[row] * _widen(bits[begin + column], shift)
+
+
+def _widen(code: Any, shift: int) -> Any:
+    return np.float64(np.uint32(np.uint32(code) << np.uint32(shift & 31)).view(np.float32))
+
+
+def _sum_lanes(lanes: Any, first: int, step: int) -> Any:
+    total = 0.0
+    for lane in range(first, first // LANES * LANES + LANES, step):
+        total += lanes[lane]
+    return total
+
+
+def _add_squares(bits: Any, begin: int, n_columns: int, shift: int, column_squares: Any, lanes: Any) -> None:
+    """Add one row: many columns to a lane while it is in a register, then the last columns one by one."""
+    together = n_columns // _TOGETHER * _TOGETHER
+    for start in range(0, together, _TOGETHER):
+        for lane in range(LANES):
+            squares = lanes[lane]
+            for column in range(start + lane, start + lane + _TOGETHER, LANES):
+                value = _widen(bits[begin + column], shift)
+                column_squares[column] += value * value
+                squares += value * value
+            lanes[lane] = squares
+    for start in range(together, n_columns, LANES):
+        for column in range(start, min(start + LANES, n_columns)):
+            value = _widen(bits[begin + column], shift)
+            column_squares[column] += value * value
+            lanes[column - start] += value * value
+
+
+def _add_weighted(
+    bits: Any, begin: int, n_columns: int, shift: int, weights: Any, column_squares: Any, lanes: Any
+) -> None:
+    """Add one row as ``_add_squares`` does, and its products with the weights."""
+    together = n_columns // _TOGETHER * _TOGETHER
+    for start in range(0, together, _TOGETHER):
+        for lane in range(LANES):
+            squares, products, weighted = lanes[lane], lanes[LANES + lane], lanes[2 * LANES + lane]
+            for column in range(start + lane, start + lane + _TOGETHER, LANES):
+                value = _widen(bits[begin + column], shift)
+                product = value * weights[column]
+                column_squares[column] += value * value
+                squares += value * value
+                products += product
+                weighted += product * product
+            lanes[lane], lanes[LANES + lane], lanes[2 * LANES + lane] = squares, products, weighted
+    for start in range(together, n_columns, LANES):
+        for column in range(start, min(start + LANES, n_columns)):
+            value = _widen(bits[begin + column], shift)
+            product = value * weights[column]
+            column_squares[column] += value * value
+            lanes[column - start] += value * value
+            lanes[LANES + column - start] += product
+            lanes[2 * LANES + column - start] += product * product
 
 
 _COUNT_8 = Kernel(_count, "uint8*", "int64", "int64*")
@@ -249,8 +274,7 @@ _COUNT_16 = Kernel(_count, "uint16*", "int64", "int64*")
 _ROUND = Kernel(_round, "uint32*", "int64", "uint16*")
 _DIGEST_ROWS = Kernel(_digest, "uint64*", "int64", "int64", "uint64*")
 _AFTER_BITS = (
-    *("int64",) * 3, "float64*", "int64", "float64*", "int64*", "int64", "int64", *("float64*",) * 5, "uint32*",
-    "float32*", "float64*", "float64*",
+    *("int64",) * 3, "float64*", "int64", "float64*", "int64*", "int64", "int64", *("float64*",) * 6,
 )  # fmt: skip
 _SUM_ROWS_16 = Kernel(_sum_along, "uint16*", *_AFTER_BITS)
 _SUM_ROWS_32 = Kernel(_sum_along, "uint32*", *_AFTER_BITS)

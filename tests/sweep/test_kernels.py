@@ -78,7 +78,7 @@ def signed(n: int, seed: int = 2) -> NDArray[np.float64]:
     return np.random.Generator(np.random.Philox(seed)).choice([-1.0, 1.0], n)
 
 
-SHAPES = [(1, 1), (3, 8), (2, 63), (2, 64), (5, 65), (9, 200), (0, 5)]
+SHAPES = [(1, 1), (3, 8), (2, 63), (2, 64), (5, 65), (9, 200), (2, 256), (3, 583), (0, 5)]
 
 
 @pytest.mark.parametrize("sketch", ["none", "rows", "columns", "both"])
