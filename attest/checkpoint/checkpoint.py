@@ -119,16 +119,21 @@ class Checkpoint:
         CheckpointError
             The file changed.
         """
+        values = np.empty(packed.unpacked.shape, np.float32)
+        count = packed.stacked or 1
+        for number, rows in enumerate(values.reshape(count, len(values) // count, -1)):
+            self._read_matrix(packed.matrix(number), rows)
+        return values
+
+    def _read_matrix(self, packed: Packed, values: NDArray[np.float32]) -> None:
         codes = _read_items(self.tree, packed.tensor).reshape(math.prod(packed.tensor.shape[:-1]), -1)
         unpacker = open_packed(packed, self.read_bits)
-        values = np.empty(packed.unpacked.shape, np.float32)
         step = max(1, _AT_ONCE // (unpacker.made * values.shape[1])) * unpacker.stored
         done = 0
         for first in range(0, len(codes), step):
             made = unpacker.unpack(codes[first : first + step], done)
             values[done : done + len(made)] = made
             done += len(made)
-        return values
 
 
 def _read_bits(tree: Tree, tensor: Tensor) -> NDArray[Any]:

@@ -50,7 +50,7 @@ def describe_schemes(
     held = {tensor.name: tensor for tensor in tensors}
     counts, known = Counter[str](), Counter[str]()
     for tensor in tensors:
-        scheme = tensor.dtype if tensor.dtype in BLOCKS else _scheme_of(tensor, held)
+        scheme = _scheme_of(tensor, held, packed)
         if scheme is not None:
             counts[scheme] += 1
             known[scheme] += tensor.name in packed
@@ -68,8 +68,12 @@ def describe_schemes(
         yield _describe_adapter(beside, pairs)
 
 
-def _scheme_of(tensor: Tensor, held: Mapping[str, Tensor]) -> str | None:
+def _scheme_of(tensor: Tensor, held: Mapping[str, Tensor], packed: Mapping[str, Packed]) -> str | None:
     """How one weight is stored, told by its main tensor; None for a part of another, and for plain weights."""
+    if tensor.dtype in BLOCKS:
+        return tensor.dtype
+    if tensor.name in packed:
+        return packed[tensor.name].scheme
     stem, _, last = tensor.name.rpartition(".")
     if last == "qweight" and f"{stem}.scales" in held:
         as_wide = tensor.shape[-1:] == held[f"{stem}.scales"].shape[-1:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint import Tensor
 from attest.checkpoint.packed import Packed, Read, open_packed
-from attest.digest import CHUNK_SIZE, tensor_digest
 from attest.errors import CheckpointError
+from attest.fingerprint.beside import Beside
 from attest.fingerprint.fingerprint import Makers, Results
 from attest.sweep import Accumulator, row_shape
 
@@ -54,49 +52,61 @@ class Unpacked:
 
 
 class UnpackingAccumulator:
-    """Makes the values of a packed weight and shows them to others.
+    """Makes the values of a packed weight and shows them to others, one matrix of a stack after the other.
 
     Parameters
     ----------
     packed : Packed
     read : callable
-        Gives the bits of the tensors beside the codes; they are read at once.
+        Gives the bits of the tensors beside the codes; those of the first matrix are read at once.
     inner : mapping of str to Accumulator
     """
 
     def __init__(self, packed: Packed, read: Read, inner: Mapping[str, Accumulator]) -> None:
-        bits = {tensor.name: read(tensor) for tensor in packed.companions.values()}
-        self._companions = {tensor.name: _digest(tensor, bits[tensor.name]) for tensor in packed.companions.values()}
-        self._unpacker = open_packed(packed, lambda tensor: bits[tensor.name])
+        self._packed = packed
+        self._beside = {one.name: Beside(one, packed.stacked, read) for one in packed.companions.values()}
         self._inner = inner
-        self._next = 0
+        self._matrix = self._made = 0
+        self._stored_rows = math.prod(packed.tensor.shape[:-1]) // (packed.stacked or 1)
         self._waiting: list[NDArray[Any]] = []
-        units = max(1, _AT_ONCE // max(1, self._unpacker.made * packed.unpacked.shape[1]))
-        self._step = units * self._unpacker.stored
+        self._open()
+
+    def _open(self) -> None:
+        """Take up the next matrix."""
+        bits = {name: one.of(self._matrix) for name, one in self._beside.items()}
+        self._unpacker = open_packed(self._packed.matrix(self._matrix), lambda tensor: bits[tensor.name])
+        self._rest, self._next = self._stored_rows, 0
 
     def update(self, rows: NDArray[Any], first_row: int) -> None:  # noqa: ARG002 - blocks come in order
         """See a block of codes; those that make no whole row wait for the next block."""
+        while len(rows):
+            if not self._rest:
+                self._matrix += 1
+                self._open()
+            own, rows = rows[: self._rest], rows[self._rest :]
+            self._rest -= len(own)
+            self._unpack(own)
+
+    def _unpack(self, rows: NDArray[Any]) -> None:
         if self._waiting:
             rows = np.concatenate([*self._waiting, rows])
-        usable = len(rows) - len(rows) % self._unpacker.stored
-        for first in range(0, usable, self._step):
-            values = self._unpacker.unpack(rows[first : min(first + self._step, usable)], self._next)
+        unpacker = self._unpacker
+        usable = len(rows) - len(rows) % unpacker.stored
+        step = max(1, _AT_ONCE // max(1, unpacker.made * self._packed.unpacked.shape[1])) * unpacker.stored
+        for first in range(0, usable, step):
+            values = unpacker.unpack(rows[first : min(first + step, usable)], self._next)
             for one in self._inner.values():
-                one.update(values, self._next)
+                one.update(values, self._made)
             self._next += len(values)
+            self._made += len(values)
         self._waiting = [rows[usable:].copy()] if usable < len(rows) else []
 
     def result(self) -> Unpacked:
         """What the others collected."""
         return Unpacked(
-            collected={name: one.result() for name, one in self._inner.items()}, companions=self._companions
+            collected={name: one.result() for name, one in self._inner.items()},
+            companions={name: one.digest() for name, one in self._beside.items()},
         )
-
-
-def _digest(tensor: Tensor, bits: NDArray[Any]) -> str:
-    data = np.ascontiguousarray(bits).reshape(-1).view(np.uint8).data
-    chunks = (hashlib.sha256(data[at : at + CHUNK_SIZE]).digest() for at in range(0, len(data), CHUNK_SIZE))
-    return tensor_digest(tensor.dtype, tensor.shape, chunks)
 
 
 def can_be_unpacked(packed: Packed) -> bool:

@@ -151,17 +151,10 @@ def block_values(blocks: _Bytes, dtype: str) -> _Values:
 
 
 def _find(tensor: Tensor, held: Held) -> Packed | None:  # noqa: ARG001 - a block has all its parts
-    if len(tensor.shape) not in {2, 3}:
+    if len(tensor.shape) != 2:
         return None
-    *stacked, n_outputs, n_inputs = tensor.shape
-    return Packed(
-        scheme=GGML.id,
-        tensor=tensor,
-        companions={},
-        name=tensor.name,
-        shape=(n_outputs, n_inputs),
-        stacked=stacked[0] if stacked else None,
-    )
+    n_outputs, n_inputs = tensor.shape
+    return Packed(scheme=GGML.id, tensor=tensor, companions={}, name=tensor.name, shape=(n_outputs, n_inputs))
 
 
 def _open(packed: Packed, read: Read) -> Unpacker:  # noqa: ARG001 - a block has all its parts
