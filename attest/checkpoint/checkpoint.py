@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from attest.checkpoint.shards import Beside, choose_weights, compare_with_index,
 from attest.checkpoint.source import Location, open_tree
 from attest.checkpoint.tensor import BITS, Tensor, item_type
 from attest.checkpoint.tree import Tree
+from attest.digest import sha256
 from attest.errors import CheckpointError, DocumentError, UnsafeFormatError
 from attest.finding import Finding
 
@@ -30,6 +32,15 @@ __all__ = ["MAX_FINDINGS", "Checkpoint", "Layout", "open_checkpoint"]
 
 _AT_ONCE = 1 << 20
 """Values that are made of codes at once."""
+
+_MAX_TEXT = 500
+"""Characters of a finding."""
+
+_TELLING = re.compile(
+    r"general\.(?:license(?:\.name|\.link)?|quantized_by|source\.\w+|repo_url|organization|base_model\.(?:count|\d\.\w+))\Z"
+    r"|tokenizer\.(?:ggml\.tokens|ggml\.merges|chat_template)\Z"
+)
+"""Keys of GGUF that tell of license and origin, and the digests of vocabulary and template: they are listed first."""
 
 MAX_FINDINGS = 20
 """Findings of one code that are listed; the others are counted."""
@@ -312,8 +323,17 @@ def _is_same(one: Tensor | ParsedRange, other: Tensor | ParsedRange) -> bool:
 def _describe_contents(contents: Mapping[str, Contents]) -> Iterator[Finding]:
     for file, found in contents.items():
         yield from found.findings
-        for key, value in found.metadata.items():
-            yield Finding(code="file-metadata", path=file, line=None, text=f"{key}: {value}"[:500])
+        for key, value in sorted(found.metadata.items(), key=lambda item: _TELLING.match(item[0]) is None):
+            yield Finding(code="file-metadata", path=file, line=None, text=_quote(key, value))
+
+
+def _quote(key: str, value: str) -> str:
+    """A key and its value; of a long one the beginning, its length and its digest."""
+    text = f"{key}: {value}"
+    if len(text) <= _MAX_TEXT:
+        return text
+    cut = f" [cut: {len(value)} characters, sha256 {sha256(value.encode(errors='backslashreplace'))}]"
+    return text[: _MAX_TEXT - len(cut)] + cut
 
 
 def _judge_other_files(tree: Tree, files: Iterable[str]) -> Iterator[Finding]:

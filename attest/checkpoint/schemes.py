@@ -29,6 +29,9 @@ _ADAPTER_BYTES = 1024 * 1024
 _SETTINGS = ("quant_method", "bits", "group_size", "load_in_4bit", "load_in_8bit", "bnb_4bit_quant_type", "fmt",
              "weight_block_size", "desc_act", "sym", "version", "format")  # fmt: skip
 _ADAPTER_SETTINGS = ("peft_type", "base_model_name_or_path", "revision", "r", "lora_alpha", "use_rslora", "use_dora")
+_NUMBERED = ("GGML_", "ONNX_")
+"""Begin the dtypes that a later version of a format has."""
+
 _FP8 = frozenset({"F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"})
 
 
@@ -56,7 +59,9 @@ def describe_schemes(
             known[scheme] += tensor.name in packed
     for scheme, count in sorted(counts.items()):
         text = f"{scheme}: {count} weights are stored so; digests are of what is stored"
-        if known[scheme]:
+        if not known[scheme]:
+            text += ", and their values are not known"
+        else:
             text += f", norms and sketches, where there are any, of the values that {known[scheme]} of them stand for"
         yield Finding(code="quantized-weights", path=".", line=None, text=text)
     declared = config.get("quantization_config")
@@ -70,7 +75,7 @@ def describe_schemes(
 
 def _scheme_of(tensor: Tensor, held: Mapping[str, Tensor], packed: Mapping[str, Packed]) -> str | None:
     """How one weight is stored, told by its main tensor; None for a part of another, and for plain weights."""
-    if tensor.dtype in BLOCKS:
+    if tensor.dtype in BLOCKS or tensor.dtype.startswith(_NUMBERED):
         return tensor.dtype
     if tensor.name in packed:
         return packed[tensor.name].scheme
