@@ -19,7 +19,7 @@ from attest.checkpoint.format import Contents, Format, ParsedRange
 from attest.checkpoint.formats import FORMATS
 from attest.checkpoint.packed import Held, Packed, find_packed, open_packed
 from attest.checkpoint.refused import describe_unread, refuse_unread
-from attest.checkpoint.schemes import describe_schemes
+from attest.checkpoint.schemes import describe_schemes, find_codes
 from attest.checkpoint.shards import Beside, choose_weights, compare_with_index, read_config, read_index
 from attest.checkpoint.source import Location, open_tree
 from attest.checkpoint.tensor import BITS, Tensor, item_type
@@ -89,6 +89,8 @@ class Checkpoint:
         SHA-256 of the configuration and the index as they were parsed, by path: later reads must see the same.
     packed : mapping of str to Packed
         Weights that are kept as codes, by the name of the tensor that holds the codes.
+    codes : frozenset of str
+        Tensors of codes whose values are not known: neither numbers nor shapes need be those of weights.
     findings : tuple of Finding
         What a reader should know about the files.
     """
@@ -103,6 +105,7 @@ class Checkpoint:
     config: Mapping[str, Any]
     documents: Mapping[str, str]
     packed: Mapping[str, Packed]
+    codes: frozenset[str]
     findings: tuple[Finding, ...]
 
     @property
@@ -206,6 +209,7 @@ def open_checkpoint(location: Location) -> Checkpoint:
         config=config or next((one.config for one in main.contents.values() if one.config), {}),
         documents=documents.digests,
         packed=packed,
+        codes=frozenset(find_codes(main.tensors, packed)),
         findings=_cut(findings),
     )
 
