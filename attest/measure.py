@@ -48,6 +48,7 @@ from attest.fingerprint import (
     collect_exact,
     collect_scales,
     describe,
+    describe_not_finite,
     describe_quantization,
     make_accumulators,
 )
@@ -378,6 +379,7 @@ def _summarize_checkpoint(
             *provenance.findings,
             *check_claims(provenance.claims, {file.path: file.sha256 for file in read.files}),
             *checkpoint.tree.describe(),
+            *describe_not_finite(checkpoint.packed.values(), read.tensors),
             *describe_agreement(checkpoint, {name: one.digest for name, one in read.tensors.items()}, read.beside),
             *findings,
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,20 @@ from numpy.typing import NDArray
 
 from attest.checkpoint.packed import Packed, Read, open_packed
 from attest.errors import CheckpointError
+from attest.finding import Finding
 from attest.fingerprint.beside import Beside
 from attest.fingerprint.fingerprint import Makers, Results
 from attest.sweep import Accumulator, row_shape
 
-__all__ = ["OfValues", "Unpacked", "UnpackingAccumulator", "can_be_unpacked", "make_accumulators", "unpacked"]
+__all__ = [
+    "OfValues",
+    "Unpacked",
+    "UnpackingAccumulator",
+    "can_be_unpacked",
+    "describe_not_finite",
+    "make_accumulators",
+    "unpacked",
+]
 
 _NAME = "unpacked"
 _AT_ONCE = 1 << 18
@@ -45,10 +54,13 @@ class Unpacked:
         By name.
     companions : mapping of str to str
         Digests of the tensors beside the codes as they were read for it, by name of the tensor.
+    not_finite : int
+        Values that are no numbers.
     """
 
     collected: Mapping[str, Any]
     companions: Mapping[str, str]
+    not_finite: int = 0
 
 
 class UnpackingAccumulator:
@@ -66,7 +78,7 @@ class UnpackingAccumulator:
         self._packed = packed
         self._beside = {one.name: Beside(one, packed.stacked, read) for one in packed.companions.values()}
         self._inner = inner
-        self._matrix = self._made = 0
+        self._matrix = self._made = self._not_finite = 0
         self._stored_rows = math.prod(packed.tensor.shape[:-1]) // (packed.stacked or 1)
         self._waiting: list[NDArray[Any]] = []
         self._open()
@@ -95,6 +107,7 @@ class UnpackingAccumulator:
         step = max(1, _AT_ONCE // max(1, unpacker.made * self._packed.unpacked.shape[1])) * unpacker.stored
         for first in range(0, usable, step):
             values = unpacker.unpack(rows[first : min(first + step, usable)], self._next)
+            self._not_finite += _count_not_finite(values)
             for one in self._inner.values():
                 one.update(values, self._made)
             self._next += len(values)
@@ -106,7 +119,15 @@ class UnpackingAccumulator:
         return Unpacked(
             collected={name: one.result() for name, one in self._inner.items()},
             companions={name: one.digest() for name, one in self._beside.items()},
+            not_finite=self._not_finite,
         )
+
+
+def _count_not_finite(values: NDArray[np.float32]) -> int:
+    """How many values are no numbers: none where their sum is one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum()
+    return 0 if np.isfinite(total) else int(values.size - np.count_nonzero(np.isfinite(values)))
 
 
 def can_be_unpacked(packed: Packed) -> bool:
@@ -123,6 +144,18 @@ def make_accumulators(makers: Makers, read: Read) -> dict[str, Accumulator]:
         packed = next(iter(of_values.values())).packed
         plain[_NAME] = UnpackingAccumulator(packed, read, {name: make() for name, make in of_values.items()})
     return plain
+
+
+def describe_not_finite(packed: Iterable[Packed], results: Results) -> Iterator[Finding]:
+    """A finding where codes stand for values that are no numbers: scales that are none, groups that are not there."""
+    found = {one.name: results[one.tensor.name].collected.get(_NAME) for one in packed}
+    counts = {name: one.not_finite for name, one in found.items() if isinstance(one, Unpacked) and one.not_finite}
+    if counts:
+        text = (
+            f"{len(counts)} packed weights have {sum(counts.values())} values that are no numbers, as scales that are none"
+            f" or groups that are not there make them; the first is {next(iter(counts))}"
+        )
+        yield Finding(code="values-not-finite", path=".", line=None, text=text[:500])
 
 
 def unpacked(packed: Packed, results: Results) -> Mapping[str, Any]:

@@ -84,9 +84,6 @@ def test_strangers_quantized_by_one_tool(scheme: str, family: Path, tmp_path: Pa
     weights = (open_checkpoint(copies[0]), open_checkpoint(copies[1]))
     found = (multiset_identity(a, b), row_containment(a, b), exact_replay(a, b, weights))
     assert not any(test.n for one in found for test in one.tests)
-    rung, z = related(*copies)
-    assert rung == "no-evidence"
-    assert abs(z) < 4
 
 
 @pytest.mark.parametrize("kind", TYPES)

@@ -84,7 +84,7 @@ def open_packed(packed: Packed, read: Read) -> Unpacker:
     -----
     Values that are not finite come from codes and scales that are not, without a warning.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         opened = SCHEMES[packed.scheme].open(packed, read)
 
     def unpack(codes: NDArray[Any], first_row: int) -> NDArray[np.float32]:
