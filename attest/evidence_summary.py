@@ -27,7 +27,7 @@ from attest.evidence import (
     TensorSummary,
 )
 from attest.finding import Finding
-from attest.fingerprint import MOMENTS_ID, Profile, describe, describe_quantization
+from attest.fingerprint import MOMENTS_ID, Profile, describe, describe_not_finite, describe_quantization
 from attest.provenance import Provenance, check_claims
 from attest.sweep import ExactSums, Scales, Sweep
 
@@ -145,6 +145,7 @@ def summarize_checkpoint(
             *provenance.findings,
             *check_claims(provenance.claims, {file.path: file.sha256 for file in read.files}),
             *checkpoint.tree.describe(),
+            *describe_not_finite(checkpoint.packed.values(), read.tensors),
             *describe_agreement(checkpoint, {name: one.digest for name, one in read.tensors.items()}, read.beside),
             *findings,
         ),

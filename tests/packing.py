@@ -184,10 +184,25 @@ def mxfp4(weight: Values, *, name: str = "weight_packed") -> Packing:
     return Packing(parts, (four_bit_floats(codes).reshape(groups.shape) * wide).reshape(weight.shape))
 
 
-def nvfp4(weight: Values, *, name: str = "weight", whole: str = "weight_scale_2", divides: bool = False) -> Packing:
+def mxfp4_blocks(stack: Values) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Blocks and scales of a stack of outputs by inputs, as gpt-oss has them."""
+    parts = mxfp4(np.ascontiguousarray(stack).reshape(-1, stack.shape[2])).parts
+    groups = stack.shape[2] // 32
+    blocks = parts["weight_packed"].reshape(*stack.shape[:2], groups, 16)
+    return blocks, parts["weight_scale"].reshape(*stack.shape[:2], groups)
+
+
+def nvfp4(
+    weight: Values,
+    *,
+    name: str = "weight",
+    whole: str = "weight_scale_2",
+    divides: bool = False,
+    largest: np.float32 | None = None,
+) -> Packing:
     """Scales of blocks over that of the tensor, which ModelOpt stores as it is and compressed-tensors turned round."""
     groups = weight.reshape(len(weight), -1, 16)
-    top = np.abs(weight).max() / np.float32(6 * 448)
+    top = (np.abs(weight).max() if largest is None else largest) / np.float32(6 * 448)
     stored = np.float32(1) / top if divides else top
     scales = torch.from_numpy(np.abs(groups).max(axis=2) / (6 * top)).to(torch.float8_e4m3fn)
     wide = (scales.float().numpy() / stored if divides else scales.float().numpy() * stored)[..., None]

@@ -21,5 +21,6 @@ def placed(
         for name in sorted(shapes)
     )
     return place_tensors(
-        cast("Checkpoint", SimpleNamespace(tensors=tensors, config=config or {}, packed={})), given=given
+        cast("Checkpoint", SimpleNamespace(tensors=tensors, config=config or {}, packed={}, codes=frozenset())),
+        given=given,
     )

@@ -18,7 +18,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 _DTYPES = {
     "|b1": "BOOL", "|u1": "U8", "|i1": "I8", "<u2": "BF16", "<f2": "F16", "<i4": "I32", "<f4": "F32", "<i8": "I64",
-    "<f8": "F64",
+    "<f8": "F64", "<i2": "I16", "<u4": "U32",
 }  # fmt: skip
 
 

@@ -55,7 +55,8 @@ def with_experts(main: Sequence[PlacedTensor], family: Family, d_model: int | No
     stacks = [found for one in main if (found := _read(one, routers.get(one.layer), family, d_model))]
     against: dict[int | None, set[bool]] = defaultdict(set)
     for stack in stacks:
-        if len(stack.ways) == 1:
+        told = stack.matrix.packed is None or stack.matrix.packed.as_stored
+        if told and len(stack.ways) == 1:
             against[stack.matrix.layer].add(stack.ways[0] != stack.matrix.transposed)
     alone = {
         one.tensor.name: (one.layer, single)
@@ -102,16 +103,23 @@ def _read(one: PlacedTensor, routed: int | None, family: Family, d_model: int | 
         return None
     if len(shape) == 2 and routed and shape[0] % routed == 0:
         shape = (routed, shape[0] // routed, shape[1])
-    if len(shape) != 3 or shape[0] > _MOST or (one.packed is not None and one.packed.turned):
+    if len(shape) != 3 or shape[0] > _MOST:
         return None
-    role, (count, n_rows, n_columns) = _STACKED[one.role], shape
-    ways = tuple(_ways(role, n_rows, n_columns, d_model))
-    if one.packed is not None:
-        ways = (False,) if False in ways else ()
-    tensor = replace(one.packed.unpacked if one.packed else one.tensor, shape=(n_rows, n_columns))
+    role, (count, *size) = _STACKED[one.role], shape
+    ways = tuple(_ways(role, size[0], size[1], d_model))
+    if one.packed is not None and not one.packed.as_stored:
+        ways, size = _unpacked_ways(ways, size, turned=one.packed.turned)
+    tensor = replace(one.packed.unpacked if one.packed else one.tensor, shape=tuple(size))
     turned = role in family.stacked_transposed
     matrix = Part(tensor=tensor, role=role, layer=one.layer, transposed=turned, packed=one.packed)
     return _Stack(name=one.tensor.name, count=count, matrix=matrix, ways=ways) if ways else None
+
+
+def _unpacked_ways(ways: tuple[bool, ...], size: list[int], *, turned: bool) -> tuple[tuple[bool, ...], list[int]]:
+    """How matrices of outputs by inputs come out of codes, where it is the packing that says so, and in what shape."""
+    if False not in ways:
+        return (), size
+    return (turned,), size[::-1] if turned else size
 
 
 def _ways(role: str, n_rows: int, n_columns: int, d_model: int | None) -> Iterator[bool]:

@@ -43,6 +43,7 @@ PARTS: Mapping[str, str] = {
     "weight_global_scale": ".scale",
     "input_scale": ".input_scale",
     "input_global_scale": ".input_scale",
+    "activation_scale": ".input_scale",
     "qweight": ".codes",
     "weight_packed": ".codes",
     "scales": ".scale",
@@ -50,6 +51,9 @@ PARTS: Mapping[str, str] = {
     "g_idx": ".order",
 }
 """Last words of a name that say which part of a module a tensor is, and what they add to its role."""
+
+_JOINED = ("_input_scale", "_activation_scale")
+"""Such words that a stack of experts, which is no module, has behind an underscore."""
 
 TRAITS = ("q.bias", "q_norm", "router", "kv_b")
 """Roles that tell apart networks whose other names are the same."""
@@ -147,7 +151,8 @@ class FamilyFile:
 def _look_up(names: Mapping[str, str], rest: str) -> str | None:
     if rest in names:
         return names[rest]
-    module, _, part = rest.rpartition(".")
+    joined = next((end for end in _JOINED if rest.endswith(end)), None)
+    module, _, part = rest.rpartition(".") if joined is None else (rest.removesuffix(joined), "", joined[1:])
     return names[module] + PARTS[part] if module in names and part in PARTS else None
 
 

@@ -82,11 +82,15 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
     chosen = [choose_family(stack, families, model_types=model_types, given=len(own)) for stack in stacks]
     main = _place(stacks[0], chosen[0]) if stacks else []
     family = chosen[0] if chosen else None
-    sizes = read_sizes(main, transposed=family is not None and family.transposed)
+    valued = [one for one in main if one.tensor.name not in checkpoint.codes]
+    sizes = read_sizes(valued, transposed=family is not None and family.transposed)
     n_heads, n_kv_heads, d_head = claimed_heads(checkpoint.config, sizes)
     main = [_with_codes(one, packed) for one in main]
     main = [
-        replace(one, parts=parts) if (parts := tuple(_parts(one, family, sizes, n_kv_heads))) else one for one in main
+        one
+        if one.tensor.name in checkpoint.codes
+        else replace(one, parts=tuple(_parts(one, family, sizes, n_kv_heads)))
+        for one in main
     ]
     main = with_experts(main, family, sizes.d_model) if family else main
     others = [

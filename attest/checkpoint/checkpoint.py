@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from attest.checkpoint.format import Contents, Format, ParsedRange
 from attest.checkpoint.formats import FORMATS
 from attest.checkpoint.packed import Held, Packed, find_packed, open_packed
 from attest.checkpoint.refused import describe_unread, refuse_unread
-from attest.checkpoint.schemes import describe_schemes
+from attest.checkpoint.schemes import describe_schemes, find_codes
 from attest.checkpoint.shards import Beside, choose_weights, compare_with_index, read_config, read_index
 from attest.checkpoint.source import Location, open_tree
 from attest.checkpoint.tensor import BITS, Tensor, item_type
 from attest.checkpoint.tree import Tree
+from attest.digest import sha256
 from attest.errors import CheckpointError, DocumentError, UnsafeFormatError
 from attest.finding import Finding
 
@@ -30,6 +32,15 @@ __all__ = ["MAX_FINDINGS", "Checkpoint", "Layout", "open_checkpoint"]
 
 _AT_ONCE = 1 << 20
 """Values that are made of codes at once."""
+
+_MAX_TEXT = 500
+"""Characters of a finding."""
+
+_TELLING = re.compile(
+    r"general\.(?:license(?:\.name|\.link)?|quantized_by|source\.\w+|repo_url|organization|base_model\.(?:count|\d\.\w+))\Z"
+    r"|tokenizer\.(?:ggml\.tokens|ggml\.merges|chat_template)\Z"
+)
+"""Keys of GGUF that tell of license and origin, and the digests of vocabulary and template: they are listed first."""
 
 MAX_FINDINGS = 20
 """Findings of one code that are listed; the others are counted."""
@@ -78,6 +89,8 @@ class Checkpoint:
         SHA-256 of the configuration and the index as they were parsed, by path: later reads must see the same.
     packed : mapping of str to Packed
         Weights that are kept as codes, by the name of the tensor that holds the codes.
+    codes : frozenset of str
+        Tensors of codes whose values are not known: neither numbers nor shapes need be those of weights.
     findings : tuple of Finding
         What a reader should know about the files.
     """
@@ -92,6 +105,7 @@ class Checkpoint:
     config: Mapping[str, Any]
     documents: Mapping[str, str]
     packed: Mapping[str, Packed]
+    codes: frozenset[str]
     findings: tuple[Finding, ...]
 
     @property
@@ -119,16 +133,21 @@ class Checkpoint:
         CheckpointError
             The file changed.
         """
+        values = np.empty(packed.unpacked.shape, np.float32)
+        count = packed.stacked or 1
+        for number, rows in enumerate(values.reshape(count, len(values) // count, -1)):
+            self._read_matrix(packed.matrix(number), rows)
+        return values
+
+    def _read_matrix(self, packed: Packed, values: NDArray[np.float32]) -> None:
         codes = _read_items(self.tree, packed.tensor).reshape(math.prod(packed.tensor.shape[:-1]), -1)
         unpacker = open_packed(packed, self.read_bits)
-        values = np.empty(packed.unpacked.shape, np.float32)
         step = max(1, _AT_ONCE // (unpacker.made * values.shape[1])) * unpacker.stored
         done = 0
         for first in range(0, len(codes), step):
             made = unpacker.unpack(codes[first : first + step], done)
             values[done : done + len(made)] = made
             done += len(made)
-        return values
 
 
 def _read_bits(tree: Tree, tensor: Tensor) -> NDArray[Any]:
@@ -190,6 +209,7 @@ def open_checkpoint(location: Location) -> Checkpoint:
         config=config or next((one.config for one in main.contents.values() if one.config), {}),
         documents=documents.digests,
         packed=packed,
+        codes=frozenset(find_codes(main.tensors, packed)),
         findings=_cut(findings),
     )
 
@@ -307,8 +327,17 @@ def _is_same(one: Tensor | ParsedRange, other: Tensor | ParsedRange) -> bool:
 def _describe_contents(contents: Mapping[str, Contents]) -> Iterator[Finding]:
     for file, found in contents.items():
         yield from found.findings
-        for key, value in found.metadata.items():
-            yield Finding(code="file-metadata", path=file, line=None, text=f"{key}: {value}"[:500])
+        for key, value in sorted(found.metadata.items(), key=lambda item: _TELLING.match(item[0]) is None):
+            yield Finding(code="file-metadata", path=file, line=None, text=_quote(key, value))
+
+
+def _quote(key: str, value: str) -> str:
+    """A key and its value; of a long one the beginning, its length and its digest."""
+    text = f"{key}: {value}"
+    if len(text) <= _MAX_TEXT:
+        return text
+    cut = f" [cut: {len(value)} characters, sha256 {sha256(value.encode(errors='backslashreplace'))}]"
+    return text[: _MAX_TEXT - len(cut)] + cut
 
 
 def _judge_other_files(tree: Tree, files: Iterable[str]) -> Iterator[Finding]:

@@ -102,6 +102,10 @@ class Cursor:
                 refuse("truncated-file", "ended while it was read", self.file)
             self._data += part
 
+    def passed(self, begin: int) -> bytes:
+        """The bytes from an offset to here, with no tensor between."""
+        return bytes(self._data[begin - self._begin : self.position - self._begin])
+
     def skip(self, count: int) -> None:
         """Pass over the bytes of a tensor, unread."""
         if count > self.left():

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from struct import calcsize
 from typing import BinaryIO, Final
@@ -22,6 +22,7 @@ from attest.checkpoint.cursor import Cursor, refuse
 from attest.checkpoint.format import Contents
 from attest.checkpoint.tensor import BLOCKS, DTYPE_BITS, Tensor, check_tensor_name
 from attest.checkpoint.tree import Tree
+from attest.digest import sha256
 from attest.errors import CheckpointError
 
 __all__ = ["read", "read_gguf"]
@@ -55,8 +56,11 @@ _CONFIG = {
 _MAX_TENSORS = 1_000_000
 _MAX_KEYS = 100_000
 _MAX_KEY = 1024
-_MAX_TEXT = 4096
-"""Characters of a metadata string that are kept."""
+_MAX_TEXT = 64 * 1024
+"""Bytes of the longest metadata string, or strings in an array, that are kept whole."""
+
+_ABOUT = "general."
+"""Begins the names of keys that tell of a model as a whole: of arrays the strings themselves are kept."""
 
 _MAX_DIMENSIONS = 4
 _MAX_ALIGNMENT = 2**20
@@ -162,7 +166,7 @@ def _read_pair(cursor: Cursor, metadata: dict[str, str]) -> None:
     elif kind == _STRING:
         metadata[key] = _read_text(cursor)
     elif kind == _ARRAY:
-        metadata[key] = _pass_array(cursor)
+        metadata[key] = _read_array(cursor, with_texts=key.startswith(_ABOUT))
     else:
         refuse("bad-metadata", f"the value of {key[:200]!r} is of the unknown type {kind}", cursor.file)
 
@@ -177,16 +181,15 @@ def _read_number(cursor: Cursor, kind: int) -> str:
 
 
 def _read_text(cursor: Cursor) -> str:
-    """A string's beginning; bytes that are not UTF-8 are replaced, as tokens may hold parts of characters."""
-    length = cursor.integer(8)
-    kept = min(length, 4 * _MAX_TEXT)
-    text = cursor.read(kept).decode(errors="replace")[:_MAX_TEXT]
-    cursor.pass_by(length - kept)
-    return text
+    """A string, of a very long one the beginning; bytes that are not UTF-8 are replaced, as tokens may hold parts of characters."""
+    data = cursor.read(cursor.integer(8))
+    if len(data) <= _MAX_TEXT:
+        return data.decode(errors="replace")
+    return f"{data[:_MAX_TEXT].decode(errors='replace')} [cut: {len(data)} bytes, sha256 {sha256(data)}]"
 
 
-def _pass_array(cursor: Cursor) -> str:
-    """Pass an array by; gives its kind and length."""
+def _read_array(cursor: Cursor, *, with_texts: bool) -> str:
+    """An array's kind, length and the digest of its bytes; of one with a few strings, where wanted, these."""
     kind, count = cursor.integer(4), cursor.integer(8)
     if kind == _ARRAY:
         refuse("bad-metadata", "an array holds arrays", cursor.file)
@@ -195,12 +198,25 @@ def _pass_array(cursor: Cursor) -> str:
     smallest = calcsize("<" + _NUMBERS.get(kind, "Q"))
     if count * smallest > cursor.left():
         refuse("truncated-file", f"promises an array of {count} values and has {cursor.left()} bytes left", cursor.file)
+    begin = cursor.position
     if kind == _STRING:
         for _ in range(count):
             cursor.pass_by(cursor.integer(8))
     else:
         cursor.pass_by(count * smallest)
-    return f"array of {count} {_KIND_NAMES[kind]}"
+    data = cursor.passed(begin)
+    if kind == _STRING and with_texts and len(data) <= _MAX_TEXT:
+        return ", ".join(_texts(data, count))
+    return f"array of {count} {_KIND_NAMES[kind]}, sha256 {sha256(data)}"
+
+
+def _texts(data: bytes, count: int) -> Iterator[str]:
+    """Strings that follow each other."""
+    begin = 0
+    for _ in range(count):
+        length = int.from_bytes(data[begin : begin + 8], "little")
+        yield data[begin + 8 : begin + 8 + length].decode(errors="replace")
+        begin += 8 + length
 
 
 def _config(metadata: Mapping[str, str]) -> dict[str, int]:

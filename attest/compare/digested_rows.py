@@ -44,6 +44,7 @@ _LEAST_DIGESTED = 16
 _LEAST_VALUES = 4096
 _LEAST_DISTINCT = 64
 _LEAST_PEAK = 1.5
+_LEAST_PEAK_OF_CODES = 1.8
 _CODES = 1 << 16
 _TOKENS = frozenset({"embed", "lm_head"})
 _BATCH = 1 << 19
@@ -208,7 +209,8 @@ def has_telling_values(row: TensorRow) -> bool:
     Left out: fewer than 4,096 values; fewer than 64 distinct values where they were counted; more
     than three quarters zeros (identities, masks, one-hot tables); a standard deviation below the mean (ones with noise,
     few BF16 values apart); no value beyond 1.5 standard deviations (signs and Hadamard matrices; a uniform distribution
-    ends at 1.73); values that are not finite.
+    ends at 1.73), of integers beyond 1.8 (codes that are ranks all occur as often, whatever they are ranks of); values
+    that are not finite.
     """
     moments = row.moments
     if moments is None or math.prod(row.shape) < _LEAST_VALUES:
@@ -218,7 +220,8 @@ def has_telling_values(row: TensorRow) -> bool:
     if moments.distinct is not None and moments.distinct < _LEAST_DISTINCT:
         return False
     spread, peak = float(moments.std), max(-float(moments.minimum or 0), float(moments.maximum or 0))
-    return spread > abs(float(moments.mean)) and peak > _LEAST_PEAK * spread
+    least = _LEAST_PEAK_OF_CODES if row.dtype.startswith(("I", "U")) else _LEAST_PEAK
+    return spread > abs(float(moments.mean)) and peak > least * spread
 
 
 def _distinct(digests: Digests) -> tuple[Digests, NDArray[np.int64]]:

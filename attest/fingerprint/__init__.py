@@ -13,7 +13,7 @@ from attest.fingerprint.norm_gain import NORM_GAIN
 from attest.fingerprint.qkv_bias import QKV_BIAS
 from attest.fingerprint.row_digests import NUMBERS, ROW_DIGESTS, sampling_shift
 from attest.fingerprint.unit_norms import RANGES, UNIT_NORMS, norms_of
-from attest.fingerprint.unpacked import make_accumulators
+from attest.fingerprint.unpacked import describe_not_finite, make_accumulators
 
 __all__ = [
     "DEEP_FINGERPRINTS",
@@ -29,6 +29,7 @@ __all__ = [
     "collect_exact",
     "collect_scales",
     "describe",
+    "describe_not_finite",
     "describe_quantization",
     "make_accumulators",
     "norms_of",

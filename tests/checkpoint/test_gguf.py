@@ -27,6 +27,7 @@ from attest.checkpoint import open_checkpoint
 from attest.checkpoint.format import Contents
 from attest.checkpoint.gguf import _TYPES, read_gguf
 from attest.checkpoint.tensor import BLOCKS, DTYPE_BITS
+from attest.digest import sha256
 from attest.errors import AttestError, CheckpointError
 
 ONE = Raw(0, (2,), bytes(8))
@@ -166,22 +167,32 @@ def test_scalars_and_tensors_without_values():
     }  # fmt: skip
 
 
-def test_a_type_that_is_not_known_reaches_to_the_next_tensor_or_the_end():
+def test_a_type_that_is_not_known_reaches_to_the_next_tensor_or_the_end(tmp_path: Path):
     data = entries(
         gguf_entry("a", [100], 42, 0), gguf_entry("b", [8], 0, 64), gguf_entry("c", [7], 77, 96), data=bytes(120)
     )
     assert [(one.dtype, one.shape, one.end - one.begin) for one in read(data).tensors] == [
         ("GGML_42", (100,), 64), ("F32", (8,), 32), ("GGML_77", (7,), 24),
     ]  # fmt: skip
+    (tmp_path / "m.gguf").write_bytes(data)
+    assert [one.text for one in open_checkpoint(tmp_path).findings] == [
+        f"{kind}: 1 weights are stored so; digests are of what is stored, and their values are not known"
+        for kind in ("GGML_42", "GGML_77")
+    ]
 
 
 def test_metadata_is_text_and_bounded():
     values = {
         "a": (0, b"\xff", "255"), "b": (1, b"\xff", "-1"), "c": (6, struct.pack("<f", 0.5), "0.5"),
         "d": (7, b"\1", "true"), "e": (11, struct.pack("<q", -(2**63)), str(-(2**63))),
-        "f": (8, gguf_string("x" * 100_000), "x" * 4096), "g": (8, gguf_string(b"a\xffb"), "a\ufffdb"),
-        "h": (9, array(8, 2, gguf_string("x") * 2), "array of 2 string"),
-        "i": (9, array(5, 3, bytes(12)), "array of 3 int32"), "j": (6, struct.pack("<f", np.nan), "nan"),
+        "f": (8, gguf_string("x" * 60_000), "x" * 60_000), "g": (8, gguf_string(b"a\xffb"), "a\ufffdb"),
+        "h": (9, array(8, 2, gguf_string("x") * 2), f"array of 2 string, sha256 {sha256(gguf_string('x') * 2)}"),
+        "i": (9, array(5, 3, bytes(12)), f"array of 3 int32, sha256 {sha256(bytes(12))}"),
+        "general.tags": (9, array(8, 3, gguf_string("x") + gguf_string("é") + gguf_string("")), "x, é, "),
+        "general.long": (9, array(8, 1, gguf_string("y" * 70_000)),
+                         f"array of 1 string, sha256 {sha256(gguf_string('y' * 70_000))}"),
+        "k": (8, gguf_string("z" * 70_000), "z" * 65536 + f" [cut: 70000 bytes, sha256 {sha256(b'z' * 70_000)}]"),
+        "j": (6, struct.pack("<f", np.nan), "nan"),
     }  # fmt: skip
     contents = read(pairs(*(gguf_pair(key, kind, data) for key, (kind, data, _) in values.items())))
     assert contents.metadata == {key: text for key, (_, _, text) in values.items()}
@@ -201,7 +212,30 @@ def test_a_large_vocabulary_does_not_hang():
     tokens = gguf_string("token") * 1_000_000
     with no_longer_than(60):
         contents = read(pairs(gguf_pair("tokenizer.ggml.tokens", 9, array(8, 1_000_000, tokens))))
-    assert contents.metadata == {"tokenizer.ggml.tokens": "array of 1000000 string"}
+    assert contents.metadata == {"tokenizer.ggml.tokens": f"array of 1000000 string, sha256 {sha256(tokens)}"}
+
+
+def test_license_and_origin_are_listed_first_and_what_is_cut_is_said(tmp_path: Path):
+    text, template = "A license. " * 400, "{{ x }}" * 2_000
+    made = [
+        *(gguf_text(f"general.junk.{number}", "x") for number in range(30)),
+        gguf_pair("tokenizer.ggml.tokens", 9, array(8, 2, gguf_string("a") + gguf_string("b"))),
+        gguf_text("tokenizer.chat_template", template),
+        gguf_text("general.base_model.0.repo_url", "https://example.org/base"),
+        gguf_text("general.license", text),
+        gguf_text("general.quantized_by", "somebody"),
+    ]
+    (tmp_path / "m.gguf").write_bytes(pairs(*made))
+    checkpoint = open_checkpoint(tmp_path)
+    assert checkpoint.metadata["m.gguf"]["general.license"] == text
+    found = [one.text for one in checkpoint.findings if one.code == "file-metadata"]
+    assert found[0] == f"tokenizer.ggml.tokens: array of 2 string, sha256 {sha256(gguf_string('a') + gguf_string('b'))}"
+    assert found[1].endswith(f" [cut: {len(template)} characters, sha256 {sha256(template.encode())}]")
+    assert found[2] == "general.base_model.0.repo_url: https://example.org/base"
+    assert found[3].startswith("general.license: A license. A license. ")
+    assert found[3].endswith(f" [cut: {len(text)} characters, sha256 {sha256(text.encode())}]")
+    assert found[4] == "general.quantized_by: somebody"
+    assert {len(one) for one in found[3:4]} == {500}
 
 
 def write_part(folder: Path, name: str, tensor: str, number: int, count: int) -> None:

@@ -10,6 +10,7 @@ from small_checkpoint import entry, raw, write_tensors
 
 from attest.checkpoint import open_checkpoint
 from attest.finding import Finding
+from attest.measure import measure
 
 I32 = np.int32
 STEM = "model.layers.0.self_attn.q_proj"
@@ -32,6 +33,37 @@ SCHEMES = {
     "MXFP4": {"mlp.experts.down_proj_blocks": np.zeros((2, 4, 1, 16), np.uint8),
               "mlp.experts.down_proj_scales": np.zeros((2, 4, 1), np.uint8)},
 }  # fmt: skip
+
+
+NOT_READ = {
+    "torchao": parts(_weight_qdata=(np.int8, (64, 64)), _weight_scale=(np.float32, (64, 1))),
+    "Quanto": parts(**{"weight._data": (np.int8, (64, 64)), "weight._scale": (np.float32, (64, 1))}),
+    "HQQ": parts(W_q=(np.uint8, (64, 64)), scale=(np.float16, (128, 1)), zero=(np.float16, (128, 1))),
+    "AQLM": parts(codes=(np.int16, (64, 8, 1)), codebooks=(np.float16, (1, 8, 1, 8)), scales=(np.float16, (64, 1, 1, 1))),
+    "VPTQ": parts(indices=(np.int32, (1, 64, 64)), **{"centroids.weight": (np.float16, (1, 64))}),
+    "EETQ": parts(weight=(np.int8, (64, 64)), weight_scales=(np.float16, (64,))),
+    "MLX": parts(weight=(np.uint32, (64, 8)), scales=(np.float16, (64, 2)), biases=(np.float16, (64, 2))),
+    "BitNet": parts(weight=(np.uint8, (16, 64)), weight_scale=(np.float32, (1,))),
+    "compressed-tensors, sparse": parts(compressed=(np.float16, (64, 32)), bitmask=(np.uint8, (64, 8))),
+    "INT8 with scales": parts(weight=(np.int8, (64, 64)), weight_scale=(np.float32, (64, 1)), weight_zero_point=(np.int8, (64, 1))),
+    "integers of no known scheme": parts(weight=(np.int8, (64, 64)), steps=(np.float32, (64,))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", NOT_READ)
+def test_codes_that_are_not_read_are_named_and_are_no_values(scheme: str, tmp_path: Path):
+    tensors = {name: np.ones_like(array) for name, array in NOT_READ[scheme].items()}
+    write_tensors(tmp_path / "model.safetensors", tensors | {"model.norm.weight": np.ones(64, np.float32)})
+    (found,) = findings(tmp_path)
+    assert (
+        found.text
+        == f"{scheme}: 1 weights are stored so; digests are of what is stored, and their values are not known"
+    )
+    measurement = measure(tmp_path)
+    assert not measurement.profiles["attention-std/v1"]
+    assert not measurement.profiles["unit-norms/v1"]
+    assert measurement.evidence.architecture.d_model is None
+    assert len(measurement.tensors.tensors) == len(tensors) + 1
 
 
 def findings(folder: Path) -> list[Finding]:

@@ -15,7 +15,11 @@ from attest.checkpoint import open_checkpoint
 from attest.checkpoint.packed import open_packed
 from attest.compare import compare
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.multiset_identity import multiset_identity
+from attest.compare.replay import exact_replay
 from attest.compare.role_weights import RoleWeights
+from attest.compare.row_containment import row_containment
+from attest.comparison import Comparison
 from attest.errors import CheckpointError
 from attest.fingerprint import FINGERPRINTS, make_accumulators
 from attest.fingerprint.unpacked import Unpacked, unpacked
@@ -34,15 +38,20 @@ def measured(path: Path) -> Measurement:
     return measure(path)
 
 
-def related(first: Path, second: Path) -> tuple[str, float]:
-    """The conclusion, and z of the alignment of neurons."""
+def compared(first: Path, second: Path, *, weights: bool = False) -> Comparison:
     a, b = (measured(path) for path in (first, second))
-    comparison = compare(
+    return compare(
         Fingerprints.of(a.evidence, a.tensors, a.profiles, None),
         Fingerprints.of(b.evidence, b.tensors, b.profiles, None),
         tool=this_tool(),
         environment=environment("numpy"),
+        weights=(open_checkpoint(first), open_checkpoint(second)) if weights else None,
     )
+
+
+def related(first: Path, second: Path) -> tuple[str, float]:
+    """The conclusion, and z of the alignment of neurons."""
+    comparison = compared(first, second)
     (z,) = (test.z for test in comparison.tests if test.id == "neuron-alignment/v1")
     assert z is not None
     return conclude(comparison).rung, z
@@ -65,6 +74,16 @@ def test_a_packed_copy(scheme: str, family: Path, tmp_path: Path):
     assert evidence.tensors.unmapped == ()
     assert evidence.architecture == parent.architecture
     assert {one.id for one in evidence.fingerprints if one.detail} >= {"unit-norms/v1", "neuron-sketch/v1"}
+
+
+@pytest.mark.parametrize("scheme", ["GPTQ", "bitsandbytes NF4, nested"])
+def test_strangers_quantized_by_one_tool(scheme: str, family: Path, tmp_path: Path):
+    """What they share is the tool's: zeros and orders, tables of values, powers of two."""
+    copies = [write_packed(tmp_path / name, family / name, PACKINGS[scheme]) for name in ("seed-1", "seed-2")]
+    a, b = (Fingerprints.of(one.evidence, one.tensors, one.profiles, None) for one in map(measured, copies))
+    weights = (open_checkpoint(copies[0]), open_checkpoint(copies[1]))
+    found = (multiset_identity(a, b), row_containment(a, b), exact_replay(a, b, weights))
+    assert not any(test.n for one in found for test in one.tests)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -181,12 +200,5 @@ def test_weights_by_role_are_the_values(scheme: str, family: Path, tmp_path: Pat
 @pytest.mark.parametrize("name", ["seed-1", "seed-2"])
 def test_comparing_the_weights_too(name: str, family: Path, tmp_path: Path):
     copy = write_packed(tmp_path / "copy", family / "seed-1", PACKINGS["AWQ"])
-    a, b = measured(family / name), measured(copy)
-    comparison = compare(
-        Fingerprints.of(a.evidence, a.tensors, a.profiles, None),
-        Fingerprints.of(b.evidence, b.tensors, b.profiles, None),
-        tool=this_tool(),
-        environment=environment("numpy"),
-        weights=(open_checkpoint(family / name), open_checkpoint(copy)),
-    )
+    comparison = compared(family / name, copy, weights=True)
     assert conclude(comparison).rung == ("exact-rejected" if name == "seed-1" else "no-evidence")

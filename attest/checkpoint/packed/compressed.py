@@ -29,7 +29,7 @@ def _find(tensor: Tensor, held: Held) -> Packed | None:
     scales, sizes = held.part(f"{stem}.weight_scale", FLOATS, 2), held.part(f"{stem}.weight_shape", _SIZES, 1)
     if last != "weight_packed" or len(tensor.shape) != 2 or scales is None:
         return None
-    if sizes is None or sizes.shape != (2,) or f"{stem}.weight_g_idx" in held.tensors:
+    if sizes is None or sizes.shape != (2,) or held.get(f"{stem}.weight_g_idx"):
         return None
     n_outputs, n_inputs = (int(size) for size in held.read(sizes))
     bits = next((bits for bits in _BITS if -(-n_inputs * bits // 32) == tensor.shape[1]), None)
@@ -39,7 +39,7 @@ def _find(tensor: Tensor, held: Held) -> Packed | None:
     if n_inputs < 1 or not n_groups or n_inputs % n_groups:
         return None
     companions = {"scales": scales, "shape": sizes}
-    zeros = held.tensors.get(f"{stem}.weight_zero_point")
+    zeros = held.get(f"{stem}.weight_zero_point")
     if zeros is not None:
         if zeros.dtype not in WORDS or zeros.shape != (-(-n_outputs * bits // 32), n_groups):
             return None

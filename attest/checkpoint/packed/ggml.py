@@ -138,10 +138,23 @@ def _nvfp4(blocks: _Bytes) -> _Values:
     return _scaled(_UE4M3[blocks[:, :4]] * np.float32(0.5), _FP4[_nibbles(blocks[:, 4:], 8)])
 
 
+def _tq1_0(blocks: _Bytes) -> _Values:
+    """Five digits of base 3 in a byte, of the last four bytes four: the byte is a fraction, whose digits come out one by one."""
+    digits = []
+    for first, end, places in ((0, 32, 5), (32, 48, 5), (48, 52, 4)):
+        fractions = blocks[:, None, first:end] * np.array([1, 3, 9, 27, 81], np.uint8)[:places, None]
+        digits.append((fractions.astype(np.uint16) * np.uint16(3) >> np.uint16(8)).reshape(len(blocks), -1))
+    return _scaled(_half(blocks, 52), np.concatenate(digits, axis=1).astype(np.int8) - np.int8(1))
+
+
+def _tq2_0(blocks: _Bytes) -> _Values:
+    return _scaled(_half(blocks, 64), _fields(blocks[:, :64], 2, 32).astype(np.int8) - np.int8(1))
+
+
 _TYPES: Mapping[str, Callable[[_Bytes], _Values]] = {
     "Q4_0": _q4_0, "Q4_1": _q4_1, "Q5_0": _q5_0, "Q5_1": _q5_1, "Q8_0": _q8_0, "Q2_K": _q2_k, "Q3_K": _q3_k,
     "Q4_K": _q4_k, "Q5_K": _q5_k, "Q6_K": _q6_k, "IQ4_NL": _iq4_nl, "IQ4_XS": _iq4_xs,
-    "MXFP4": _mxfp4, "NVFP4": _nvfp4,
+    "MXFP4": _mxfp4, "NVFP4": _nvfp4, "TQ1_0": _tq1_0, "TQ2_0": _tq2_0,
 }  # fmt: skip
 
 
@@ -151,17 +164,10 @@ def block_values(blocks: _Bytes, dtype: str) -> _Values:
 
 
 def _find(tensor: Tensor, held: Held) -> Packed | None:  # noqa: ARG001 - a block has all its parts
-    if len(tensor.shape) not in {2, 3}:
+    if len(tensor.shape) != 2:
         return None
-    *stacked, n_outputs, n_inputs = tensor.shape
-    return Packed(
-        scheme=GGML.id,
-        tensor=tensor,
-        companions={},
-        name=tensor.name,
-        shape=(n_outputs, n_inputs),
-        stacked=stacked[0] if stacked else None,
-    )
+    n_outputs, n_inputs = tensor.shape
+    return Packed(scheme=GGML.id, tensor=tensor, companions={}, name=tensor.name, shape=(n_outputs, n_inputs))
 
 
 def _open(packed: Packed, read: Read) -> Unpacker:  # noqa: ARG001 - a block has all its parts

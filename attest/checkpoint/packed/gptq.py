@@ -37,7 +37,9 @@ def _find(tensor: Tensor, held: Held) -> Packed | None:
     fits = scales.shape == (n_groups, n_outputs) and zeros.shape == (n_groups, n_outputs * bits // 32)
     if not fits or not 0 < n_groups <= n_inputs or (n_outputs * bits) % 32 or (groups and groups.shape != (n_inputs,)):
         return None
-    size = held.number("group_size") or -(-n_inputs // n_groups)
+    size = n_inputs if groups else _group_size(n_inputs, n_groups, held.number("group_size"))
+    if size is None:
+        return None
     return Packed(
         scheme=GPTQ.id,
         tensor=tensor,
@@ -47,6 +49,13 @@ def _find(tensor: Tensor, held: Held) -> Packed | None:
         turned=True,
         settings={"bits": bits, "groupSize": size, "zerosLess": int(held.claims.get("checkpoint_format") != "gptq_v2")},
     )
+
+
+def _group_size(n_inputs: int, n_groups: int, claimed: int | None) -> int | None:
+    """Inputs of a group: as claimed, where there are so many groups then, else all alike; None where they cannot be."""
+    if claimed is not None and -(-n_inputs // claimed) == n_groups:
+        return claimed
+    return None if n_inputs % n_groups else n_inputs // n_groups
 
 
 def _open(packed: Packed, read: Read) -> Unpacker:

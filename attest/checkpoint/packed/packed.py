@@ -15,12 +15,21 @@ from numpy.typing import NDArray
 
 from attest.checkpoint.tensor import Tensor
 
-__all__ = ["Held", "Packed", "Read", "Scheme", "Unpacker", "is_count", "unpack_words"]
+__all__ = ["Held", "Packed", "Read", "Scheme", "Unpacker", "is_count", "of_matrix", "unpack_words"]
 
 _MOST = 2**31
 
 Read: TypeAlias = Callable[[Tensor], NDArray[Any]]
 """Gives the bits of a tensor beside the codes, in the dtype of ``BITS``."""
+
+
+def of_matrix(tensor: Tensor, number: int, count: int) -> Tensor:
+    """What a tensor holds for one matrix of a stack of so many: a slice of it, or all of it where it is for all of them."""
+    n_bytes = tensor.end - tensor.begin
+    if tensor.shape[:1] != (count,) or n_bytes % count:
+        return tensor
+    begin = tensor.begin + number * (n_bytes // count)
+    return replace(tensor, shape=tensor.shape[1:], begin=begin, end=begin + n_bytes // count)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,9 +48,12 @@ class Packed:
         Of the weight, as it would be called if its values were stored.
     shape : tuple of (n_outputs, n_inputs)
     stacked : int or None
-        So many matrices of that shape follow each other; None for a matrix that is no stack.
+        So many matrices of that shape follow each other, and so does what lies beside each; None for one matrix.
     turned : bool
         Whether the rows that come out are inputs.
+    as_stored : bool
+        Whether values lie where their codes do, so that ``shape`` is that of the codes, and a matrix of a stack may be
+        inputs by outputs as one that is not packed.
     settings : mapping of str to int
         What names and shapes do not tell.
     """
@@ -53,6 +65,7 @@ class Packed:
     shape: tuple[int, int]
     stacked: int | None = None
     turned: bool = False
+    as_stored: bool = False
     settings: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -66,6 +79,17 @@ class Packed:
         """The matrix as it comes out, or those of a stack as one, under the name of the codes."""
         n_rows, n_columns = self.shape[::-1] if self.turned else self.shape
         return replace(self.tensor, dtype="F32", shape=((self.stacked or 1) * n_rows, n_columns))
+
+    def matrix(self, number: int) -> Packed:
+        """One matrix of a stack, as if it were stored alone; the weight itself where it is no stack."""
+        if self.stacked is None:
+            return self
+        return replace(
+            self,
+            tensor=of_matrix(self.tensor, number, self.stacked),
+            companions={kind: of_matrix(one, number, self.stacked) for kind, one in self.companions.items()},
+            stacked=None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,15 +126,23 @@ class Held:
         ``quantization_config`` of the configuration, or nothing: claims.
     read : callable
         Reads a small tensor.
+    stacked : int or None
+        Where set, tensors are seen as the first of so many matrices has them.
     """
 
     tensors: Mapping[str, Tensor]
     claims: Mapping[str, Any]
     read: Read
+    stacked: int | None = None
+
+    def get(self, name: str) -> Tensor | None:
+        """A tensor by name; None where there is none."""
+        tensor = self.tensors.get(name)
+        return tensor if tensor is None or self.stacked is None else of_matrix(tensor, 0, self.stacked)
 
     def part(self, name: str, dtypes: frozenset[str], n_dimensions: int) -> Tensor | None:
         """A tensor of one of these dtypes with so many dimensions; None where there is none of that name."""
-        tensor = self.tensors.get(name)
+        tensor = self.get(name)
         fits = tensor is not None and tensor.dtype in dtypes and len(tensor.shape) == n_dimensions
         return tensor if fits else None
 
@@ -131,9 +163,9 @@ class Scheme:
     dtypes : frozenset of str
         Of the tensors that hold its codes.
     find : callable
-        The weight whose codes a tensor holds; None for another tensor, and where its parts do not fit each other.
+        The matrix whose codes a tensor holds; None for another tensor, and where its parts do not fit each other.
     open : callable
-        Its unpacker, which holds what lies beside the codes.
+        The unpacker of a matrix, which holds what lies beside the codes.
     """
 
     id: str

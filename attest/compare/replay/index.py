@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.replay.matrix import LineSums, Matrix
-from attest.compare.replay.operation import BLOCKS_MADE, Operation, operations
+from attest.compare.replay.operation import BLOCKS_MADE, Operation, largest_of, operations
 
 __all__ = ["LEAST_LINE", "Index", "Made", "sums_of"]
 
@@ -68,10 +68,15 @@ class Index:
     parents : iterable of Matrix
     wanted : mapping of str to set of int
         Lengths of the lines that the child has, by dtype.
+    fused : mapping of str to sequence of Matrix
+        Which matrices may have one scale together, by the name of each tensor among them.
     """
 
-    def __init__(self, parents: Iterable[Matrix], wanted: Mapping[str, set[int]]) -> None:
-        made = [one for matrix in parents for one in _make(matrix, wanted)]
+    def __init__(
+        self, parents: Iterable[Matrix], wanted: Mapping[str, set[int]], fused: Mapping[str, Sequence[Matrix]]
+    ) -> None:
+        largest = _Largest(fused)
+        made = [one for matrix in parents for one in _make(matrix, wanted, largest)]
         self._ordered, self._unordered = (_shelve(made, wanted, ordered=ordered) for ordered in (True, False))
 
     def ordered(self, dtype: str, length: int) -> _Shelf | None:
@@ -91,17 +96,42 @@ def sums_of(matrix: Matrix) -> LineSums:
     return sums
 
 
-def _make(matrix: Matrix, wanted: Mapping[str, set[int]]) -> Iterator[Made]:
+class _Largest:
+    """Largest magnitudes that scales follow from: of a matrix, and of those that it may have one scale with."""
+
+    def __init__(self, fused: Mapping[str, Sequence[Matrix]]) -> None:
+        self._fused = fused
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def of(self, operation: Operation, matrix: Matrix) -> Iterator[NDArray[np.float32]]:
+        """Its own, and that of all together where it is another one."""
+        if not operation.may_be_fused:
+            yield operation.prepare(matrix)
+            return
+        own = self._one(matrix)
+        yield own
+        together = max([own, *map(self._one, self._fused.get(matrix.tensor.name, ()))], key=np.max)
+        if together > own:
+            yield together
+
+    def _one(self, matrix: Matrix) -> NDArray[np.float32]:
+        name = matrix.tensor.name
+        if name not in self._known:
+            self._known[name] = largest_of(matrix)
+        return self._known[name]
+
+
+def _make(matrix: Matrix, wanted: Mapping[str, set[int]], largest: _Largest) -> Iterator[Made]:
     for dtype, lengths in wanted.items():
         for operation in operations(matrix.tensor.dtype, dtype, matrix.columns):
             columns = operation.apply(matrix.take(np.zeros(1, np.int64)), np.ones((1, 1), np.float32)).shape[1]
             if columns not in lengths and (operation.four_bits or matrix.rows not in lengths):
                 continue
-            largest = operation.prepare(matrix)
-            sums = LineSums(matrix.rows, columns)
-            for first, codes in matrix.bands():
-                sums.add(first, operation.apply(codes, largest))
-            yield Made(matrix=matrix, operation=operation, largest=largest, sums=sums, columns=columns)
+            for scale in largest.of(operation, matrix):
+                sums = LineSums(matrix.rows, columns)
+                for first, codes in matrix.bands():
+                    sums.add(first, operation.apply(codes, scale))
+                yield Made(matrix=matrix, operation=operation, largest=scale, sums=sums, columns=columns)
 
 
 def _shelve(made: Sequence[Made], wanted: Mapping[str, set[int]], *, ordered: bool) -> dict[tuple[str, int], _Shelf]:

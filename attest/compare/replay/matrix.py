@@ -21,16 +21,33 @@ __all__ = ["BAND", "LineSums", "Matrix", "keys"]
 BAND = 32 * 1024 * 1024
 """Bytes of a matrix that are in memory at once, but for one row where that is longer."""
 
+_STACK = 3
+"""Dimensions of a stack of matrices."""
+
+_MOST = 8 * BAND
+"""Bytes of the largest matrix that is transposed."""
+
+_BLOCK_BYTES = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
     """A tensor, its last dimension as columns and all others as rows; a vector is one row.
 
-    Codes are the unsigned integers that the values are written as; the rows of a quantized tensor are bytes.
+    Codes are the unsigned integers that the values are written as; the rows of a quantized tensor are bytes. Where the
+    last two dimensions are blocks and the bytes in each, as gpt-oss has them, both make a row.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    tensor : Tensor
+    turned : bool
+        Whether each matrix of a stack is transposed: then columns are the dimension before the last.
     """
 
     checkpoint: Checkpoint
     tensor: Tensor
+    turned: bool = False
 
     @staticmethod
     def readable(tensor: Tensor) -> bool:
@@ -53,7 +70,27 @@ class Matrix:
     @cached_property
     def rows(self) -> int:
         """Rows."""
-        return math.prod(self.tensor.shape[:-1])
+        shape = self.tensor.shape
+        if self.turned:
+            return shape[0] * shape[2]
+        return math.prod(shape[:-2] if self._has_blocks else shape[:-1])
+
+    @property
+    def _has_blocks(self) -> bool:
+        shape = self.tensor.shape
+        return self.tensor.name.endswith("_blocks") and len(shape) > 2 and shape[-1] == _BLOCK_BYTES
+
+    @property
+    def outputs(self) -> int | None:
+        """Rows of one matrix of a stack; None for a tensor that is none."""
+        shape = self.tensor.shape[:-1] if self._has_blocks else self.tensor.shape
+        return shape[1] if len(shape) == _STACK else None
+
+    @property
+    def can_be_turned(self) -> bool:
+        """Whether it is a stack of matrices that each fit into memory."""
+        n_bytes = self.tensor.end - self.tensor.begin
+        return len(self.tensor.shape) == _STACK and not self.quantized and n_bytes <= _MOST * self.tensor.shape[0]
 
     @cached_property
     def row_bytes(self) -> int:
@@ -76,13 +113,15 @@ class Matrix:
 
     def bands(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """First row and codes of one band after the other."""
-        step = self.rows_a_band
+        step = self.tensor.shape[2] if self.turned else self.rows_a_band
         with self.checkpoint.tree.open(self.tensor.file) as stream:
             for first in range(0, self.rows, step):
                 yield first, self._read(stream, first, min(step, self.rows - first))
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Codes of some rows, shape (n, n_columns); those that follow one another are read at once."""
+        if self.turned:
+            return self._take_turned(rows)
         taken = np.empty((rows.size, self.columns), self.codes)
         begins = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
         with self.checkpoint.tree.open(self.tensor.file) as stream:
@@ -90,10 +129,20 @@ class Matrix:
                 taken[begin:end] = self._read(stream, int(rows[begin]), int(end - begin))
         return taken
 
+    def _take_turned(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows of transposed matrices, of which each is read once."""
+        taken = np.empty((rows.size, self.columns), self.codes)
+        count = self.tensor.shape[2]
+        with self.checkpoint.tree.open(self.tensor.file) as stream:
+            for number in np.unique(rows // count).tolist():
+                mine = rows // count == number
+                taken[mine] = self._read(stream, number * count, count)[rows[mine] % count]
+        return taken
+
     def _read(self, stream: BinaryIO, first: int, count: int) -> NDArray[Any]:
         begin, size = self.tensor.begin + first * self.row_bytes, count * self.row_bytes
-        data = read_range(stream, begin, size, file=self.tensor.file)
-        return np.frombuffer(data, self.codes).reshape(count, self.columns)
+        codes = np.frombuffer(read_range(stream, begin, size, file=self.tensor.file), self.codes)
+        return codes.reshape(self.columns, count).T if self.turned else codes.reshape(count, self.columns)
 
 
 def keys(count: int) -> NDArray[np.uint64]:

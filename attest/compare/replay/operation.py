@@ -14,7 +14,7 @@ from attest.checkpoint.tensor import BLOCKS
 from attest.compare.replay.fp4 import ggml_mxfp4, ggml_nvfp4, mxfp4_codes, mxfp4_scales, nvfp4_codes, nvfp4_scales
 from attest.compare.replay.matrix import Matrix
 
-__all__ = ["BLOCKS_MADE", "Operation", "decode", "operations"]
+__all__ = ["BLOCKS_MADE", "Operation", "decode", "largest_of", "operations"]
 
 Floats = NDArray[np.float32]
 FourBits: TypeAlias = Literal["MXFP4 codes", "MXFP4 scales", "NVFP4 codes", "NVFP4 scales"]
@@ -74,14 +74,16 @@ class Operation:
             return f"{self.reads} as {self.writes}"
         return f"{self.writes} of {self.reads}"
 
+    @property
+    def may_be_fused(self) -> bool:
+        """Whether several tensors may share the largest magnitude that it needs, as those of one product do."""
+        return self.four_bits in _BY_TENSOR
+
     def prepare(self, matrix: Matrix) -> Floats:
         """Largest magnitudes that the scales need, shape (1, n_columns) or (1, 1); empty where rows suffice."""
-        if self.scale not in {"column", "tensor"} and self.four_bits not in _BY_TENSOR:
+        if self.scale not in {"column", "tensor"} and not self.may_be_fused:
             return np.empty((0, 0), np.float32)
-        largest = np.zeros(matrix.columns, np.float32)
-        for _, codes in matrix.bands():
-            largest = np.maximum(largest, np.abs(decode(codes, self.reads)).max(axis=0))
-        return (largest if self.scale == "column" else largest.max(keepdims=True))[None, :]
+        return largest_of(matrix, by_column=self.scale == "column")
 
     def apply(self, codes: NDArray[Any], largest: Floats) -> NDArray[Any]:
         """Codes of whole rows that were made, shape (n, n_made)."""
@@ -93,6 +95,14 @@ class Operation:
         if self.scale:
             return _int8(values, np.abs(values).max(axis=1, keepdims=True) if self.scale == "row" else largest)
         return _encode(values, self.writes)
+
+
+def largest_of(matrix: Matrix, *, by_column: bool = False) -> Floats:
+    """Largest magnitudes of columns, shape (1, n_columns), or of all values, shape (1, 1)."""
+    largest = np.zeros(matrix.columns, np.float32)
+    for _, codes in matrix.bands():
+        largest = np.maximum(largest, np.abs(decode(codes, matrix.tensor.dtype)).max(axis=0))
+    return (largest if by_column else largest.max(keepdims=True))[None, :]
 
 
 def operations(reads: str, writes: str, columns: int) -> Iterator[Operation]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from attest.checkpoint import Checkpoint
+from attest.checkpoint.values import FLOATS
 from attest.compare.descriptive import counted
 from attest.compare.digested_rows import count_telling, has_telling_values, in_main_stack, is_trained
 from attest.compare.fingerprints import Fingerprints
@@ -30,6 +31,7 @@ _LEAST_VALUES = 4096
 _LEAST_LINE = 32
 _LEAST_DISTINCT = 64
 _MOST_OF_ONE = 0.75
+_TOGETHER = {"q": "qkv", "k": "qkv", "v": "qkv", "gate": "gate_up", "up": "gate_up"}
 _COLUMNS = ("tensor", "made of", "operation", "lines", "values", "of", "telling")
 
 Rows = Mapping[str, TensorRow]
@@ -67,8 +69,8 @@ def exact_replay(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
     -----
     What can be made: the same values, a cast between F64, F32, F16 and BF16, symmetric int8 with one scale a row, column
     or tensor, the blocks Q8_0, Q4_0, MXFP4 and NVFP4 and back, codes and scales of MXFP4 and NVFP4 in tensors of their own; and of these any selection of rows or of columns, in any order, out of
-    several parents, transposed or not, or a whole matrix with both rows and columns reordered. Names play no part.
-    Lines are found by sums of 64 bits, and then every code is compared: nothing is left to chance.
+    several parents, transposed or not (stacks of matrices: each by itself), or a whole matrix with both rows and columns reordered. Names play no part, but that roles
+    propose which matrices share a scale. Lines are found by sums of 64 bits, and then every code is compared: nothing is left to chance.
 
     It does not show who came first: an operation without loss can be done in both directions. One that loses digits
     (int8, a narrower float) cannot be undone, so what it was made of, or the same values, existed before.
@@ -96,10 +98,12 @@ def exact_replay(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
 def _replay(child: Checkpoint, parent: Checkpoint, rows: Rows, origins: Rows, name: str, other: str) -> _Replay:
     children = [Matrix(checkpoint=child, tensor=one) for one in child.tensors if Matrix.readable(one)]
     parents = [Matrix(checkpoint=parent, tensor=one) for one in parent.tensors if Matrix.readable(one)]
+    outputs = {one.outputs for one in children}
+    turned = [replace(one, turned=True) for one in parents if one.can_be_turned and one.tensor.shape[2] in outputs]
     wanted: dict[str, set[int]] = defaultdict(set)
     for matrix in children:
         wanted[matrix.tensor.dtype] |= {matrix.rows, matrix.columns}
-    index = Index(parents, wanted)
+    index = Index([*parents, *turned], wanted, _fused(parents, origins))
     remade = [one for matrix in children if (one := _first(matrix, index)) is not None]
     sides = [_sides(one, rows, origins) for one in remade]
     telling = tuple(_is_telling(one, *its) for one, its in zip(remade, sides, strict=True))
@@ -112,6 +116,16 @@ def _replay(child: Checkpoint, parent: Checkpoint, rows: Rows, origins: Rows, na
         tensors=len(child.tensors),
         values=sum(one.tensor.size for one in children),
     )
+
+
+def _fused(matrices: Sequence[Matrix], rows: Rows) -> dict[str, list[Matrix]]:
+    """Matrices of which programs make one product, by name: queries, keys and values; gate and up of an MLP or expert."""
+    groups: dict[tuple[str, int | None, int | None], list[Matrix]] = defaultdict(list)
+    for matrix in matrices:
+        row = rows.get(matrix.tensor.name)
+        if row is not None and row.role in _TOGETHER and matrix.tensor.dtype in FLOATS:
+            groups[_TOGETHER[row.role], row.layer, row.expert].append(matrix)
+    return {one.tensor.name: group for group in groups.values() for one in group}
 
 
 def _first(child: Matrix, index: Index) -> Remade | None:
@@ -183,7 +197,7 @@ def _operation(one: Remade) -> str:
     """Operation in words, and how lines were taken."""
     pieces = one.proposal.pieces
     words = ", ".join(dict.fromkeys(str(piece.made.operation) for piece in pieces))
-    transposed = any(piece.axis != one.proposal.axis for piece in pieces)
+    transposed = any((piece.axis != one.proposal.axis) != piece.made.matrix.turned for piece in pieces)
     return f"{words}, transposed" if transposed else words
 
 

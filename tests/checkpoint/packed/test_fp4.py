@@ -15,8 +15,7 @@ import torch
 from compare.pairs import measured_at
 from measured import FAMILY
 from mixture import Expert, in_turn, some, stacked, widened, write_mixture
-from numpy.typing import NDArray
-from packing import fp4_codes, mxfp4, nvfp4, powers
+from packing import fp4_codes, mxfp4_blocks, nvfp4, powers
 from safetensors.torch import save_file
 from small_checkpoint import read_tensors
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
@@ -150,22 +149,13 @@ def halves(layer: int, mlp: Expert) -> list[Expert]:
     return [some(mlp, np.arange(64) + layer), some(mlp, np.arange(64) * 2)]
 
 
-def blocks_of(weight: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Blocks and scales of a stack of outputs by inputs."""
-    parts = mxfp4(weight.reshape(-1, weight.shape[2])).parts
-    groups = weight.shape[2] // 32
-    return parts["weight_packed"].reshape(*weight.shape[:2], groups, 16), parts["weight_scale"].reshape(
-        *weight.shape[:2], groups
-    )
-
-
 def test_a_mixture_of_gpt_oss_stands_beside_its_parent_and_not_beside_a_stranger(tmp_path: Path):
     source = write_mixture(FAMILY / "seed-1", tmp_path / "alone", halves)
     plain: dict[str, Any] = {}
     for name, codes in stacked(read_tensors(source), in_turn).items():
         values = torch.from_numpy(codes.view(np.int16).copy()).view(torch.bfloat16)
         if "experts." in name:
-            blocks, scales = blocks_of(values.float().numpy().transpose(0, 2, 1))
+            blocks, scales = mxfp4_blocks(values.float().numpy().transpose(0, 2, 1))
             plain |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
         else:
             plain[name] = values

@@ -21,6 +21,7 @@ from attest.checkpoint.packed.ggml import GGML
 from attest.checkpoint.packed.packed import Held, unpack_words
 from attest.checkpoint.tensor import BLOCKS, Tensor
 from attest.checkpoint.values import float8_values
+from attest.evidence import Evidence
 from attest.measure import measure
 from attest.sweep.codes import codes_of
 
@@ -156,6 +157,28 @@ def test_claims_that_are_no_numbers_are_not_followed(number: Any, tmp_path: Path
             assert np.array_equal(unpacked(checkpoint, one), packing.values)
 
 
+@pytest.mark.parametrize("size", [7, 1, 31, 48, 2**31 - 1])
+def test_a_group_size_that_contradicts_the_scales_is_not_followed(size: int, tmp_path: Path):
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": {"bits": 4, "group_size": size}}))
+    packing = gptq(weight(64, 96))
+    checkpoint = stored(tmp_path, packing, g_idx=None)
+    (one,) = checkpoint.packed.values()
+    assert np.array_equal(unpacked(checkpoint, one), packing.values)
+
+
+def test_groups_that_are_not_alike_follow_from_the_claim_alone(tmp_path: Path):
+    parts = gptq(weight(64, 96)).parts
+    uneven = {
+        "scales": torch.from_numpy(parts["scales"][:2].copy()),
+        "qzeros": torch.from_numpy(parts["qzeros"][:2].copy()),
+    }
+    (tmp_path / "config.json").write_text('{"quantization_config": {"bits": 4, "group_size": 64}}')
+    (one,) = stored(tmp_path, gptq(weight(64, 96)), g_idx=None, **uneven).packed.values()
+    assert one.settings["groupSize"] == 64
+    odd = {"scales": torch.ones(5, 64, dtype=torch.float16), "qzeros": torch.ones(5, 8, dtype=torch.int32)}
+    assert not stored(tmp_path, gptq(weight(64, 96)), g_idx=None, **odd).packed
+
+
 @pytest.mark.parametrize("block", [10**30, 0, True, "64", [64], None])
 def test_states_that_are_no_numbers_are_not_followed(block: Any, tmp_path: Path):
     state = json.dumps({"blocksize": block, "shape": [64, 96], "nested_blocksize": block, "nested_offset": 1e300})
@@ -176,7 +199,35 @@ def test_scales_that_are_not_finite_give_values_that_are_not(tmp_path: Path):
     checkpoint = stored(tmp_path, packing, scales=scales)
     (one,) = checkpoint.packed.values()
     assert not np.isfinite(unpacked(checkpoint, one)[:, :32]).any()
-    assert measure(tmp_path).evidence.tensors.non_finite == 64
+    evidence = measure(tmp_path).evidence
+    assert evidence.tensors.non_finite == 64
+    assert not_finite(evidence) == ["1 packed weights have 2048 values"]
+
+
+def not_finite(evidence: Evidence) -> list[str]:
+    return [
+        one.text.partition(" that are no numbers")[0]
+        for one in evidence.checkpoint.findings
+        if one.code == "values-not-finite"
+    ]
+
+
+NO_NUMBERS = {
+    "a group that is not there": ("GPTQ", {"g_idx": torch.full((96,), 2**31 - 1, dtype=torch.int32)}, 64 * 96),
+    "a group below 0": ("GPTQ", {"g_idx": torch.full((96,), -1, dtype=torch.int32)}, 64 * 96),
+    "a scale that divides and is 0": ("NVFP4 of compressed-tensors", {"weight_global_scale": torch.zeros(1)}, 64 * 96),
+    "a scale of 255": ("MXFP4", {"weight_scale": torch.full((64, 3), 255, dtype=torch.uint8)}, 64 * 96),
+    "an infinite scale": ("AWQ", {"scales": torch.full((3, 64), torch.inf, dtype=torch.float16)}, 64 * 96),
+    "scales of 0": ("FP8 with scales", {"weight_scale_inv": torch.zeros(1, 1)}, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NO_NUMBERS)
+def test_values_that_are_no_numbers_are_counted(case: str, tmp_path: Path):
+    scheme, changed, count = NO_NUMBERS[case]
+    stored(tmp_path, PACKINGS[scheme](weight(64, 96)), **changed)
+    expected = [f"1 packed weights have {count} values"] if count else []
+    assert not_finite(measure(tmp_path).evidence) == expected
 
 
 def test_scales_that_are_too_many_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gguf
 import ml_dtypes
 import numpy as np
 import pytest
 import torch
+from compare.derived import layer_name
 from compare.replay.test_replay import UP, bf16, lines, random_model, replayed, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measured import FAMILY
+from mixture import in_turn, outputs_first, some, stacked, widened, write_mixture
 from numpy.typing import NDArray
-from packing import fp4_codes, mxfp4, nvfp4
+from packing import fp4_codes, mxfp4, mxfp4_blocks, nvfp4
 from safetensors.torch import save_file
+from small_checkpoint import copy_with, read_tensors
 
 from attest.compare.replay.fp4 import ggml_mxfp4, ggml_nvfp4, mxfp4_codes, mxfp4_scales, nvfp4_codes, nvfp4_scales
 
@@ -93,3 +98,42 @@ def test_a_packed_copy_is_made_again_out_of_its_parent_and_not_out_of_a_stranger
     assert (codes["operation"], codes["lines"], codes["telling"]) == (f"{scheme} codes of BF16", "all", "yes")
     assert found[f"{stem}weight_scale"]["operation"] == f"{scheme} scales of BF16"
     assert not replayed(stranger, tmp_path / "child").found
+
+
+def test_matrices_that_share_a_scale_are_made_again(tmp_path: Path):
+    names = [layer_name(1, f"self_attn.{part}_proj") for part in "qkv"]
+    model = {name: one.astype(ml_dtypes.bfloat16).astype(np.float32) for name, one in random_model(11).items()}
+    largest = max(np.abs(model[name]).max() for name in names)
+    tensors = {}
+    for name in names:
+        stem, parts = name.removesuffix("weight"), nvfp4(model[name], largest=largest).parts
+        tensors |= {stem + end: torch.as_tensor(part).contiguous() for end, part in parts.items()}
+    (tmp_path / "child").mkdir()
+    save_file(tensors, tmp_path / "child" / "model.safetensors")
+    parent = write(tmp_path / "parent", {name: bf16(one) for name, one in model.items()})
+    found = lines(replayed(parent, tmp_path / "child"))
+    assert [found[name]["made of"] for name in names] == names
+    assert {found[name]["operation"] for name in names} == {"NVFP4 codes of BF16"}
+
+
+@pytest.mark.parametrize("write_experts", [in_turn, outputs_first])
+def test_blocks_of_gpt_oss_are_made_again_however_the_parent_lies(write_experts: Any, tmp_path: Path):
+    source = write_mixture(
+        FAMILY / "seed-1", tmp_path / "alone", lambda layer, mlp: [some(mlp, np.arange(64) + at) for at in (layer, 99)]
+    )
+    arrays = stacked(read_tensors(source), write_experts)
+    parent = copy_with(source, tmp_path / "parent", arrays)
+    child = {}
+    for name, codes in arrays.items():
+        if "layers.1." in name and "experts." in name:
+            values = widened(codes)
+            blocks, scales = mxfp4_blocks(values.transpose(0, 2, 1) if write_experts is in_turn else values)
+            child |= {f"{name}_blocks": torch.from_numpy(blocks), f"{name}_scales": torch.from_numpy(scales)}
+    (tmp_path / "child").mkdir()
+    save_file(child, tmp_path / "child" / "model.safetensors")
+    found = lines(replayed(parent, tmp_path / "child"))
+    turned = ", transposed" if write_experts is in_turn else ""
+    for name in (f"model.layers.1.mlp.experts.{part}_proj" for part in ("gate_up", "down")):
+        line = found[f"{name}_blocks"]
+        assert (line["made of"], line["operation"], line["lines"]) == (name, f"MXFP4 codes of BF16{turned}", "all")
+        assert (line["telling"], line["values"]) == ("yes", line["of"])
