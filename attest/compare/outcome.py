@@ -13,7 +13,7 @@ from attest.checkpoint import Checkpoint
 from attest.compare.cloned_units import find_copies
 from attest.compare.controls import exact_controls
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.order import IN_ORDER, REACH, order_z
+from attest.compare.order import REACH, is_in_order
 from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test, tells_apart
 from attest.compare.tied_layers import tied_layers
 from attest.comparison import Control, Found, NotCompared, Test
@@ -60,7 +60,7 @@ _IN_ORDER = "both list their units in an order of their own, as sorted or nested
 
 
 def _both_in_order(pairings: Sequence[Pairing]) -> bool:
-    return all(order_z(side) >= IN_ORDER for side in ([one.x for one in pairings], [one.y for one in pairings]))
+    return all(is_in_order(side) for side in ([one.x for one in pairings], [one.y for one in pairings]))
 
 
 def _named(pairings: Sequence[Pairing], tied: Sequence[Sequence[int]]) -> str:
