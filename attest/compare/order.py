@@ -32,8 +32,8 @@ REACH = 16
 """Units on either side that count as a unit's neighbors."""
 
 
-def is_in_order(features: Sequence[NDArray[np.float64]]) -> bool:
-    """Whether a network lists its units in an order: from 6 standard deviations on, or the root of their least number in a layer.
+def is_in_order(features: Sequence[NDArray[np.float64]], least: float = IN_ORDER) -> bool:
+    """Whether a network lists its units in an order: from ``least`` on, or the root of their least number in a layer.
 
     Notes
     -----
@@ -43,7 +43,7 @@ def is_in_order(features: Sequence[NDArray[np.float64]]) -> bool:
     in 100, of 16 one in 1,000; both must be for anything to be left out.
     """
     units = [side.shape[0] for side in features if side.shape[0] > _LEAST_DIMENSIONS]
-    return bool(units) and order_z(features) >= min(IN_ORDER, math.sqrt(min(units)))
+    return bool(units) and order_z(features) >= min(least, math.sqrt(min(units)))
 
 
 def order_z(features: Sequence[NDArray[np.float64]]) -> float:

@@ -67,7 +67,7 @@ def test_independent_networks_that_are_both_sorted_are_not_accused(
 
 
 def test_without_looking_at_the_order_they_would_be(in_order: Sorting, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(outcome, "is_in_order", lambda _features: False)
+    monkeypatch.setattr(outcome, "is_in_order", lambda _features, _least: False)
     monkeypatch.setattr(outcome, "find_copies", lambda _pairing: None)  # neighbors in an order look like copies
     comparison = compared(in_order("seed-1", by_norm), in_order("seed-2", by_norm))
     assert (by_id(comparison)[NORMS].z or 0.0) > 10
