@@ -45,7 +45,7 @@ class LatentHeads:
         first and the last less the second are n d_rotary, and ``kv_a`` has d_rotary outputs more than ``kv_b`` has inputs.
         """
         d_q, d_o, d_kv = sizes.d_q_b or sizes.d_q, sizes.d_o, sizes.d_kv_b
-        if d_q is None or d_o is None or d_kv is None or sizes.d_kv_a is None or sizes.d_latent is None:
+        if not d_q or not d_o or not d_kv or not sizes.d_kv_a or not sizes.d_latent:
             return None
         d_rotary, of_rotary = sizes.d_kv_a - sizes.d_latent, d_q - d_kv + d_o
         if d_rotary <= 0 or of_rotary <= 0 or of_rotary % d_rotary:

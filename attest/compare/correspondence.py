@@ -120,8 +120,9 @@ _ORDER_OF_EXPERTS = 3.0
 
 
 def _routers(one: Fingerprints) -> set[str]:
-    """Digests of the routers that prefer some experts; zeros do not."""
-    return {row.digest for row in one.tensors if row.role == _ROUTER and not (row.moments and row.moments.std == "0")}
+    """Digests of the values of routers that prefer some experts; zeros do not."""
+    routers = (row for row in one.tensors if row.role == _ROUTER and not (row.moments and row.moments.std == "0"))
+    return {row.multiset or row.digest for row in routers}
 
 
 def _on_inner_units(

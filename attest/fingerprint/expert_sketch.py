@@ -79,8 +79,9 @@ class _SketchAccumulator:
 
     def result(self) -> SketchedExpert | None:
         """The sketch of the kept neurons; None where the matrix has none."""
-        sums, columns = (one.result() if one is not None else None for one in self._inner)
-        found = sketch_of(self._part, sums, columns)
+        first, second = self._inner
+        sums = first.result()
+        found = sketch_of(self._part, sums, second.result() if second is not None else None)
         if found is None:
             return None
         return SketchedExpert(

@@ -47,6 +47,7 @@ def test_known_networks(name: str):
         pytest.param((24576, 575, 32768, 512, 16384), id="a number of heads that is not whole"),
         pytest.param((24576, 576, 32769, 512, 16385), id="keys and values that cannot be divided among them"),
         pytest.param((8192, 576, 16384, 512, 16384), id="no keys but rotary ones"),
+        pytest.param((24576, 576, 24512, 512, 0), id="no values"),
         pytest.param((100, 576, 32768, 512, 100), id="fewer queries than rotary keys"),
     ],
 )
