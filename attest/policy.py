@@ -65,6 +65,11 @@ _ONE_START = (
     "Units agree by index, too, in two networks that began with one initialization, as a framework's default seed gives it"
     " to equal shapes, and were trained apart: the test says that values are shared, trained or initial ones, and not which."
 )
+_EXPERTS = "expert-alignment/v1"
+_ONE_DENSE = (
+    "Neurons of experts agree so, too, where one dense network, which may be a public one, was made into experts by both: no"
+    " other test on units rejects H2, so nothing says that one of the two was made of the other."
+)
 _NOT_ONE_TO_ONE = (
     "Every tensor of each is found in the other, byte for byte, but not one to one in the same place: some are repeated,"
     " or moved to another layer or role."
@@ -123,13 +128,15 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
     exact = [
         (test, one.pvalue) for test, one in zip(exact_tests(comparison), readings, strict=True) if one.left_out is None
     ]
-    rejected = [_describe(test, level) for test, level in exact if level <= policy.alpha and _is_strong(test, policy)]
+    rejected = {
+        test.id: _describe(test, level) for test, level in exact if level <= policy.alpha and _is_strong(test, policy)
+    }
     found, few = _findings(comparison, policy)
     if shares.get(_IDENTITY) == 1.0:
         found.insert(0, _NOT_ONE_TO_ONE)
     if found or rejected:
-        start = [] if found else [_ONE_START]
-        return "exact-rejected", found + rejected + start + _shared_components(comparison)
+        start = [] if found else [_ONE_START, *([_ONE_DENSE] if rejected.keys() == {_EXPERTS} else [])]
+        return "exact-rejected", [*found, *rejected.values(), *start, *_shared_components(comparison)]
     above, near = _above_panel(comparison, policy)
     if above:
         return "matched-above-panel", above + _shared_components(comparison)

@@ -7,7 +7,7 @@ such a habit for descent accuses strangers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -22,6 +22,7 @@ __all__ = ["COINCIDENCES", "Coincidence", "coinciding_pairs"]
 
 _NETWORKS = (("qwen2-1", "qwen2-2", "qwen2-3"), ("llama-1", "llama-2", "llama-3"))
 _COPIES = 8
+_EXPERTS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +151,51 @@ def _grow(network: Network) -> Network:
     return network.with_weights(changed)
 
 
+def _cut_experts(
+    network: Network, sizes: Callable[[str], torch.Tensor], routers: Callable[[str], torch.Tensor]
+) -> Network:
+    """Every MLP cut into experts of neurons that follow each other, some larger than others, behind a router."""
+    weights = {name: value for name, value in network.weights.items() if ".mlp." not in name}
+    for mlp in mlps(network):
+        scales = sizes(mlp)
+        weights[f"{mlp}.gate.weight"] = routers(mlp)
+        for part in ("gate", "up", "down"):
+            pieces = network.weights[f"{mlp}.{part}_proj.weight"].chunk(_EXPERTS, dim=1 if part == "down" else 0)
+            weights |= {
+                f"{mlp}.experts.{number}.{part}_proj.weight": piece * scales[number]
+                for number, piece in enumerate(pieces)
+            }
+    return replace(network, weights=weights, config={**network.config, "num_experts": _EXPERTS})
+
+
+def _prefer_experts(network: Network) -> Network:
+    """Experts of which the first two learn more, as where all scores are equal at the beginning and the first ones win."""
+    rng = torch.Generator().manual_seed(_own_seed(network))
+    size = int(network.config["hidden_size"])
+    scales = torch.ones(_EXPERTS)
+    scales[:2] = 1.5
+    return _cut_experts(network, lambda _: scales, lambda _: torch.randn(_EXPERTS, size, generator=rng) * 0.02)
+
+
+def _take_routers(network: Network) -> Network:
+    """One public router a layer, kept as it is; who gets more tokens by it learns more."""
+    size = int(network.config["hidden_size"])
+
+    def router(mlp: str) -> torch.Tensor:
+        rng = torch.Generator().manual_seed(sum(map(ord, mlp)))
+        rows = torch.randn(_EXPERTS, size, generator=rng) * 0.02
+        return rows * torch.exp(torch.randn(_EXPERTS, 1, generator=rng) / 4)
+
+    return _cut_experts(network, lambda mlp: (router(mlp).norm(dim=1) * 5) ** 0.5, router)
+
+
+def _own_seed(network: Network) -> int:
+    """A number of each network's own."""
+    return int(
+        next(value for name, value in network.weights.items() if name.endswith("up_proj.weight")).abs().sum() * 1000
+    )
+
+
 def _with(encoder: _Encoder) -> Callable[[Network], Network]:
     def add(network: Network) -> Network:
         rng = torch.Generator().manual_seed(encoder.seed)
@@ -218,6 +264,8 @@ COINCIDENCES = (
     Coincidence(name="layers-shared", title="one MLP in all layers", apply=_share_layers),
     Coincidence(name="layers-repeated", title="layers 1 and 2 twice", apply=_repeat_layers),
     Coincidence(name="neurons-cloned", title="grown by copying an eighth of the neurons eight times", apply=_grow),
+    Coincidence(name="experts-preferred", title="the first two of 16 experts larger", apply=_prefer_experts),
+    Coincidence(name="one-router", title="the same public routers, and experts that follow them", apply=_take_routers),
     Coincidence(name="one-mask", title="one public mask on half of the values", apply=_mask),
     Coincidence(name="one-encoder", title="the same encoder of images beside", apply=_with(_OF_IMAGES)),
     Coincidence(name="one-embedding", title="the same public embeddings", apply=_take_embeddings),

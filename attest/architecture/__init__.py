@@ -1,6 +1,7 @@
 """Architectures: from tensor names and shapes to layers and roles."""
 
 from attest.architecture.family import FAMILIES, Family, FamilyFile, read_family_file
+from attest.architecture.layout import Rows
 from attest.architecture.model import Model, place_tensors
 from attest.architecture.placed import Experts, Part, PlacedTensor
 
@@ -12,6 +13,7 @@ __all__ = [
     "Model",
     "Part",
     "PlacedTensor",
+    "Rows",
     "place_tensors",
     "read_family_file",
 ]

@@ -9,7 +9,7 @@ from attest.architecture.family import TRAITS, Family
 from attest.architecture.shape import Sizes
 from attest.finding import Finding
 
-__all__ = ["claimed_heads", "claimed_model_types", "contradictions"]
+__all__ = ["claimed_count", "claimed_heads", "claimed_model_types", "contradictions"]
 
 _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads")
 _KV_HEADS = "num_key_value_heads"
@@ -33,6 +33,17 @@ def claimed_model_types(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(one for one in found if isinstance(one, str))
 
 
+def claimed_count(config: Mapping[str, Any]) -> int | None:
+    """Number of heads that the configuration claims, if it does."""
+    _, heads = _claim(config)
+    return heads if type(heads) is int else None
+
+
+def _claim(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+    """What is claimed as the number of heads, and the mapping that claims it."""
+    return next(((one, one[key]) for one in _sources(config) for key in _HEADS if key in one), (config, None))
+
+
 def claimed_heads(config: Mapping[str, Any], sizes: Sizes) -> tuple[int | None, int | None, int | None]:
     """Heads, key heads and the size of a head, as the configuration claims them, where the shapes allow them.
 
@@ -40,7 +51,7 @@ def claimed_heads(config: Mapping[str, Any], sizes: Sizes) -> tuple[int | None, 
     -----
     Of a fused matrix the shapes tell how many key heads there are, once the number of heads is claimed.
     """
-    source, heads = next(((one, one[key]) for one in _sources(config) for key in _HEADS if key in one), (config, None))
+    source, heads = _claim(config)
     d_q = sizes.d_o if sizes.d_q is None else sizes.d_q
     if type(heads) is not int or heads < 1 or not d_q or d_q % heads:
         return None, None, None

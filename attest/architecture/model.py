@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from attest.architecture.claim import claimed_heads, claimed_model_types, contradictions
+from attest.architecture.claim import claimed_count, claimed_heads, claimed_model_types, contradictions
 from attest.architecture.experts import count_experts, with_experts
 from attest.architecture.family import FAMILIES, Family, FamilyFile
+from attest.architecture.latent import LatentHeads
 from attest.architecture.layout import FUSED, split
 from attest.architecture.place import choose_family, place_stack
 from attest.architecture.placed import Part, PlacedTensor, whole_part
@@ -43,6 +44,8 @@ class Model:
         Experts of all layers that have an up matrix.
     d_model, d_ff, n_heads, n_kv_heads, d_head : int or None
         None where the shapes do not tell, or the configuration contradicts them.
+    latent_heads : LatentHeads or None
+        Of latent attention, whose heads have no one size: then ``d_head`` is None.
     positions : {"learned", "rotary", "unknown"}
         ``learned`` where a table of positions is among the tensors, ``rotary`` for gated decoders and families that
         are known for it, where the configuration claims nothing else.
@@ -61,6 +64,7 @@ class Model:
     n_heads: int | None
     n_kv_heads: int | None
     d_head: int | None
+    latent_heads: LatentHeads | None
     positions: Positions
     findings: tuple[Finding, ...]
 
@@ -85,6 +89,7 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
     valued = [one for one in main if one.tensor.name not in checkpoint.codes]
     sizes = read_sizes(valued, transposed=family is not None and family.transposed)
     n_heads, n_kv_heads, d_head = claimed_heads(checkpoint.config, sizes)
+    latent = LatentHeads.of(sizes, claimed=claimed_count(checkpoint.config)) if n_heads is None else None
     main = [_with_codes(one, packed) for one in main]
     main = [
         one
@@ -109,9 +114,10 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
         n_experts=count_experts(main),
         d_model=sizes.d_model,
         d_ff=sizes.d_ff,
-        n_heads=n_heads,
-        n_kv_heads=n_kv_heads,
+        n_heads=latent.count if latent else n_heads,
+        n_kv_heads=latent.count if latent else n_kv_heads,
         d_head=d_head,
+        latent_heads=latent,
         positions=_positions(checkpoint.config, roles, family),
         findings=(*_given(given), *contradictions(checkpoint.config, family, families, roles)),
     )

@@ -27,6 +27,8 @@ class Sizes:
         Outputs of ``q``, ``k``, ``v`` and ``qkv``, inputs of ``o``.
     d_ff : int or None
         Neurons of a dense MLP.
+    d_q_b, d_kv_a, d_kv_b, d_latent : int or None
+        Of latent attention: outputs of ``q_b``, ``kv_a`` and ``kv_b``, inputs of ``kv_b``.
     """
 
     d_model: int | None
@@ -36,6 +38,10 @@ class Sizes:
     d_qkv: int | None
     d_o: int | None
     d_ff: int | None
+    d_q_b: int | None
+    d_kv_a: int | None
+    d_kv_b: int | None
+    d_latent: int | None
 
 
 def outputs_by_inputs(one: PlacedTensor, *, transposed: bool) -> tuple[int, ...]:
@@ -67,6 +73,10 @@ def read_sizes(placed: Iterable[PlacedTensor], *, transposed: bool) -> Sizes:
         d_qkv=_most_common(shape[0] for shape in shapes["qkv"]),
         d_o=_most_common(shape[1] for shape in shapes["o"]),
         d_ff=_most_common(neurons),
+        d_q_b=_most_common(shape[0] for shape in shapes["q_b"]),
+        d_kv_a=_most_common(shape[0] for shape in shapes["kv_a"]),
+        d_kv_b=_most_common(shape[0] for shape in shapes["kv_b"]),
+        d_latent=_most_common(shape[1] for shape in shapes["kv_b"]),
     )
 
 

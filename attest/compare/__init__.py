@@ -12,6 +12,7 @@ from attest.compare.anchored_alignment import anchored_agreement, anchored_align
 from attest.compare.attention_std import attention_std_correlation
 from attest.compare.component_identity import component_identity
 from attest.compare.correspondence import (
+    expert_norm_correspondence,
     head_norm_correspondence,
     key_latent_correspondence,
     neuron_norm_correspondence,
@@ -72,6 +73,7 @@ TESTS: tuple[PairTest, ...] = (
     head_norm_correspondence,
     query_latent_correspondence,
     key_latent_correspondence,
+    expert_norm_correspondence,
     residual_activation_correspondence,
     neuron_matching,
     anchored_agreement,

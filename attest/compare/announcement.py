@@ -33,6 +33,7 @@ METHODS = (
     "head-norm-correspondence/v1",
     "query-latent-correspondence/v1",
     "key-latent-correspondence/v1",
+    "expert-norm-correspondence/v1",
     "residual-activation-correspondence/v1",
     "matched-agreement/v1",
     "layer-alignment/v1",

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from attest.compare.common_tables import common_table
 from attest.compare.features import normal_scores, unit_rows
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.order import IN_ORDER
 from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_layers
 from attest.compare.permutation import Pairing
 
 __all__ = [
     "NORM_GAIN_TEST",
+    "expert_norm_correspondence",
     "head_norm_correspondence",
     "key_latent_correspondence",
     "neuron_norm_correspondence",
@@ -31,6 +33,7 @@ __all__ = [
 _NORMS = "unit-norms/v1"
 _GAINS = "norm-gain/v1"
 _BIASES = "qkv-bias/v1"
+_EXPERTS = "expert-norms/v1"
 _GAIN_PARTS = ("attention_norm", "attention_output_norm", "mlp_norm", "output_norm")
 _GAINS_OUTSIDE = ("embed_norm", "final_norm")
 _TABLES = {"positions": "positions", "position_table": "positions"}
@@ -80,6 +83,46 @@ def _on_latent(test_id: str, kind: str, a: Fingerprints, b: Fingerprints) -> Out
         units="the latent dimensions",
         note="z of the normal scores of the norms of latent dimensions, index by index; a permutation of these defeats it",
     )
+
+
+def expert_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """``expert-norm-correspondence/v1``: norms of experts' matrices and of their rows of the router, one order for all layers.
+
+    Notes
+    -----
+    The experts of a layer may be listed in any order. All layers are exchanged in one order all the same: what prefers some
+    experts, such as equal scores at the beginning of training, prefers the same in all layers, and counts once so. A router
+    that two networks took from a third singles experts out, too: it decides which of them learn much.
+    """
+    test_id = "expert-norm-correspondence/v1"
+    if _both_sparse(a, b):
+        return Outcome(not_compared=left_out(test_id, _MASKED))
+    if _routers(a) & _routers(b):
+        return Outcome(not_compared=left_out(test_id, _ONE_ROUTER))
+    return _in_one_order(
+        test_id,
+        _EXPERTS,
+        a,
+        b,
+        [f"experts.{part}" for part in ("gate", "up", "down", _ROUTER)],
+        missing="in no layer have the experts arrays of one size in both",
+        method="the experts, in one order for all layers",
+        note="z of the normal scores of expert norms, index by index; a permutation of the experts defeats it, one of the"
+        " neurons in each does not, nor does a rotation of the residual stream",
+        order=_ORDER_OF_EXPERTS,
+    )
+
+
+_ROUTER = "router"
+_ONE_ROUTER = "both have one router in some layer: it decides which experts learn much, whoever trained them"
+_ORDER_OF_EXPERTS = 3.0
+"""Standard deviations from which on experts count as listed in an order: a few that are preferred make less of one than a trend does."""
+
+
+def _routers(one: Fingerprints) -> set[str]:
+    """Digests of the values of routers that prefer some experts; zeros do not."""
+    routers = (row for row in one.tensors if row.role == _ROUTER and not (row.moments and row.moments.std == "0"))
+    return {row.multiset or row.digest for row in routers}
 
 
 def _on_inner_units(
@@ -235,6 +278,26 @@ def on_residual_axis(
     table = common_table(a, b)
     if table is not None:
         return Outcome(not_compared=left_out(test_id, _ON_ONE_TABLE.format(table=_TABLES.get(table, "tokens"))))
+    sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
+    return _in_one_order(
+        test_id,
+        fingerprint,
+        a,
+        b,
+        parts,
+        outside=outside,
+        missing=f"no vectors of one size in both (hidden sizes {sizes})",
+        method="the residual dimensions, in one order for all layers",
+        note="z of the normal scores along the residual dimensions, index by index; a rotation or permutation of the"
+        " residual stream defeats it",
+    )
+
+
+def _in_one_order(  # noqa: PLR0913 - what a test is, in words and in numbers
+    test_id: str, fingerprint: str, a: Fingerprints, b: Fingerprints, parts: Sequence[str], *,
+    missing: str, method: str, note: str, outside: Sequence[str] = (), order: float = IN_ORDER,
+) -> Outcome:  # fmt: skip
+    """Test units of which all layers are exchanged by one permutation."""
     mine, theirs = a.arrays.get(fingerprint, {}), b.arrays.get(fingerprint, {})
     layers, reasons = shared_layers(a, b)
     names = {layer: [f"layers.{layer}.{part}" for part in parts] for layer in layers}
@@ -242,18 +305,19 @@ def on_residual_axis(
     scores = _scores(mine, theirs)
     pairings = _paired(-1, mine, theirs, everything, scores)
     if not pairings:
-        sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
-        return Outcome(not_compared=left_out(test_id, f"no vectors of one size in both (hidden sizes {sizes})"))
+        return Outcome(not_compared=left_out(test_id, missing))
+    used = pairings[0].x.shape[0]
+    by_layer = [one for layer in layers for one in _paired(layer, mine, theirs, names[layer], scores)]
     return exact_outcome(
         test_id,
         a,
         b,
         pairings,
-        method="the residual dimensions, in one order for all layers",
-        note="z of the normal scores along the residual dimensions, index by index; a rotation or permutation of the"
-        " residual stream defeats it",
+        method=method,
+        note=note,
         reasons=reasons,
-        layers=[pairing for layer in layers for pairing in _paired(layer, mine, theirs, names[layer], scores)],
+        layers=[one for one in by_layer if one.x.shape[0] == used],
+        order=order,
     )
 
 

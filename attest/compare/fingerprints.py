@@ -31,6 +31,7 @@ _FORMS = {
     "unit-norms/v1": (1, "float32"),
     "neuron-sketch/v1": (2, "int8"),
     "expert-sketch/v1": (2, "int8"),
+    "expert-norms/v1": (1, "float32"),
     "anchored-sketch/v1": (2, "int8"),
     "row-digests/v2": (1, "uint64"),
 }

@@ -13,7 +13,7 @@ from attest.checkpoint import Checkpoint
 from attest.compare.cloned_units import find_copies
 from attest.compare.controls import exact_controls
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.order import IN_ORDER, REACH, order_z
+from attest.compare.order import IN_ORDER, REACH, is_in_order
 from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test, tells_apart
 from attest.compare.tied_layers import tied_layers
 from attest.comparison import Control, Found, NotCompared, Test
@@ -59,8 +59,8 @@ _CLONED = (
 _IN_ORDER = "both list their units in an order of their own, as sorted or nested networks do"
 
 
-def _both_in_order(pairings: Sequence[Pairing]) -> bool:
-    return all(order_z(side) >= IN_ORDER for side in ([one.x for one in pairings], [one.y for one in pairings]))
+def _both_in_order(pairings: Sequence[Pairing], order: float) -> bool:
+    return all(is_in_order(side, order) for side in ([one.x for one in pairings], [one.y for one in pairings]))
 
 
 def _named(pairings: Sequence[Pairing], tied: Sequence[Sequence[int]]) -> str:
@@ -83,7 +83,7 @@ class Exchangeable:
     reasons: tuple[str, ...]
 
 
-def exchangeable(pairings: Sequence[Pairing], *, directions: bool) -> Exchangeable:
+def exchangeable(pairings: Sequence[Pairing], *, directions: bool, order: float = IN_ORDER) -> Exchangeable:
     """What of some pairings may be exchanged, and what is left out of them: see ``exact_outcome``."""
     tells = tuple(tells_apart(one.x) & tells_apart(one.y) for one in pairings)
     alike = sum(int(np.count_nonzero(~mask)) for mask in tells)
@@ -98,7 +98,7 @@ def exchangeable(pairings: Sequence[Pairing], *, directions: bool) -> Exchangeab
         Pairing.beside([pairings[place] for place in places]).only(mask)
         for places, mask in zip(tied, masks, strict=True)
     )
-    if _both_in_order(free):
+    if _both_in_order(free, order):
         if directions:
             reasons = (*reasons, f"{_IN_ORDER}: what a unit shares with the {2 * REACH} next to it")
             free = tuple(one.among_neighbors() for one in free)
@@ -116,11 +116,13 @@ def exchangeable(pairings: Sequence[Pairing], *, directions: bool) -> Exchangeab
 def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
     test_id: str, a: Fingerprints, b: Fingerprints, pairings: Sequence[Pairing], *, method: str, note: str,
     reasons: Sequence[str] = (), layers: Sequence[Pairing] | None = None, directions: bool = False,
+    order: float = IN_ORDER,
 ) -> Outcome:  # fmt: skip
     """Run an exact test on pairings that are permuted independently of each other.
 
     ``layers`` gives one pairing a layer where ``pairings`` has them all on one axis, for the table of layers.
-    ``directions`` says that features are directions, to which neighbors in any order owe little.
+    ``directions`` says that features are directions, to which neighbors in any order owe little. ``order`` is from where on
+    many units count as listed in an order.
 
     Notes
     -----
@@ -135,7 +137,7 @@ def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
     The seed is public text made of the test and both tree digests, in order, and the side with the greater digest is
     the one that is permuted: A against B and B against A give the same numbers.
     """
-    free = exchangeable(pairings, directions=directions)
+    free = exchangeable(pairings, directions=directions, order=order)
     reasons = (*reasons, *free.reasons)
     if layers is not None:
         layers = [one.only(free.tells[0]) for one in layers]

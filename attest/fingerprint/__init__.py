@@ -5,6 +5,7 @@ from collections.abc import Callable
 from attest.architecture import Model
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, anchored_sketch
 from attest.fingerprint.attention_std import ATTENTION_STD
+from attest.fingerprint.expert_norms import EXPERT_NORMS
 from attest.fingerprint.expert_sketch import EXPERT_SKETCH
 from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results
 from attest.fingerprint.moments import MOMENTS_ID, collect_exact, collect_scales, describe, describe_quantization
@@ -43,6 +44,7 @@ FINGERPRINTS: tuple[Fingerprint, ...] = (
     UNIT_NORMS,
     NEURON_SKETCH,
     EXPERT_SKETCH,
+    EXPERT_NORMS,
     ROW_DIGESTS,
 )
 """All fingerprints. A new one is a file beside these and a line here."""

@@ -25,7 +25,7 @@ from attest.fingerprint.unit_sums import N_BUCKETS, make_sums, signed_gain, sket
 from attest.fingerprint.vectors import collect_values
 from attest.sweep import Accumulator
 
-__all__ = ["EXPERT_SKETCH"]
+__all__ = ["EXPERT_SKETCH", "SketchedExpert", "collect_experts", "collected_experts"]
 
 _PARTS = ("gate", "up", "down")
 _BUDGET = 16 * 1024 * 1024
@@ -34,12 +34,25 @@ _NAME = "expert-sketch"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Sketched:
-    """One part of the kept neurons, and digest and length of the signed gain it was made with."""
+class SketchedExpert:
+    """One part of an expert.
+
+    Parameters
+    ----------
+    entries : ndarray of shape (n_kept, 8), int8
+        Sketch of the kept neurons.
+    weights : bytes
+        Digest of the signed gain that it was made with.
+    d_model : int
+        Length of that gain.
+    squares : float
+        Of all values of the part, whatever is kept: the sums of its stored rows, added in order.
+    """
 
     entries: NDArray[np.int8]
     weights: bytes
     d_model: int
+    squares: float
 
 
 class _SketchAccumulator:
@@ -64,20 +77,27 @@ class _SketchAccumulator:
             if one is not None:
                 one.update(rows, first_row)
 
-    def result(self) -> _Sketched | None:
+    def result(self) -> SketchedExpert | None:
         """The sketch of the kept neurons; None where the matrix has none."""
-        found = sketch_of(self._part, *(one.result() if one is not None else None for one in self._inner))
+        first, second = self._inner
+        sums = first.result()
+        found = sketch_of(self._part, sums, second.result() if second is not None else None)
         if found is None:
             return None
-        entries = quantize(found.entries[self._rows], found.squares[self._rows])
-        return _Sketched(entries=entries, weights=_digest(found.weights), d_model=found.weights.size)
+        return SketchedExpert(
+            entries=quantize(found.entries[self._rows], found.squares[self._rows]),
+            weights=_digest(found.weights),
+            d_model=found.weights.size,
+            squares=float(np.add.accumulate(sums.rows)[-1]) if sums.rows.size else 0.0,
+        )
 
 
 def _digest(weights: NDArray[np.float64]) -> bytes:
     return hashlib.sha256(weights.tobytes()).digest()
 
 
-def _collect(model: Model, placed: PlacedTensor) -> Makers:
+def collect_experts(model: Model, placed: PlacedTensor) -> Makers:
+    """What is collected of every expert in a tensor; of others the gain that stands in front of experts."""
     experts = placed.experts
     if experts is None:
         return collect_values(placed, {"mlp_norm"})
@@ -119,7 +139,7 @@ def _profile(model: Model, results: Results) -> Profile:
     found: dict[tuple[int, int], dict[str, NDArray[np.int8]]] = defaultdict(dict)
     expected: dict[tuple[str, int | None], bytes] = {}
     for placed in model.tensors:
-        for expert, role, sketched in _sketched(placed, results):
+        for expert, role, sketched in collected_experts(placed, results):
             _check(model, placed.layer, role, sketched, expected, results)
             found[placed.layer or 0, expert][role] = sketched.entries
     arrays = {
@@ -135,20 +155,20 @@ def _profile(model: Model, results: Results) -> Profile:
     )
 
 
-def _sketched(placed: PlacedTensor, results: Results) -> Iterator[tuple[int, str, _Sketched]]:
-    """Number of an expert, role and sketch of all parts that a tensor holds."""
+def collected_experts(placed: PlacedTensor, results: Results) -> Iterator[tuple[int, str, SketchedExpert]]:
+    """Number of an expert, role and what was collected, of all parts that a tensor holds."""
     if placed.experts is None:
         return
     slices = collected(_NAME, _whole(placed.experts), results) or ()
     for number, parts in enumerate(slices, placed.experts.first):
-        yield from ((number, role, one) for role, one in parts.items() if isinstance(one, _Sketched))
+        yield from ((number, role, one) for role, one in parts.items() if isinstance(one, SketchedExpert))
 
 
 def _check(
     model: Model,
     layer: int | None,
     role: str,
-    sketched: _Sketched,
+    sketched: SketchedExpert,
     expected: dict[tuple[str, int | None], bytes],
     results: Results,
 ) -> None:
@@ -170,4 +190,4 @@ def _rows(arrays: Mapping[str, NDArray[np.int8]]) -> list[tuple[int, tuple[float
     return [(layer, (float(len(sizes)), float(max(sizes)))) for layer, sizes in sorted(by_layer.items())]
 
 
-EXPERT_SKETCH = Fingerprint(id="expert-sketch/v1", collect=_collect, profile=_profile)
+EXPERT_SKETCH = Fingerprint(id="expert-sketch/v1", collect=collect_experts, profile=_profile)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.architecture import Model, PlacedTensor
+from attest.architecture import Model, PlacedTensor, Rows
 from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table, mean
 from attest.fingerprint.unit_sums import collect_units, collected_sums
 
@@ -43,7 +43,8 @@ def _profile(model: Model, results: Results) -> Profile:
     Notes
     -----
     ``layers.<l>.neuron.<gate|up|down>`` of shape (d_ff,): norms of gate rows, up rows, down columns.
-    ``layers.<l>.head.<q|k|v|o>`` of shape (n_heads,) or (n_kv_heads,): norms of each head's rows (columns for o).
+    ``layers.<l>.head.<q|k|v|o>`` of shape (n_heads,) or (n_kv_heads,): norms of each head's rows (columns for o); of
+    latent attention those of ``q_b`` (or q), and of keys and values those of ``kv_b``.
     ``layers.<l>.latent.<q_a|q_b|kv_a|kv_b>`` of shape (n_latent,): norms of each latent dimension's row, or column of
     ``q_b`` and ``kv_b``. Rows of ``kv_a`` beyond those that ``kv_b`` takes are rotary and no latent dimensions.
     ``layers.<l>.residual.<role>`` of shape (d_model,): norms over the other axis.
@@ -100,23 +101,40 @@ def norms_of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32
 def _norms(
     model: Model, role: str, layer: int, outputs: NDArray[np.float64], inputs: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float32]]:
-    if role in _LATENT.values():
-        return {f"layers.{layer}.latent.{role}": _roots(inputs)}
     inner, residual = (inputs, outputs) if role in {"o", "down"} else (outputs, inputs)
-    norms = {f"layers.{layer}.residual.{role}": _roots(residual)}
+    norms = {
+        f"layers.{layer}.head.{part}": _roots(_totals(inner, rows))
+        for part, rows in _heads(model, role, inner.size).items()
+    }
+    if role in _LATENT.values():
+        return norms | {f"layers.{layer}.latent.{role}": _roots(inputs)}
+    norms[f"layers.{layer}.residual.{role}"] = _roots(residual)
     if role in _NEURONS:
         norms[f"layers.{layer}.neuron.{role}"] = _roots(inner)
     elif role in _LATENT:
         n_latent = _inputs(model, _LATENT[role], layer)
         if 0 < n_latent <= inner.size:
             norms[f"layers.{layer}.latent.{role}"] = _roots(inner[:n_latent])
-    elif role in _HEADS and model.d_head and inner.size % model.d_head == 0:
-        heads = inner.reshape(-1, model.d_head)
-        totals = np.zeros(heads.shape[0])
-        for position in range(model.d_head):
-            totals += heads[:, position]
-        norms[f"layers.{layer}.head.{role}"] = _roots(totals)
     return norms
+
+
+def _heads(model: Model, role: str, size: int) -> Mapping[str, Rows]:
+    """Which of so many outputs (inputs of o) are the heads' parts, one period a head; none where that is not known."""
+    if model.latent_heads:
+        parts = model.latent_heads.rows(role)
+        return {part: rows for part, rows in parts.items() if rows.count // rows.length * rows.period == size}
+    if role in _HEADS and model.d_head and size % model.d_head == 0:
+        return {role: Rows(begin=0, length=model.d_head, period=model.d_head, count=size)}
+    return {}
+
+
+def _totals(squares: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
+    """Sum of each head's rows, added in order."""
+    heads = squares.reshape(-1, rows.period)
+    totals = np.zeros(heads.shape[0])
+    for position in range(rows.begin, rows.begin + rows.length):
+        totals += heads[:, position]
+    return totals
 
 
 def _inputs(model: Model, role: str, layer: int) -> int:

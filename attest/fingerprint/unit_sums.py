@@ -30,6 +30,7 @@ __all__ = [
     "N_BUCKETS",
     "ColumnSketchAccumulator",
     "UnitSketch",
+    "can_be_summed",
     "collect_sums",
     "collect_units",
     "collected_sketch",
@@ -193,7 +194,7 @@ def collect_sums(model: Model, part: Part) -> Makers:
 
 def make_sums(model: Model, part: Part) -> Makers:
     """What ``collect_sums`` collects, under its two names, ``units`` and ``sketch``."""
-    if part.role not in _ROLES or part.layer is None or len(part.tensor.shape) != 2 or not _can_be_summed(part):
+    if part.role not in _ROLES or part.layer is None or len(part.tensor.shape) != 2 or not can_be_summed(part):
         return {}
     makers: dict[str, Callable[[], Accumulator]] = {"units": partial(_make_sums, model, part)}
     if part.transposed and part.role in {"gate", "up"}:
@@ -201,7 +202,8 @@ def make_sums(model: Model, part: Part) -> Makers:
     return makers
 
 
-def _can_be_summed(part: Part) -> bool:
+def can_be_summed(part: Part) -> bool:
+    """Whether a sweep can sum the rows of a matrix: by its dtype, and the length of its rows."""
     return part.tensor.dtype in RowSumsAccumulator.DTYPES and whole_rows(part)
 
 

@@ -21,7 +21,7 @@ from attest.compare.correspondence import NORM_GAIN_TEST, norm_gain_names
 from attest.compare.features import normal_scores
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.neuron_alignment import NEURON_TEST
-from attest.compare.order import IN_ORDER, order_z
+from attest.compare.order import is_in_order
 from attest.compare.outcome import exchangeable
 from attest.compare.permutation import Pairing, tells_apart
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID
@@ -120,7 +120,7 @@ def _prepare(sketch: NDArray[np.int8]) -> _Layer:
 
 def _prepare_gains(scores: NDArray[np.float64]) -> _Gains:
     units = np.ascontiguousarray(scores.T)
-    plain = bool(tells_apart(units).all()) and order_z([units]) < IN_ORDER
+    plain = bool(tells_apart(units).all()) and not is_in_order([units])
     return _Gains(scores=scores, moments=inner_products(scores), plain=plain)
 
 

@@ -117,6 +117,24 @@ def test_a_stack_is_related_to_its_parent_by_the_policy_and_a_stranger_is_not(mi
     assert conclude(compared(only_mlps(stack), only_mlps(mixture("seed-2", upcycled)))).rung == "no-evidence"
 
 
+def test_two_mixtures_made_of_one_dense_network_are_not_said_to_be_made_of_each_other(mixture: Make):
+    """Each has noise of its own in its experts, and all else is a stranger's."""
+
+    def only_experts(one: Fingerprints, name: str) -> Fingerprints:
+        side = dataclasses.replace(one.side, tree_digest=name * 64)
+        return dataclasses.replace(
+            one, side=side, tensors=(), arrays={"expert-sketch/v1": one.arrays["expert-sketch/v1"]}
+        )
+
+    both = compared(
+        only_experts(mixture("seed-1", upcycled), "a"), only_experts(mixture("seed-1-continued", upcycled), "b")
+    )
+    found = conclude(both)
+    assert found.rung == "exact-rejected"
+    assert "or both derive from those of a third" in found.propositions.h1
+    assert "nothing says that one of the two was made of the other" in found.because[-1]
+
+
 def test_what_cannot_be_compared(mixture: Make):
     reason = "neither has sketched experts"
     assert expert_alignment(measured("seed-1"), measured("seed-2")).not_compared[0].reason == reason

@@ -1,5 +1,6 @@
 """Networks that list their units in an order agree by index, whether or not they have anything else in common."""
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ from small_checkpoint import copy_with, read_tensors
 from attest.compare import outcome
 from attest.compare.features import normal_scores
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.order import IN_ORDER, center_among_neighbors, order_z
+from attest.compare.order import IN_ORDER, center_among_neighbors, is_in_order, order_z
+from attest.compare.permutation import Pairing
 from attest.policy import conclude
 
 Values = NDArray[np.float64]
@@ -65,7 +67,7 @@ def test_independent_networks_that_are_both_sorted_are_not_accused(
 
 
 def test_without_looking_at_the_order_they_would_be(in_order: Sorting, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(outcome, "IN_ORDER", np.inf)
+    monkeypatch.setattr(outcome, "is_in_order", lambda _features, _least: False)
     monkeypatch.setattr(outcome, "find_copies", lambda _pairing: None)  # neighbors in an order look like copies
     comparison = compared(in_order("seed-1", by_norm), in_order("seed-2", by_norm))
     assert (by_id(comparison)[NORMS].z or 0.0) > 10
@@ -151,6 +153,35 @@ def test_few_heads_that_are_sorted_are_seen_before_they_agree():
     agreement = math.sqrt(3 * len(layers))
     assert order_z(layers) > agreement > IN_ORDER
     assert order_z([rng.permuted(one, axis=0) for one in layers]) < 3
+
+
+def heads_by_size(seed: int, n: int, layers: int) -> list[Values]:
+    """Four norms of each head, which have something in common, sorted by one of them."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(layers):
+        norms = rng.standard_normal((n, 4)) + rng.standard_normal((n, 1))
+        made.append(np.stack([normal_scores(one) for one in norms[np.argsort(norms[:, 0])].T], axis=1))
+    return made
+
+
+@pytest.mark.parametrize(("n", "layers"), [(4, 16), (4, 32), (5, 8), (8, 4)])
+def test_few_heads_sorted_by_one_norm_of_several_are_seen(n: int, layers: int):
+    """Strangers, sorted alike: 6 standard deviations of order would be too late for some, who agree by then."""
+    nets = [heads_by_size(seed, n, layers) for seed in range(16)]
+    agreement = [
+        sum(one / spread for one, spread in (Pairing(layer=0, x=x, y=y).statistic for x, y in zip(*pair, strict=True)))
+        for pair in itertools.pairwise(nets)
+    ]
+    late = [order_z(one) < IN_ORDER and z / math.sqrt(layers) > 3.3 for one, z in zip(nets, agreement, strict=False)]
+    assert any(late)
+    assert all(map(is_in_order, nets))
+
+
+def test_few_heads_in_an_order_of_chance_are_seldom_suspected():
+    rng = np.random.default_rng(9)
+    suspected = [is_in_order([rng.standard_normal((8, 4)) for _ in range(8)]) for _ in range(300)]
+    assert np.mean(suspected) < 0.03
 
 
 @pytest.mark.parametrize("n", [3, 4, 8, 64])
