@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from attest.comparison import EMPIRICAL, Comparison, PanelRanks, Rank, Test
+from attest.comparison import EMPIRICAL, SIGN_TESTS, Comparison, PanelRanks, Rank, Test
 from attest.document import decimal, record
 from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.reading import Reading, exact_tests, holm, read_tests
@@ -62,7 +62,7 @@ _OTHER_PANEL = (
     " of these (attest compare --panel)."
 )
 _ONE_START = (
-    "Units agree by index, too, in two networks that began with one initialization, as a framework's default seed gives it"
+    "Two networks agree so, too, that began with one initialization, as a framework's default seed gives it"
     " to equal shapes, and were trained apart: the test says that values are shared, trained or initial ones, and not which."
 )
 _EXPERTS = "expert-alignment/v1"
@@ -152,11 +152,12 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
 def _describe_nothing(exact: Sequence[Test], policy: Policy, readings: Sequence[Reading]) -> list[str]:
     largest = max(exact, key=lambda test: abs(test.z or 0.0))
     share, keenest = min((one.smallest_share, one.test) for one in readings if one.smallest_share is not None)
+    unseen = "whose signs were changed" if keenest in SIGN_TESTS else "in another order"
     power = f"With about {decimal(100 * share, 2)} % of its units copied in place and unaltered, {keenest} would have reached"
     return [
         f"Exact tests that reject H2: none of {len(exact)}; the largest, {largest.id}, has z = {decimal(largest.z or 0.0, 4)}.",
         "The policy takes that for what networks trained apart give; it does not prove that they were.",
-        f"{power} the z = {decimal(policy.minimum_z)} that the policy asks for. Units in another order it cannot see.",
+        f"{power} the z = {decimal(policy.minimum_z)} that the policy asks for. Units {unseen} it cannot see.",
     ]
 
 
@@ -231,8 +232,9 @@ def _is_strong(test: Test, policy: Policy) -> bool:
 
 def _describe(test: Test, level: float) -> str:
     direction = "agree" if (test.z or 0.0) > 0 else "disagree"
+    what = f"matched neurons {direction} in sign" if test.id in SIGN_TESTS else f"units {direction} by index"
     return (
-        f"{test.id}: units {direction} by index at z = {decimal(test.z or 0.0, 4)}"
+        f"{test.id}: {what} at z = {decimal(test.z or 0.0, 4)}"
         f" (p = {decimal(level, 3)} after Holm; the least it could give is {decimal(test.smallest_pvalue or 0.0, 3)})."
     )
 

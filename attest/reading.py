@@ -98,7 +98,7 @@ def _failed(controls: Sequence[Control], policy: Policy) -> str | None:
             return f"{side} against itself in a random order gives z = {decimal(shuffled.statistic, 4)}, which must be near 0"
     layers = [one for one in controls if one.kind == "other-layers"]
     if {one.of for one in layers} == {"a", "b", "a-b"} and all(_is_typical(one, policy) for one in layers):
-        return "layers agree with the next ones in both, so units are singled out by their index"
+        return "layers agree with the next ones in both, so something in both singles units out"
     return None
 
 

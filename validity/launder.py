@@ -139,6 +139,10 @@ def _unrecognizable(network: Network, workshop: Workshop) -> Network:
     return damage.forget_embeddings(_disguise(network, workshop), workshop.rng)
 
 
+def _unsigned(network: Network, workshop: Workshop) -> Network:
+    return symmetries.change_signs(_unrecognizable(network, workshop), workshop.rng)
+
+
 def _plain(change: Callable[[Network], Network]) -> Callable[[Network, Workshop], Network]:
     return lambda network, _: change(network)
 
@@ -200,6 +204,9 @@ ROWS: tuple[Row, ...] = (
     Row(name="disguised-int4", title="the same, then int4", keeps="lineage", apply=lambda n, w: damage.int4(_disguise(n, w))),
     Row(name="grown", title="layers twice, 128 neurons added, all permuted", keeps="lineage", apply=_grown),
     Row(name="merged-permuted", title="averaged with 50 % of a stranger, neurons permuted", keeps="lineage", apply=_hidden_merge),
-    Row(name="unrecognizable", title="disguised, and embeddings drawn anew (the known miss)", keeps="lineage", apply=_unrecognizable, afterwards=CONTINUATION),
+    Row(name="unrecognizable", title="disguised, and embeddings drawn anew", keeps="lineage", apply=_unrecognizable, afterwards=CONTINUATION),
+    Row(name="signs-changed", title="neurons' signs changed", keeps="function", apply=_drawn(symmetries.change_signs)),
+    Row(name="disguised-signs", title="disguised, and neurons' signs changed", keeps="function", apply=lambda n, w: symmetries.change_signs(_disguise(n, w), w.rng), afterwards=CONTINUATION),
+    Row(name="unsigned", title="disguised, embeddings drawn anew, neurons' signs changed (the known miss)", keeps="lineage", apply=_unsigned, afterwards=CONTINUATION),
 )  # fmt: skip
 """Every row of the matrix."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from attest.checkpoint import open_checkpoint
-from attest.compare import WEIGHT_TESTS, compare
+from attest.compare import compare
+from attest.compare.announcement import WEIGHT_METHODS
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.ranks import shape_of
-from attest.compare.weight_delta import weight_delta
 from attest.comparison import Comparison, Test
 from attest.digest import sha256
 from attest.document import dump
@@ -25,8 +25,8 @@ __all__ = ["EXACT_LEVEL", "Pair", "Result", "compare_pair", "describe_network", 
 EXACT_LEVEL = 1e-3
 """Level at which an exact test counts as having seen an alteration."""
 
-_ON_WEIGHTS = tuple(test for test in WEIGHT_TESTS if test is not weight_delta)
-"""All but the distance, which is great where nothing is seen."""
+_DISTANCE = "weight-delta/v1"
+"""Great where nothing is seen, so it sees nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,9 @@ class Result:
     label : tuple of str
         Of the pair.
     rung : str
-        What the default policy makes of the fingerprints alone.
+        What the default policy makes of all of them.
+    rung_without_weights : str
+        What it makes of the fingerprints alone.
     tests : mapping of str to mapping
         By test: calibration, statistic, z, pvalue, n, and z by layer.
     found : sequence of mapping
@@ -62,6 +64,7 @@ class Result:
 
     label: tuple[str, ...]
     rung: str
+    rung_without_weights: str
     tests: Mapping[str, Mapping[str, Any]]
     found: tuple[Mapping[str, Any], ...]
     not_compared: Mapping[str, str]
@@ -77,19 +80,18 @@ def fingerprints(folder: Path) -> Fingerprints:
 
 
 def compare_pair(pair: Pair) -> Result:
-    """Run every test on a pair: those on fingerprints, from which the rung follows, and those on weights."""
+    """Run every test on a pair, those on fingerprints and those on weights."""
     a, b = fingerprints(pair.a), fingerprints(pair.b)
-    comparison = compare(a, b, tool=this_tool(), environment=environment())
     weights = (open_checkpoint(pair.a), open_checkpoint(pair.b))
-    outcomes = [test(a, b, weights) for test in _ON_WEIGHTS]
-    tests = (*comparison.tests, *(test for one in outcomes for test in one.tests))
-    not_compared = (*comparison.not_compared, *(item for one in outcomes for item in one.not_compared))
+    comparison = compare(a, b, tool=this_tool(), environment=environment(), weights=weights)
+    on_fingerprints = tuple(test for test in comparison.tests if test.id not in WEIGHT_METHODS)
     return Result(
         label=pair.label,
         rung=conclude(comparison).rung,
-        tests={test.id: _numbers(test) for test in tests},
+        rung_without_weights=conclude(replace(comparison, tests=on_fingerprints)).rung,
+        tests={test.id: _numbers(test) for test in comparison.tests if test.id != _DISTANCE},
         found=_tables(comparison),
-        not_compared={one.id: one.reason for one in not_compared},
+        not_compared={one.id: one.reason for one in comparison.not_compared},
         networks=(describe_network(pair.a), describe_network(pair.b)),
         comparison=dump(
             replace(comparison, tests=tuple(replace(one, null_distribution=None) for one in comparison.tests))

@@ -50,6 +50,7 @@ def _opening(record: Record) -> str:
         " least one seed.\n"
         f"- **Below the ladder's accusing rungs:** {len(said['below_the_ladder'])} of {said['cells']} cells, on at least"
         " one seed: some test may have seen them, but the default policy does not say so.\n"
+        f"- **Accused only where the weights of both are given** (`--weights`): {len(said['need_the_weights'])} cells.\n"
         f"- **False accusations:** {len(said['false_accusations'])} in {said['unrelated_pairs']} pairs of unrelated"
         f" networks, laundered ones among them, and {said['coinciding_pairs']} to both of which the same was done."
     )

@@ -116,6 +116,7 @@ def _cell(group: Sequence[Result], limits: Mapping[str, float]) -> dict[str, Any
         "seeds": len(group),
         "seen": sum(bool(names) for names in saw),
         "accused": sum(one["rung"] in ACCUSING for one in group),
+        "accused_without_weights": sum(one["rung_without_weights"] in ACCUSING for one in group),
         "rungs": dict(Counter(one["rung"] for one in group)),
         "tests": tests,
     }
@@ -133,5 +134,8 @@ def conclusions(results: Sequence[Result]) -> dict[str, Any]:
         "false_accusations": accused,
         "cells": len(matrix),
         "missed_by_every_test": sorted(list(key) for key, cell in matrix.items() if cell["seen"] < cell["seeds"]),
+        "need_the_weights": sorted(
+            list(key) for key, cell in matrix.items() if cell["accused_without_weights"] < cell["accused"]
+        ),
         "below_the_ladder": sorted(list(key) for key, cell in matrix.items() if cell["accused"] < cell["seeds"]),
     }

@@ -11,6 +11,7 @@ from validity.anatomy import heads, layer_names, mlps, residual_side
 from validity.network import Network
 
 __all__ = [
+    "change_signs",
     "fold_gains",
     "fuse",
     "permute_heads",
@@ -35,6 +36,16 @@ def permute_neurons(network: Network, rng: torch.Generator) -> Network:
         if mlp in origin:
             origin[mlp] = tuple(origin[mlp][i] for i in order.tolist())
     return replace(network.with_weights(changed), neuron_origin=origin)
+
+
+def change_signs(network: Network, rng: torch.Generator) -> Network:
+    """Up and down of half of the neurons of every MLP with the other sign."""
+    changed: dict[str, torch.Tensor] = {}
+    for mlp in mlps(network):
+        up, down = (f"{mlp}.{part}_proj.weight" for part in ("up", "down"))
+        signs = torch.randint(2, network.weights[up].shape[:1], generator=rng) * 2.0 - 1.0
+        changed |= {up: network.weights[up] * signs[:, None], down: network.weights[down] * signs}
+    return network.with_weights(changed)
 
 
 def permute_heads(network: Network, rng: torch.Generator) -> Network:

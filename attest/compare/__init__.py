@@ -29,6 +29,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.full_matching import full_matching
 from attest.compare.head_alignment import head_alignment
 from attest.compare.invariant_terms import invariant_terms
+from attest.compare.matched_signs import anchored_signs, matched_signs
 from attest.compare.matrix_alignment import matrix_alignment
 from attest.compare.merge import Parent, merge_coefficients
 from attest.compare.multiset_identity import multiset_identity
@@ -40,6 +41,7 @@ from attest.compare.prediction_agreement import prediction_agreement
 from attest.compare.projection_spectra import projection_spectra
 from attest.compare.ranks import hold_against, placed
 from attest.compare.recovered_alignment import recovered_alignment
+from attest.compare.recovered_signs import recovered_signs
 from attest.compare.replay import exact_replay
 from attest.compare.representation_similarity import representation_similarity
 from attest.compare.residual_activations import residual_activation_correspondence
@@ -66,6 +68,8 @@ TESTS: tuple[PairTest, ...] = (
     neuron_alignment,
     expert_alignment,
     anchored_alignment,
+    matched_signs,
+    anchored_signs,
     neuron_norm_correspondence,
     residual_norm_correspondence,
     norm_gain_correspondence,
@@ -98,6 +102,7 @@ PANEL_TESTS: tuple[PairTest, ...] = (
 
 WEIGHT_TESTS: tuple[WeightTest, ...] = (
     recovered_alignment,
+    recovered_signs,
     exact_replay,
     weight_delta,
     full_matching,
@@ -115,7 +120,7 @@ DOES_NOT_SHOW = (
     "Which of the two came first, or who took what from whom.",
     "Whether a license permits it.",
     "Why, where an exact test rejects H2: the weights, or the initialization, may come from a third.",
-    "Independence: permuted neurons and a rotated residual stream leave the exact tests nothing, new embeddings the others.",
+    "Independence: neurons in another order, with other signs or no gates, in a rotated residual stream leave exact tests nothing.",
     "Anything about code, data or licenses: code reuse is not weight reuse.",
 )
 

@@ -26,6 +26,7 @@ METHODS = (
     "row-containment/v1",
     "neuron-alignment/v1",
     "expert-alignment/v1",
+    "matched-signs/v1",
     "neuron-norm-correspondence/v1",
     "residual-norm-correspondence/v1",
     "norm-gain-correspondence/v1",
@@ -53,9 +54,10 @@ METHODS = (
 )
 """Tests of every comparison; each gives a value, or the reason why it does not."""
 
-DEEP_METHODS = ("anchored-alignment/v1", "anchored-agreement/v1")
+DEEP_METHODS = ("anchored-alignment/v1", "anchored-signs/v1", "anchored-agreement/v1")
 WEIGHT_METHODS = (
     "recovered-alignment/v1",
+    "recovered-signs/v1",
     "exact-replay/v1",
     "weight-delta/v1",
     "full-row-agreement/v1",

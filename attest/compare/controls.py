@@ -21,7 +21,7 @@ from attest.compare.matching import public_order
 from attest.compare.permutation import Centered, Pairing, signed_digits
 from attest.comparison import Control, ControlKind
 
-__all__ = ["exact_controls", "share_controls"]
+__all__ = ["combined_control", "exact_controls", "share_controls"]
 
 Side = Literal["a", "b"]
 
@@ -80,13 +80,13 @@ def exact_controls(
     }
     found = []
     for side, units in sides.items():
-        found.append(_combined(test_id, "itself", side, (one.centered.z(one.centered) for one in units)))
+        found.append(combined_control(test_id, "itself", side, (one.centered.z(one.centered) for one in units)))
     for side, units in sides.items():
         seed = f"{test_id} {tree_digests[side]} shuffled"
-        found.append(_combined(test_id, "shuffled", side, (one.shuffled_z(seed) for one in units)))
-    found += [_combined(test_id, "other-layers", side, _next(units, units)) for side, units in sides.items()]
+        found.append(combined_control(test_id, "shuffled", side, (one.shuffled_z(seed) for one in units)))
+    found += [combined_control(test_id, "other-layers", side, _next(units, units)) for side, units in sides.items()]
     across = (*_next(sides["a"], sides["b"]), *_next(sides["b"], sides["a"]))
-    found.append(_combined(test_id, "other-layers", "a-b", across))
+    found.append(combined_control(test_id, "other-layers", "a-b", across))
     return tuple(one for one in found if one is not None)
 
 
@@ -96,7 +96,7 @@ def _next(these: Sequence[_Units], others: Sequence[_Units]) -> list[float | Non
     return [one.centered.z(other.centered) for one, other in pairs if one.faces(other)]
 
 
-def _combined(
+def combined_control(
     test_id: str, kind: ControlKind, of: Literal["a", "b", "a-b"], found: Iterable[float | None]
 ) -> Control | None:
     """Stouffer's z over the pairings that vary; None where none does."""

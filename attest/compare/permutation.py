@@ -36,9 +36,11 @@ __all__ = [
     "Centered",
     "Pairing",
     "PermutationTest",
+    "describe_null",
     "layer_statistics",
     "normal_pvalue",
     "permutation_test",
+    "public_source",
     "share_digits",
     "signed_digits",
     "tells_apart",
@@ -250,7 +252,7 @@ def permutation_test(
         ),
         n=sum(one.x.shape[0] for one in usable),
         layers=layer_statistics(usable),
-        null_distribution=_describe(null, f"{method}{_BY_SHIFTS if by_shifts else ''}", seed),
+        null_distribution=describe_null(null, f"{method}{_BY_SHIFTS if by_shifts else ''}", seed),
     )
 
 
@@ -263,7 +265,7 @@ def _fewest_pairings(sizes: Sequence[int], *, by_shifts: bool) -> float:
 
 def _resample(x: NDArray[np.float64], y: NDArray[np.float64], resamples: int, seed: str) -> NDArray[np.float64]:
     """Statistic of ``resamples`` random pairings."""
-    source = _source(seed)
+    source = public_source(seed)
     order = np.arange(x.shape[0])
     sums, lanes = np.empty(resamples), np.empty(x.shape[1])
     for begin in range(0, resamples, _BATCH):
@@ -281,7 +283,7 @@ def _shift(x: NDArray[np.float64], y: NDArray[np.float64], resamples: int, seed:
     Within a half of n units, unit half[i] is paired with unit half[(i + shift) mod n]. A Fourier transform gives the
     sums of all n shifts at the cost of a few resamples.
     """
-    source, order = _source(seed), np.arange(x.shape[0])
+    source, order = public_source(seed), np.arange(x.shape[0])
     draws = source.random_raw(order.size) >> np.uint64(32)
     _SHUFFLE_AND_SUM(x, y, order.size, x.shape[1], draws, order, np.empty(x.shape[1]), np.empty(1), 1)
     total = np.zeros(resamples)
@@ -306,7 +308,8 @@ def _sums_of_shifts(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[n
     return np.fft.irfft(spectrum, x.shape[0])
 
 
-def _source(seed: str) -> Any:
+def public_source(seed: str) -> Any:
+    """Philox-4x64 keyed by SHA-256 of a public text."""
     return np.random.Philox(key=np.frombuffer(hashlib.sha256(seed.encode()).digest()[:16], np.uint64))
 
 
@@ -334,7 +337,8 @@ _SHUFFLE_AND_SUM = Kernel(
 )
 
 
-def _describe(null: NDArray[np.float64], method: str, seed: str) -> NullDistribution:
+def describe_null(null: NDArray[np.float64], method: str, seed: str) -> NullDistribution:
+    """The record of what was resampled: its moments, and a histogram from -5 to 5."""
     inside = np.clip(null, _EDGES[0], _EDGES[-1])
     counts, _ = np.histogram(inside, bins=np.array(_EDGES))
     return NullDistribution(

@@ -21,7 +21,12 @@ def described(statistic: float) -> dict[str, Any]:
 
 
 def result(label: tuple[str, ...], rung: str, **tests: dict[str, Any]) -> dict[str, Any]:
-    return {"label": label, "rung": rung, "tests": {f"{name}/v1".replace("_", "-"): one for name, one in tests.items()}}
+    return {
+        "label": label,
+        "rung": rung,
+        "rung_without_weights": rung,
+        "tests": {f"{name}/v1".replace("_", "-"): one for name, one in tests.items()},
+    }
 
 
 INDEPENDENT = [

@@ -1,0 +1,66 @@
+"""``matched-signs/v1`` and ``anchored-signs/v1``: exact, and blind to the order of neurons."""
+
+from __future__ import annotations
+
+from attest.compare.fingerprints import Fingerprints
+from attest.compare.layer_agreement import sketched_layers
+from attest.compare.outcome import Outcome, left_out
+from attest.compare.sign_matching import GatedNeurons, signs_outcome
+from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
+from attest.fingerprint.unit_sums import N_BUCKETS
+
+__all__ = ["anchored_signs", "matched_signs"]
+
+_MATCHED = "matched-signs/v1"
+_ANCHORED = "anchored-signs/v1"
+_SKETCH = "neuron-sketch/v1"
+_NO_GATES = "a neuron's sign is free only where it has a gate, and not all have one"
+
+
+def matched_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """Exact test of the signs of matched neurons, on neuron sketches.
+
+    Notes
+    -----
+    Survives what ``neuron-alignment/v1`` survives, and besides a permutation of the hidden neurons, their rescaling, and
+    layers that were moved, added or left out. A rotation of the residual stream defeats it, and so do neurons whose
+    signs were changed: then z is near 0, and that shows nothing.
+    """
+    if a.architecture.d_model != b.architecture.d_model:
+        sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
+        return Outcome(not_compared=left_out(_MATCHED, f"hidden sizes differ ({sizes}): sketches have no common axes"))
+    return _on_sketches(_MATCHED, a, b, _SKETCH, N_BUCKETS, "one of the two has no neuron sketch")
+
+
+def anchored_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """Exact test of the signs of matched neurons, on anchored sketches.
+
+    Notes
+    -----
+    Survives what ``matched-signs/v1`` survives, and besides a rotation, permutation and sign changes of the residual
+    stream; hidden sizes may differ. Embeddings made anew defeat it. The axes are made of the two networks' embeddings,
+    which say nothing about the sign of a neuron.
+    """
+    missing = "one of the two has no anchored sketch; attest measure --deep makes one where there is a tokenizer"
+    return _on_sketches(_ANCHORED, a, b, ANCHORED_SKETCH_ID, WIDTH, missing)
+
+
+def _on_sketches(test_id: str, a: Fingerprints, b: Fingerprints, sketch: str, width: int, missing: str) -> Outcome:
+    sides = [sketched_layers(one, sketch, width) for one in (a, b)]
+    if not all(sides):
+        return Outcome(not_compared=left_out(test_id, missing))
+    if not all(neurons.gated for side in sides for neurons in side.values()):
+        return Outcome(not_compared=left_out(test_id, _NO_GATES))
+    mine, theirs = (
+        {
+            layer: GatedNeurons(gate=one.first, up=one.second[:, :width], down=one.second[:, width:])
+            for layer, one in side.items()
+        }
+        for side in sides
+    )
+    note = (
+        "z of the products of what matched neurons write, whose signs are fair coins in networks trained apart; near 0 also"
+        " after the signs of neurons were changed"
+        + ("" if sketch == ANCHORED_SKETCH_ID else " or the residual stream turned")
+    )
+    return signs_outcome(test_id, a, b, mine, theirs, note=note)
