@@ -24,6 +24,7 @@ from attest.comparison import EMPIRICAL, SIGN_TESTS, Comparison, PanelRanks, Ran
 from attest.document import decimal, record
 from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.reading import Reading, exact_tests, holm, read_tests
+from attest.witness import unwitnessed
 
 __all__ = ["PROPOSITIONS", "Conclusion", "Propositions", "Rung", "conclude"]
 
@@ -61,15 +62,17 @@ _OTHER_PANEL = (
     "Ranks in the reference panel {panel} carry nothing: it is none of those that the policy names. Compare again with one"
     " of these (attest compare --panel)."
 )
-_ONE_START = (
-    "Two networks agree so, too, that began with one initialization, as a framework's default seed gives it"
-    " to equal shapes, and were trained apart: the test says that values are shared, trained or initial ones, and not which."
+_OTHER_REASONS = (
+    "Units agree by index, too, in two networks that were trained apart but began with one initialization, as a framework's"
+    " default seed gives it to equal shapes, or took other random numbers from one seed (a frozen projection, noise), or were"
+    " taught the inner values of one teacher unit by unit: the test says that units have something in common, and not what."
 )
 _EXPERTS = "expert-alignment/v1"
 _ONE_DENSE = (
     "Neurons of experts agree so, too, where one dense network, which may be a public one, was made into experts by both: no"
     " other test on units rejects H2, so nothing says that one of the two was made of the other."
 )
+_LESS = "That is less than the policy asks of a rejection."
 _NOT_ONE_TO_ONE = (
     "Every tensor of each is found in the other, byte for byte, but not one to one in the same place: some are repeated,"
     " or moved to another layer or role."
@@ -128,24 +131,26 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
     exact = [
         (test, one.pvalue) for test, one in zip(exact_tests(comparison), readings, strict=True) if one.left_out is None
     ]
-    rejected = {
-        test.id: _describe(test, level) for test, level in exact if level <= policy.alpha and _is_strong(test, policy)
-    }
+    rejecting = [(test, level) for test, level in exact if level <= policy.alpha and _is_strong(test, policy)]
+    rejected = [_describe(test, level) for test, level in rejecting]
+    alone = unwitnessed(comparison, policy, readings, {test.id for test, _ in rejecting})
+    carried = any(test.id not in alone for test, _ in rejecting)
     found, few = _findings(comparison, policy)
     if shares.get(_IDENTITY) == 1.0:
         found.insert(0, _NOT_ONE_TO_ONE)
-    if found or rejected:
-        start = [] if found else [_ONE_START, *([_ONE_DENSE] if rejected.keys() == {_EXPERTS} else [])]
-        return "exact-rejected", [*found, *rejected.values(), *start, *_shared_components(comparison)]
+    if found or carried:
+        dense = {test.id for test, _ in rejecting} == {_EXPERTS}
+        reasons = [] if found else [_OTHER_REASONS, *([_ONE_DENSE] if dense else [])]
+        return "exact-rejected", found + rejected + reasons + _shared_components(comparison)
     above, near = _above_panel(comparison, policy)
     if above:
-        return "matched-above-panel", above + _shared_components(comparison)
+        return "matched-above-panel", above + rejected + _shared_components(comparison)
     few += near + _shared_components(comparison)
     if not exact and not few:
         return "inconclusive", ["No exact test could be run on this pair and stood its controls.", *_untold(comparison)]
     weak = few + [_describe(test, level) for test, level in exact if level <= policy.inconclusive_alpha]
     if weak:
-        return "inconclusive", [*weak, "That is less than the policy asks of a rejection."]
+        return "inconclusive", [*weak, *(dict.fromkeys(alone.values()) or (_LESS,))]
     return "no-evidence", _describe_nothing([test for test, _ in exact], policy, readings)
 
 

@@ -12,7 +12,7 @@ from attest.comparison import Comparison, Control, Test
 from attest.document import decimal, record
 from attest.policy_file import Policy
 
-__all__ = ["Reading", "exact_tests", "holm", "read_tests"]
+__all__ = ["Reading", "exact_tests", "holm", "read_tests", "strays"]
 
 
 @record
@@ -86,16 +86,31 @@ def read_tests(comparison: Comparison, policy: Policy) -> tuple[Reading, ...]:
 
 def _failed(controls: Sequence[Control], policy: Policy) -> str | None:
     """The first control that keeps a test from speaking, in words; None where none does."""
-    alone = {(one.kind, one.of): one for one in controls if one.of != "a-b"}
+    return _sees_too_little(controls, policy) or strays(controls, policy)
+
+
+def _sees_too_little(controls: Sequence[Control], policy: Policy) -> str | None:
+    """Why a test cannot reach what the policy asks for on these networks, in words; None where it can."""
+    alone = {one.of: one for one in controls if one.kind == "itself"}
     for side in ("a", "b"):
-        itself, shuffled = alone.get(("itself", side)), alone.get(("shuffled", side))
-        if itself is None or shuffled is None:
+        if side not in alone:
             return f"the comparison holds no controls of it on {side}"
-        if itself.statistic < policy.minimum_z:
-            asked = f"gives z = {decimal(itself.statistic, 4)}, and the policy asks for {decimal(policy.minimum_z)}"
+        if alone[side].statistic < policy.minimum_z:
+            asked = (
+                f"gives z = {decimal(alone[side].statistic, 4)}, and the policy asks for {decimal(policy.minimum_z)}"
+            )
             return f"it has too few units: {side} against itself {asked}"
-        if abs(shuffled.statistic) > policy.control_z:
-            return f"{side} against itself in a random order gives z = {decimal(shuffled.statistic, 4)}, which must be near 0"
+    return None
+
+
+def strays(controls: Sequence[Control], policy: Policy) -> str | None:
+    """Why a test finds something where nothing is to be found, in words; None where it does not."""
+    alone = {one.of: one for one in controls if one.kind == "shuffled"}
+    for side in ("a", "b"):
+        if side not in alone:
+            return f"the comparison holds no controls of it on {side}"
+        if abs(alone[side].statistic) > policy.control_z:
+            return f"{side} against itself in a random order gives z = {decimal(alone[side].statistic, 4)}, which must be near 0"
     layers = [one for one in controls if one.kind == "other-layers"]
     if {one.of for one in layers} == {"a", "b", "a-b"} and all(_is_typical(one, policy) for one in layers):
         return "layers agree with the next ones in both, so something in both singles units out"

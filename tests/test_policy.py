@@ -84,6 +84,56 @@ def test_many_weak_layers_are_strong_together_where_each_was_permuted_by_itself(
     assert rung(dataclasses.replace(apart, n=100)) == "inconclusive"
 
 
+ON_THE_AXIS = "residual-norm-correspondence/v1"
+
+
+def matched(share: float) -> Test:
+    return dataclasses.replace(
+        exact(0.0, 0.5), id=MATCHED, calibration="empirical", statistic=share, z=None, pvalue=None
+    )
+
+
+def test_what_is_taught_accuses_nobody_alone() -> None:
+    """Nor with sizes of heads, which students of one teacher's attention have in common."""
+    gains, heads = (exact(40.0, 0.0001, name=f"{name}-correspondence/v1") for name in ("norm-gain", "head-norm"))
+    residual = exact(40.0, 0.0001, name=ON_THE_AXIS)
+    conclusion = conclude(comparison(residual, gains, heads, exact(0.3, 0.7), matched(0.01)))
+    assert conclusion.rung == "inconclusive"
+    assert any("one teacher" in sentence for sentence in conclusion.because)
+
+
+def test_what_is_taught_and_a_witness_are_rejected() -> None:
+    residual = exact(40.0, 0.0001, name=ON_THE_AXIS)
+    assert rung(residual, matched(0.06)) == "exact-rejected"
+    assert rung(residual, dataclasses.replace(matched(0.06), n=64)) == "inconclusive"
+    assert rung(residual, exact(3.9, 0.0001)) == "exact-rejected"
+    assert rung(residual, exact(2.0, 0.05)) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("kind", "statistic", "expected"), [("itself", 5.0, "exact-rejected"), ("shuffled", 9.0, "inconclusive")]
+)
+def test_a_witness_may_be_small_and_must_not_stray(kind: str, statistic: float, expected: str) -> None:
+    made = comparison(exact(40.0, 0.0001, name=ON_THE_AXIS), exact(4.5, 0.0001, name="qkv-bias-correspondence/v1"))
+    controls = tuple(
+        dataclasses.replace(one, statistic=statistic) if (one.test[:3], one.kind) == ("qkv", kind) else one
+        for one in made.controls
+    )
+    assert conclude(dataclasses.replace(made, controls=controls)).rung == expected
+
+
+def test_lengths_of_neurons_that_agree_in_nothing_else_accuse_nobody() -> None:
+    lengths, nothing = exact(40.0, 0.0001, name="neuron-norm-correspondence/v1"), exact(0.3, 0.7)
+    by_words = exact(0.2, 0.8, name="anchored-alignment/v1")
+    residual = exact(40.0, 0.0001, name=ON_THE_AXIS)
+    assert rung(lengths, nothing, by_words) == "inconclusive"
+    assert rung(lengths, nothing, residual) == "inconclusive"
+    assert rung(lengths, nothing) == "exact-rejected"  # the residual stream may have been rotated
+    assert rung(lengths, nothing, dataclasses.replace(by_words, pvalue=0.0001, z=3.9)) == "exact-rejected"
+    assert rung(lengths, nothing, by_words, matched(0.06)) == "exact-rejected"
+    assert rung(lengths, nothing, by_words, exact(9.0, 0.0001, name="qkv-bias-correspondence/v1")) == "exact-rejected"
+
+
 def test_a_middling_p_is_no_evidence() -> None:
     assert rung(exact(1.9, 0.06)) == "no-evidence"
 

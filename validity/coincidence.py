@@ -254,6 +254,40 @@ def _keep_two_of_four(network: Network) -> Network:
     return network.mapped(kept)
 
 
+def _follow_teacher(network: Network) -> Network:
+    """Matrices that read every residual dimension as much as one teacher uses it, as taught hidden states make them."""
+    size = int(network.config["hidden_size"])
+    scales = torch.exp(0.5 * torch.randn(size, generator=torch.Generator().manual_seed(5)))
+    return network.mapped(lambda name, value: value * scales if residual_side(name) == "reads" else value)
+
+
+def _project(network: Network) -> Network:
+    """Adapters of rank 8 as large as the matrices they are merged into, the inner halves frozen and drawn from one seed."""
+
+    def projected(name: str, value: torch.Tensor) -> torch.Tensor:
+        if value.ndim != 2 or "proj" not in name:
+            return value
+        inner = torch.randn(8, value.shape[1], generator=torch.Generator().manual_seed(sum(map(ord, name))))
+        own = torch.Generator().manual_seed(int(value.abs().sum() * 1000))
+        update = torch.randn(value.shape[0], 8, generator=own) @ inner
+        merged: torch.Tensor = value + update * (value.norm() / update.norm())
+        return merged
+
+    return network.mapped(projected)
+
+
+def _balance(network: Network) -> Network:
+    """Codes of 8 bits in place of matrices, every code as often as any other."""
+
+    def balanced(name: str, value: torch.Tensor) -> torch.Tensor:
+        if value.ndim != 2 or "proj" not in name:
+            return value
+        ranks = value.flatten().argsort().argsort()
+        return (ranks * 256 // value.numel() - 128).float().reshape(value.shape)
+
+    return network.mapped(balanced)
+
+
 COINCIDENCES = (
     Coincidence(
         name="neurons-padded", title="a quarter of the neurons is zero, at the same places", apply=_pad_neurons
@@ -276,6 +310,9 @@ COINCIDENCES = (
     Coincidence(
         name="residual-sorted", title="residual dimensions sorted by the size of the embeddings", apply=_sort_residual
     ),
+    Coincidence(name="one-teacher", title="residual dimensions used as one teacher's are", apply=_follow_teacher),
+    Coincidence(name="one-projection", title="adapters with one frozen projection", apply=_project),
+    Coincidence(name="balanced", title="codes of 8 bits, each as often as any other", apply=_balance),
     Coincidence(name="two-of-four", title="two of every four weights kept", apply=_keep_two_of_four),
     Coincidence(name="int4", title="rounded to the same grid, int4", apply=damage.int4),
     Coincidence(name="pruned", title="half of the weights pruned", apply=lambda network: damage.prune(network, 0.5)),

@@ -27,6 +27,7 @@ __all__ = [
     "count_telling",
     "digested_rows",
     "has_telling_values",
+    "identity_digests",
     "in_main_stack",
     "is_among",
     "is_trained",
@@ -46,6 +47,9 @@ _LEAST_DISTINCT = 64
 _LEAST_PEAK = 1.5
 _LEAST_PEAK_OF_CODES = 1.8
 _CODES = 1 << 16
+_ONES = (0x3F80, 0xBF80)
+"""Codes of 1 and -1 as BF16, in which rows that it can hold are digested."""
+_LONGEST_IDENTITY = 1 << 14
 _TOKENS = frozenset({"embed", "lm_head"})
 _BATCH = 1 << 19
 
@@ -271,3 +275,25 @@ def constant_digests(columns: int) -> Digests:
         digest_rows(rows[: here.size], here)
     digests.sort()
     return digests
+
+
+@cache
+def identity_digests(columns: int) -> Digests:
+    """Digests of the rows that hold 1 or -1 and else zeros, ascending; none where they are longer than 16,384.
+
+    Matrices are set to the identity in part, to pass something on unaltered, by whoever makes them.
+
+    Examples
+    --------
+    >>> identity_digests(32).size
+    64
+    """
+    if columns > _LONGEST_IDENTITY:
+        return np.empty(0, np.uint64)
+    digests = np.empty((columns, len(_ONES)), np.uint64)
+    rows = np.zeros((len(_ONES), columns), np.uint16)
+    for place in range(columns):
+        rows[:, place] = _ONES
+        digest_rows(rows, digests[place])
+        rows[:, place] = 0
+    return np.sort(digests, axis=None)

@@ -29,14 +29,19 @@ def multiset_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     the exact histogram, so nobody can make another multiset with the same one.
 
     Telling is a varied matrix of 64 or more distinct values in both (``may_tell``), with a role that training fills
-    in the main stack of at least one of the two.
+    in the main stack of at least one of the two. A multiset that each network holds in several tensors that are not equal
+    is none: codes of which every one stands as often (balanced quantization) follow from the size alone.
+
+    References
+    ----------
+    Zhou et al., "Balanced Quantization: An Effective and Efficient Approach to Quantized Neural Networks", 2017.
     """
     left, right = _counted(a), _counted(b)
     if not left or not right:
         return Outcome(
             not_compared=left_out(_ID, "one of the two has no tensors whose values were counted (16 or 8 bits)")
         )
-    pairs = {one: (left[one], right[one]) for one in left if one in right}
+    pairs = {one: (left[one], right[one]) for one in left if one in right and not _is_a_law(left[one], right[one])}
     telling = {one: sides for one, sides in pairs.items() if any(in_main_stack(row) for side in sides for row in side)}
     total = sum(_size(rows) for side in (left, right) for rows in side.values())
     found = sum(_size(rows) for sides in telling.values() for rows in sides)
@@ -63,6 +68,11 @@ def _counted(one: Fingerprints) -> dict[str, list[TensorRow]]:
         if row.multiset is not None and may_tell(row):
             found.setdefault(row.multiset, []).append(row)
     return found
+
+
+def _is_a_law(*sides: list[TensorRow]) -> bool:
+    """Whether each side has several unequal tensors with this multiset, so that it comes from how they were made."""
+    return all(len({row.digest for row in side}) > 1 for side in sides)
 
 
 def _size(rows: list[TensorRow]) -> int:

@@ -16,6 +16,7 @@ from attest.compare.digested_rows import (
     constant_digests,
     count_telling,
     digested_rows,
+    identity_digests,
     in_main_stack,
     is_among,
     tells_by_rows,
@@ -80,7 +81,7 @@ def _shared(mine: DigestedRows, theirs: DigestedRows) -> tuple[NDArray[np.uint64
     """Digests of telling rows that both have, ascending, and how many pairs would be expected by chance.
 
     Telling is a row of two matrices that may tell (``tells_by_rows``), at least one of which has a role that training
-    fills in the main stack, and that does not hold one value throughout. The role of one side suffices: a copy does not escape by renaming
+    fills in the main stack, and that holds neither one value throughout nor a row of the identity. The role of one side suffices: a copy does not escape by renaming
     its tensors. A role of the other that says it is no such matrix forbids it: nobody's table of positions counts because
     an accuser calls the same table weights.
     """
@@ -88,7 +89,7 @@ def _shared(mine: DigestedRows, theirs: DigestedRows) -> tuple[NDArray[np.uint64
     shared = all_mine[is_among(all_mine, all_theirs)]
     shared = shared[is_among(shared, trained_mine) | is_among(shared, trained_theirs)]
     for columns in _columns_of(mine, shared):
-        shared = shared[~is_among(shared, constant_digests(columns))]
+        shared = shared[~is_among(shared, constant_digests(columns)) & ~is_among(shared, identity_digests(columns))]
     return shared, all_mine.size * all_theirs.size / 2.0 ** (64 - mine.shift)
 
 

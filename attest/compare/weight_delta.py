@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from attest.checkpoint import Checkpoint, Tensor
 from attest.compare.delta_rank import Ranks, delta_ranks
 from attest.compare.descriptive import descriptive
+from attest.compare.digested_rows import is_trained
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.grid import describe_grid
 from attest.compare.outcome import Outcome, left_out
@@ -46,6 +47,7 @@ class _Delta:
 
     tensor: Tensor
     layer: int | None
+    trained: bool
     changed: int
     squares: tuple[float, float, float]
     product: float
@@ -56,14 +58,17 @@ class _Delta:
     @property
     def relative(self) -> float | None:
         """Norm of the difference over that of the tensor of a."""
-        return math.sqrt(self.squares[2] / self.squares[0]) if self.squares[0] else None
+        return _relative([self])
 
 
 def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
-    """Relative norm of b - a over all tensors that both have under one name and in one shape.
+    """Relative norm of b - a over the matrices that both have under one name and in one shape.
 
     Notes
     -----
+    Of matrices that training fills, where roles are known: masks, tables of positions and other buffers are the same in
+    networks that have nothing in common, and may outweigh all else; gains of norms lie near 1 in all networks.
+
     For each: the share of values that changed, the relative norm and the cosine, the stable rank of the difference
     and its rank above the rounding of b's dtype (a merged adapter of rank r gives r), the excess kurtosis of both, and
     the grid that either lies on. By layer: which were left as they were.
@@ -73,6 +78,7 @@ def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
     training. Sums pass through floating point whose order may differ by machine; in 4 digits it does not show.
     """
     layers = {row.name: row.layer for row in (*b.tensors, *a.tensors)}
+    trained = {row.name for row in (*b.tensors, *a.tensors) if is_trained(row)}
     theirs = {one.name: one for one in weights[1].tensors}
     pairs = [
         (one, theirs[one.name])
@@ -84,28 +90,45 @@ def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
             not_compared=left_out(_ID, "no tensors of floating-point values have one name and shape in both")
         )
     deltas = [
-        _delta(Matrix(checkpoint=weights[0], tensor=one), Matrix(checkpoint=weights[1], tensor=other), layers[one.name])
+        _delta(
+            Matrix(checkpoint=weights[0], tensor=one),
+            Matrix(checkpoint=weights[1], tensor=other),
+            layers[one.name],
+            trained=one.name in trained,
+        )
         for one, other in pairs
     ]
     for one in weights:
         one.tree.check_unchanged()
-    total, change = (sum(one.squares[which] for one in deltas) for which in (0, 2))
     unchanged = sum(1 for one in deltas if not one.changed)
+    weighed = _weighed(deltas)
     test = descriptive(
         _ID,
-        _four(math.sqrt(change / total)) if total else 0.0,
+        _four(_relative(weighed) or 0.0),
         len(deltas),
-        f"norm of b - a over that of a, of the {len(deltas)} tensors with one name and shape; {unchanged} of them are"
-        " unchanged; unrelated networks give about 1.4, and it is no evidence by itself",
+        f"norm of b - a over that of a, of {len(weighed)} of the {len(deltas)} tensors with one name and shape, the matrices"
+        f" that training fills where roles tell; {unchanged} of all are unchanged; unrelated networks of one norm give about"
+        " 1.4, and it is no evidence by itself",
     )
     return Outcome(tests=(test,), found=tuple(_tables(deltas)))
+
+
+def _weighed(deltas: Sequence[_Delta]) -> Sequence[_Delta]:
+    """Matrices that training fills; all tensors where none has such a role."""
+    return [one for one in deltas if one.trained] or deltas
+
+
+def _relative(deltas: Sequence[_Delta]) -> float | None:
+    """Norm of the differences over that of the tensors of a, all together; None where these are zero."""
+    total, change = (sum(one.squares[which] for one in deltas) for which in (0, 2))
+    return math.sqrt(change / total) if total else None
 
 
 def _is_compared(one: Tensor, other: Tensor) -> bool:
     return one.dtype in VALUES and other.dtype in VALUES and one.size > 0
 
 
-def _delta(mine: Matrix, theirs: Matrix, layer: int | None) -> _Delta:
+def _delta(mine: Matrix, theirs: Matrix, layer: int | None, *, trained: bool) -> _Delta:
     """One pass over both, and another over both for the ranks."""
     changed, product, change = 0, 0.0, 0.0
     powers = np.zeros((2, 4))
@@ -129,6 +152,7 @@ def _delta(mine: Matrix, theirs: Matrix, layer: int | None) -> _Delta:
     return _Delta(
         tensor=mine.tensor,
         layer=layer,
+        trained=trained,
         changed=changed,
         squares=(float(powers[0, 1]), float(powers[1, 1]), change),
         product=product,
@@ -194,13 +218,13 @@ def _line(one: _Delta) -> tuple[str, ...]:
 
 
 def _layer(number: int, deltas: Sequence[_Delta]) -> tuple[str, ...]:
-    total, change = (sum(one.squares[which] for one in deltas) for which in (0, 2))
+    relative = _relative(_weighed(deltas))
     return (
         str(number),
         str(len(deltas)),
         str(sum(1 for one in deltas if not one.changed)),
         _show(sum(one.changed for one in deltas) / sum(one.tensor.size for one in deltas)),
-        _show(math.sqrt(change / total)) if total else "-",
+        "-" if relative is None else _show(relative),
     )
 
 

@@ -64,7 +64,8 @@ RUNGS = {
     ),
     "inconclusive": Rung(
         name="Inconclusive",
-        meaning="Weak signals only, or no exact test that could be heard: neither H1 nor H2 is supported.",
+        meaning="Weak signals only, or signals that more than common weights explains, or no exact test that could be heard:"
+        " neither H1 nor H2 is supported.",
     ),
     "no-evidence": Rung(
         name="No evidence for common weights",

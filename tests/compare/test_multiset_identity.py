@@ -10,6 +10,7 @@ from compare.derived import bf16, read_family, write
 from compare.pairs import measured, measured_at
 
 from attest.compare.multiset_identity import multiset_identity
+from attest.policy_file import DEFAULT_POLICY
 
 
 @pytest.mark.parametrize("other", ["seed-2", "seed-3", "seed-1-continued"])
@@ -78,3 +79,27 @@ def test_codes_that_are_ranks_are_everybodys(tmp_path: Path) -> None:
     a, b = measured_at(tmp_path / "a"), measured_at(tmp_path / "b")
     assert {row.multiset for row in a.tensors} == {row.multiset for row in b.tensors}
     assert not [test for test in multiset_identity(a, b).tests if test.n]
+
+
+def balanced(name: str) -> dict[str, np.ndarray]:
+    """Matrices as codes of 8 bits, every code as often as any other (balanced quantization)."""
+    codes = {}
+    for tensor, values in read_family(name).items():
+        ranks = values.ravel().argsort().argsort().reshape(values.shape)
+        codes[tensor] = (ranks * 256 // values.size - 128).astype(np.int8) if values.ndim == 2 else bf16(values)
+    return codes
+
+
+def test_codes_that_all_stand_as_often_are_nobodys(tmp_path: Path) -> None:
+    for name in ("seed-1", "seed-2"):
+        write(tmp_path / name, balanced(name))
+    outcome = multiset_identity(*(measured_at(tmp_path / name) for name in ("seed-1", "seed-2")))
+    assert sum(test.n for test in outcome.tests) < DEFAULT_POLICY.minimum_tensors
+
+
+def test_values_that_only_one_side_holds_several_times_tell_as_before(tmp_path: Path) -> None:
+    """As the permuted experts that were made of one dense layer."""
+    values = {name: bf16(array) for name, array in read_family("seed-1").items()}
+    write(tmp_path / "b", values | {f"again.{name}": array[::-1].copy() for name, array in values.items()})
+    (test,) = multiset_identity(measured("seed-1"), measured_at(tmp_path / "b")).tests
+    assert (test.n, test.statistic) == (29, 1.0)

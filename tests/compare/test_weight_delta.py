@@ -83,6 +83,19 @@ def test_unrelated_networks_differ_by_about_the_root_of_two(tmp_path: Path) -> N
     assert 1.3 < test.statistic < 1.5
 
 
+def test_equal_buffers_and_gains_do_not_bring_strangers_nearer(tmp_path: Path) -> None:
+    """Such as the value that masks attention, which older checkpoints store in every layer."""
+    same: Values = {
+        layer_name(layer, part): values.astype(np.float32)
+        for layer in range(LAYERS)
+        for part, values in (("input_layernorm", np.ones(96)), ("self_attn.masked_bias", np.full(1, -1e9)))
+    }
+    outcome = described(tmp_path, random_model(1) | same, random_model(2) | same)
+    assert 1.3 < outcome.tests[0].statistic < 1.5
+    layers = table(outcome, "What changed from a to b, by layer")
+    assert all(1.3 < float(line["relative change"]) < 1.5 for line in layers.values())
+
+
 def test_signs_of_direction_are_only_called_weak(tmp_path: Path) -> None:
     a = random_model(1)
     b = {name: _int8(array) if array.ndim > 1 else array for name, array in a.items()}
