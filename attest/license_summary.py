@@ -81,13 +81,13 @@ class UntoldLicense:
     """A license that was found or is declared, of which no clause can be told, and why.
 
     ``license`` is its id, or the declared words. ``reason`` is ``no-clauses`` (attest knows the license and none of its
-    clauses), ``family`` (several licenses bear that name), ``several-versions`` (and their clauses may differ), or
-    ``not-known``.
+    clauses), ``family`` (several licenses bear that name), ``several-versions`` (and their clauses may differ),
+    ``changed-text`` (a license file is near that license, with other words), or ``not-known``.
     """
 
     license: str
     source: str
-    reason: Literal["no-clauses", "family", "several-versions", "not-known"]
+    reason: Literal["no-clauses", "family", "several-versions", "not-known", "changed-text"]
 
 
 @record
@@ -108,7 +108,8 @@ class FoundExpression:
 class ScopedLicenses:
     """What was found for one scope. ``expression`` joins all of it by AND: each was found, whichever applies.
 
-    ``unread`` counts tags and declarations that name no license that attest knows.
+    ``unread`` counts tags and declarations that name no license that attest knows, and license files that hold none of
+    their texts without a change.
     """
 
     scope: Scope

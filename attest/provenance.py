@@ -21,6 +21,7 @@ from attest.checkpoint.tree import DigestClaim, LocalTree, Tree, blobs_beside
 from attest.finding import Finding
 from attest.licenses import json_declaration, model_card
 from attest.licenses.source import Source
+from attest.terminal import amount
 
 __all__ = ["PLACE_FINDINGS", "Provenance", "check_claims", "find_provenance"]
 
@@ -67,7 +68,12 @@ def find_provenance(checkpoint: Checkpoint) -> Provenance:
         if _SHA256.fullmatch(etag):
             noted.append(DigestClaim(path=file, sha256=etag, by="the note of its download"))
     downloads = (
-        Finding(code="hub-download", path=".", line=None, text=f"{count} files have notes of a download at {commit}")
+        Finding(
+            code="hub-download",
+            path=".",
+            line=None,
+            text=f"{amount(count, 'file')} with notes of a download at {commit}",
+        )
         for commit, count in commits.most_common(_MAX_FINDINGS)
     )
     return Provenance(

@@ -162,8 +162,8 @@ class Origin:
     other side's files of the kind in one another, ``nearest_percentile`` among those of each in its own nearest;
     ``both_percentile`` is the share of these files, and this one, that are less outstanding in both: that have more
     others at once as much like their nearest and as far ahead of their next. All three are null where the other side has fewer than 20 such files. ``missing_notices`` are lines of
-    the other file that name a holder whom no line of this file names, and whom each origin that is nearly as good names
-    too.
+    the other file that name a holder whom no line of this file or of the license and notice files above it names, and
+    whom each origin that is nearly as good names too.
     """
 
     path: str

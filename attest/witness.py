@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from attest.comparison import EMPIRICAL, Comparison
+from attest.comparison import EMPIRICAL, SIGN_TESTS, Comparison
 from attest.policy_file import Policy
 from attest.reading import Reading, strays
 
@@ -31,8 +31,8 @@ _BY_LUCK = 3
 _ONE_TEACHER = (
     "As far as the policy asks, only residual dimensions or sizes of heads agree by index. So they do in networks without a"
     " layer's weight in common that were each taught the hidden states or the attention of one teacher (distillation), or began"
-    " with one table of tokens. The policy asks for a witness besides: neurons or biases that agree by index, however few, or a"
-    " twentieth of the neurons matched."
+    " with one table of tokens. The policy asks for a witness besides: neurons or biases that agree by index or in sign, however"
+    " few, or a twentieth of the neurons matched."
 )
 _LENGTHS_ALONE = (
     "Lengths of neurons agree by index, and what the neurons are does not, though it could be compared. So it is in networks"
@@ -68,7 +68,7 @@ def unwitnessed(
     witnesses = {one.test for one in readings if one.pvalue <= policy.alpha and not _strays(comparison, policy, one)}
     alone = {}
     fits = heard & _BY_WORDS or (heard & _BY_AXIS and _ON_THE_RESIDUAL_AXIS & set(rejecting))
-    if _LENGTHS in rejecting and fits and not witnesses & (_BY_AXIS | _BY_WORDS):
+    if _LENGTHS in rejecting and fits and not witnesses & (_BY_AXIS | _BY_WORDS | SIGN_TESTS):
         alone[_LENGTHS] = _LENGTHS_ALONE
     if not witnesses - _TAUGHT - alone.keys():
         alone |= dict.fromkeys(_TAUGHT & set(rejecting), _ONE_TEACHER)

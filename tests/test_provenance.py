@@ -40,7 +40,7 @@ def test_notes_of_downloads(copy: Path):
     note(copy, "config.json", f"{COMMIT}\n{'b' * 40}\n1700000000.0\n")
     provenance = find_provenance(open_checkpoint(copy))
     assert [one.text for one in provenance.findings if one.code == "hub-download"] == [
-        f"2 files have notes of a download at {COMMIT}"
+        f"2 files with notes of a download at {COMMIT}"
     ]
     assert provenance.claims == (DigestClaim(path="model.safetensors", sha256=digest, by="the note of its download"),)
 

@@ -22,6 +22,7 @@ from attest.checkpoint.shards import Beside
 from attest.checkpoint.tensor import BLOCKS, Tensor
 from attest.errors import DocumentError
 from attest.finding import Finding
+from attest.terminal import amount
 
 __all__ = ["describe_schemes", "find_codes"]
 
@@ -164,7 +165,7 @@ def _settings(declared: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 def _describe_adapter(beside: Beside, pairs: int) -> Finding:
     """What the adapter is for, as its configuration claims."""
-    text = f"{pairs} pairs of low-rank matrices; measured as they are, and not merged with another model"
+    text = f"{amount(pairs, 'pair')} of low-rank matrices; measured as they are, and not merged with another model"
     if _ADAPTER in beside.tree.sizes:
         try:
             declared = beside.read(_ADAPTER, _ADAPTER_BYTES)

@@ -10,7 +10,7 @@ from attest.evidence import Table
 from attest.policy import Conclusion, conclude
 from attest.policy_file import DEFAULT_POLICY, Policy, policy_digest
 from attest.reading import Reading
-from attest.terminal import visible
+from attest.terminal import amount, visible
 
 __all__ = ["describe"]
 
@@ -23,8 +23,8 @@ def describe(comparison: Comparison, conclusion: Conclusion) -> str:
     a, b = comparison.a, comparison.b
     width = max(len(test.id) for test in comparison.tests)
     lines = [
-        f"A  {visible(a.name)}  {a.parameters:,} parameters, {a.layers} layers, tree {a.tree_digest[:16]}",
-        f"B  {visible(b.name)}  {b.parameters:,} parameters, {b.layers} layers, tree {b.tree_digest[:16]}",
+        f"A  {visible(a.name)}  {a.parameters:,} parameters, {amount(a.layers, 'layer')}, tree {a.tree_digest[:16]}",
+        f"B  {visible(b.name)}  {b.parameters:,} parameters, {amount(b.layers, 'layer')}, tree {b.tree_digest[:16]}",
         "",
         f"{'test':{width}}  {'calibration':11}  {'statistic':>10}  {'z':>9}  {'p':>8}  {'least p':>8}  {'n':>7}",
         *(_row(test, width) for test in comparison.tests),
@@ -60,7 +60,7 @@ def _panel(panel: PanelRanks) -> Iterator[str]:
     """What the reference panel says, one line a test."""
     yield ""
     yield f"reference panel {visible(panel.name)} {visible(panel.version)}, sha256 {panel.sha256[:16]}"
-    yield f"  {panel.pairs} pairs, {panel.left_out} left out as they hold A, B or a relative of either"
+    yield f"  {amount(panel.pairs, 'pair')}, {panel.left_out} left out as they hold A, B or a relative of either"
     if not panel.ranks:
         yield "  too few pairs are comparable with this one"
     for rank in panel.ranks:

@@ -29,7 +29,7 @@ from attest.licenses.scancode import SecondEngine, compare_with_scancode
 from attest.licenses.whole import WHOLE
 from attest.repository_scan import repository_scan_statement
 from attest.survey import Places, Survey, survey
-from attest.terminal import visible
+from attest.terminal import amount, visible
 
 __all__ = ["command"]
 
@@ -230,7 +230,7 @@ def _text(name: str, found: Survey) -> str:
     """The whole page for people."""
     result, summary = found.scan, found.evidence.licenses
     groups = _groups(result, [kind.code for kind in KINDS])
-    return "\n\n".join([_coverage(name, result), *groups, *_scopes(summary), *_obligations(summary), _CLOSING])
+    return "\n\n".join([_coverage(name, result), *_scopes(summary), *groups, *_obligations(summary), _CLOSING])
 
 
 def _groups(result: Scan, codes: Container[str]) -> list[str]:
@@ -246,7 +246,7 @@ def _groups(result: Scan, codes: Container[str]) -> list[str]:
 def _disagreements(second: SecondEngine) -> str:
     """Where a second engine says other licenses than attest."""
     head = (
-        f"Beside {visible(second.name)} {visible(second.version)}: of {second.files} files that speak of licenses both name the same in "
+        f"Beside {visible(second.name)} {visible(second.version)}: of {amount(second.files, 'file')} with words on licenses both name the same in "
         f"{second.agreeing}, none in {second.silent}, others in {len(second.disagreements)}"
     )
     rows = [
@@ -261,12 +261,8 @@ def _scopes(summary: LicenseSummary) -> list[str]:
     """What was found for weights, code, data and documentation, one line each."""
     rows = []
     for one in summary.scopes:
-        unread = (
-            f" ({one.unread} {'value names' if one.unread == 1 else 'values name'} no known license)"
-            if one.unread
-            else ""
-        )
-        words = f"{one.scope}: {visible(one.expression) or 'nothing known'}{unread}"
+        unread = f" (values and texts whose license is not known: {one.unread})"
+        words = f"{one.scope}: {visible(one.expression) or 'nothing known'}{unread if one.unread else ''}"
         rows.append(textwrap.fill(words, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False))
     return (
         ["\n".join(["Licenses found, by what they are found for (all of them, joined by AND)", *rows])] if rows else []
@@ -299,7 +295,7 @@ def _clause(one: Obligation, beside: str = "") -> str:
 
 
 def _coverage(name: str, result: Scan) -> str:
-    lines = [f"Scan of {visible(name)}: {result.files_scanned} text files read"]
+    lines = [f"Scan of {visible(name)}: {amount(result.files_scanned, 'text file')} read"]
     lines += [f"  {count} not read: {_REASONS[reason]}" for reason, count in result.files_skipped.items()]
     return "\n".join(lines)
 
@@ -315,7 +311,7 @@ def _group(title: str, findings: Sequence[Finding]) -> str:
     width = min(max(len(place) for place, _ in rows), _PLACE_WIDTH)
     lines = [f"{title}: {len(findings)}", *(line for place, text in rows for line in _row(place, text, width))]
     if len(texts) > _SHOWN:
-        lines.append(f"  … and {len(texts) - _SHOWN} more texts; --format json lists all")
+        lines.append(f"  … and {amount(len(texts) - _SHOWN, 'more text')}; --format json lists all")
     return "\n".join(lines)
 
 
@@ -325,7 +321,7 @@ def _place(places: Sequence[Finding]) -> str:
         return "(whole repository)"
     line = f":{first.line}" if first.line else ""
     others = len(places) - 1
-    more = f" (and {others} more {'place' if others == 1 else 'places'})" if others else ""
+    more = f" (and {amount(others, 'more place')})" if others else ""
     return f"{visible(first.path)}{line}{more}"
 
 

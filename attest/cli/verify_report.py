@@ -11,7 +11,7 @@ from attest.cli.options import emit, format_option, output_option
 from attest.digest import sha256
 from attest.errors import InputError
 from attest.policy_file import DEFAULT_POLICY, policy_digest
-from attest.terminal import visible
+from attest.terminal import amount, visible
 
 __all__ = ["command"]
 
@@ -47,7 +47,7 @@ def command(ctx: click.Context, *, report: Path, style: str, output: Path | None
     page = _read(report)
     result = rerender(page)
     checks = [source.verify_command for source in result.sources]
-    compared = f"all {len(page):,} bytes of it and {len(result.sources):,} bundles"
+    compared = f"all {len(page):,} bytes of it and {amount(len(result.sources), 'bundle')}"
     difference = result.difference
     value: dict[str, Any] = {
         "path": str(report),

@@ -11,12 +11,17 @@ from attest.licenses.source import Excerpt, Source
 __all__ = ["detect"]
 
 _WORDS = (b"copyright", b"copr.", b"(c)", b"&copy", b"&#169;", b"\xc2\xa9")
-_SIGN = r"(?i:\(c\)|©|&copy;?|&#169;)"
-_WORD = r"(?i:copyright(?:ed)?|copr\.)"
+_PIECE = r"[\u00a1-\u00a8\u00aa-\u00c1\u00c3-\u0143]"
+"""Letters that stand for bytes in the vocabularies of tokenizers, where © is a byte, too."""
+
+_C = rf"(?<!{_PIECE})©(?!\s{{0,4}}{_PIECE}{{2}})"
+_SIGN = rf"(?i:\(c\)|{_C}|&copy;?|&#169;)"
+_NO_NAME_OF_CODE = r"(?<!--)(?<!\w_)"
+_WORD = _NO_NAME_OF_CODE + r"(?i:copyright(?:ed)?|copr\.)"
 _YEAR = r"(?:19|20)\d\d(?!\d|-\d\d-\d\d)"
 _CAPITAL = r"[^\W\d_a-z]"
 _NO_HOLDER = (
-    r"(?!(?i:acts?|agents?|agreements?|and|as|assignments?|claims?|clauses?|date|disclaimers?|files?|for|grants?|headers?"
+    r"(?!(?i:[eouy]|acts?|agents?|agreements?|and|as|assignments?|claims?|clauses?|date|disclaimers?|files?|for|grants?|headers?"
     r"|holders?|i[ns]|information|infringements?|interests?|issues?|laws?|licen[cs]e[ds]?|lines?|logo|man|messages?|names?"
     r"|notices?|o[fr]|office|owners?|owned|page|permission|policy|protection|registration|sections?|statements?|status"
     r"|strings?|symbol|terms?|text|to|transfers?|treat(?:y|ies)|violations?|y{2,4}|year\(?s?\)?)(?!\w))"
@@ -27,9 +32,9 @@ _NAMES = rf"(?:(?:{_CAPITAL}[\w.'&/-]*|&|and|by|de|der|du|for|of|the|van|von)[\s
 _STATEMENT = re.compile(
     rf"(?:{_WORD}|{_SIGN})(?!\"\s?:|-\d)\W{{0,12}}{_YEAR}"
     rf"|{_WORD}:?\s{{0,4}}{_SIGN}(?:[\s,.?|*]|%[ds]){{0,12}}(?i:by\s)?{_NO_HOLDER}[^\W\d_]"
-    rf"|(?:©|&copy;)\s{{0,4}}(?:the\s)?{_NO_HOLDER}{_CAPITAL}"
+    rf"|(?:{_C}|&copy;)\s{{0,4}}(?:the\s)?{_NO_HOLDER}{_CAPITAL}"
     rf"|(?:{_SIGN}\s?(?i:c?opyright(?:ed)?)|(?i:copyrighted|copr\.))\s{{1,4}}(?:(?i:by)\s{{1,4}})?(?:the\s)?(?:{_YEAR}|{_NO_HOLDER}{_CAPITAL})"
-    rf"|(?i:copyright)(?:\s{{1,4}}(?i:by))?(?:\s{{0,8}}:)?\s{{1,8}}(?:the\s)?{_NO_HOLDER}{_CAPITAL}"
+    rf"|{_NO_NAME_OF_CODE}(?i:copyright)(?:\s{{1,4}}(?i:by))?(?:\s{{0,8}}:)?\s{{1,8}}(?:the\s)?{_NO_HOLDER}{_CAPITAL}"
     rf"|(?<!\w){_SIGN}\s{{0,4}}(?:{_NO_CLAUSE}|(?i:the)\s){_NO_HOLDER}{_NAMES}(?:{_YEAR}|{_FORM}|(?i:all rights reserved))"
     rf"|(?:(?i:portions|parts)\s{{1,8}}{_SIGN}\s{{0,4}}|{_SIGN}\s{{1,4}}by\s{{1,4}}(?:the\s)?){_NO_HOLDER}{_CAPITAL}"
     rf"|(?<=[^\W\d_]\s)(?<!\band\s)(?<!\bor\s){_SIGN}{_NO_CLAUSE}{_NO_HOLDER}{_CAPITAL}{{2}}"

@@ -14,6 +14,7 @@ from attest.licenses.detect import Change, FoundText, Identification, identify, 
 from attest.licenses.license_file import code_of_name
 from attest.licenses.lookalike import lookalike_lines, plain
 from attest.licenses.source import Source, cut
+from attest.terminal import amount
 
 __all__ = ["Difference", "IdentifiedFile", "IdentifiedText", "findings_of", "identify_file"]
 
@@ -181,10 +182,12 @@ def _finding_of_text(file: IdentifiedFile, text: IdentifiedText) -> Finding:
         changes = "; ".join(_change_in_words(change) for change in text.changes[:_SHOWN_CHANGES])
         words = (
             f"nearest is {text.expression}, {text.found_words} of whose {text.license_words} words stand here; "
-            f"{text.change_count} differences: {changes}"
+            f"{amount(text.change_count, 'difference')}: {changes}"
         )
         return Finding(code="license-text-changed", path=file.path, line=text.line, text=cut(words))
-    words = f"{text.expression}: all {text.license_words} words, lines {text.line} to {text.last_line}"
+    later = text.expression.removesuffix("-only")
+    same = "" if later == text.expression else f" ({later}-or-later has the same text)"
+    words = f"{text.expression}{same}: all {text.license_words} words, lines {text.line} to {text.last_line}"
     return Finding(code="license-text", path=file.path, line=text.line, text=cut(words))
 
 

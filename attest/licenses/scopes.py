@@ -56,13 +56,16 @@ def scopes(scan: Scan) -> tuple[ScopedLicenses, ...]:
     """
     places: _Places = defaultdict(list)
     unread: dict[Scope, int] = defaultdict(int)
+    for file in scan.identified:
+        is_license = code_of_name(file.path) == "license-file"
+        unread[_scope_of(file.path)] += is_license and file.verdict in ("near", "unknown")
     for scope, value, basis, path, line in _said(scan):
         expression = expression_of(value) or _declared(value, basis) if len(value) < MAX_TEXT else None
         if expression is None:
             unread[scope] += 1
         else:
             places[scope, expression, basis].append((path, line))
-    named = {scope for scope, _, _ in places} | unread.keys()
+    named = {scope for scope, _, _ in places} | {scope for scope, count in unread.items() if count}
     return tuple(_scope(scope, places, unread.get(scope, 0)) for scope in get_args(Scope) if scope in named)
 
 

@@ -19,6 +19,7 @@ from attest.oms import ModelManifest
 from attest.protocol import Protocol
 from attest.repository_scan import RepositoryScan
 from attest.statement import Statement
+from attest.terminal import amount
 from attest.verify.check import Outcome, checked, skipped
 from attest.verify.compared import Compared, Held
 from attest.verify.content import UNREAD, Content
@@ -108,7 +109,7 @@ def _check_side(content: Content, predicate: Comparison | Protocol, found: Diges
         message = "It is neither of the two sides."
         check = checked("checkpoint", "FAILED", message, treeDigest=found.digest)
         return Held(check=check, compared=Compared.of(content))
-    message = f"It is side {' and '.join(sides)}, all {found.files:,} files and {found.bytes:,} bytes"
+    message = f"It is side {' and '.join(sides)}, all {amount(found.files, 'file')} and {found.bytes:,} bytes"
     others = [name for name, _ in named if name not in sides]
     message += f"; nothing was read of side {others[0]}." if others else "."
     compared = Compared.of(content, found.files, found.bytes)

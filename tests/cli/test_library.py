@@ -65,7 +65,7 @@ def test_a_checkpoint_given_twice_is_one_member(evidence: Path, tmp_path: Path):
     library = tmp_path / "library"
     built = attest("library", "build", evidence / "seed-1", evidence / "seed-1", "-o", library)
     assert (built.exit_code, "given before" in built.stderr) == (0, True)
-    assert "1 members" in attest("library", "list", library).stdout
+    assert "1 member" in attest("library", "list", library).stdout
     again = attest("library", "add", library, evidence / "seed-1")
     assert (again.exit_code, "the library holds already" in again.stderr) == (3, True)
 

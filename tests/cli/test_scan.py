@@ -34,6 +34,10 @@ def test_the_page_for_people(repository: Path):
         "Scan of repository: 5 text files read\n"
         "  1 not read: binary\n"
         "\n"
+        "Licenses found, by what they are found for (all of them, joined by AND)\n"
+        "  weights: Apache-2.0\n"
+        "  code: MIT\n"
+        "\n"
         "Declared licenses that differ [declared-licenses-differ]: 1\n"
         "  (whole repository)  2 values: MIT (METADATA); apache-2.0 (model/README.md)\n"
         "\n"
@@ -61,11 +65,7 @@ def test_the_page_for_people(repository: Path):
         "  model/code.py:2  # Copied from c.d\n"
         "\n"
         "Comments held against the places they name [copied-from-compared]: 1\n"
-        "  (whole repository)  of 1 comments that name a place in code 1 name a file that is not at hand\n"
-        "\n"
-        "Licenses found, by what they are found for (all of them, joined by AND)\n"
-        "  weights: Apache-2.0\n"
-        "  code: MIT\n"
+        "  (whole repository)  comments that name a place in code: 1; naming a file that is not at hand: 1\n"
         "\n"
     )
     assert result.output[obligations:].startswith(

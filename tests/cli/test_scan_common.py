@@ -48,13 +48,13 @@ def test_a_sibling_is_distinctive_until_the_third_is_given(trees: Path):
     assert ": distinctive" in run(*words).output
     page = run(*words, "--common", trees / "third").output
     assert ": distinctive" not in page
-    assert "0 programs hold at least three tenths of one of the other side" in page
-    assert "1 more files have the same bytes as one of the other side, and as a common one" in page
+    assert "programs that hold at least three tenths of one of the other side: 0" in page
+    assert "files with the same bytes as one of the other side, and as a common one: 1" in page
 
 
 def test_a_copy_stays_distinctive_and_the_page_says_what_was_left_out(trees: Path):
     page = run("scan", trees / "copy", "--against", trees / "theirs", "--common", trees / "third").output
-    assert "left out as common: 1 programs here and 1 there" in page
+    assert "programs left out as common: 1 here and 1 there" in page
     assert "of it was left out as common" in page
     assert ": distinctive" in page
 

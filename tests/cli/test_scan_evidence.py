@@ -86,7 +86,7 @@ def test_what_comments_name_is_signed_and_needed_again(tmp_path: Path):
     commit(tmp_path / "other", {"lib/b.py": body.replace("1", "2")})
     reference = ["--reference", tmp_path / "library"]
     done = run("scan", tmp_path / "copy", *reference, "--against", tmp_path / "other", "--evidence", tmp_path / "e")
-    assert "of 1 comments that name a place in code 1 stand over code that is equal there" in done.output
+    assert "comments that name a place in code: 1; over code that is equal there: 1" in done.output
     statement = json.loads((tmp_path / "e" / "statement.json").read_bytes())
     (named,) = statement["predicate"]["copiedFrom"]
     assert (named["name"], named["kind"], named["files"]) == ("library", "folder", 1)

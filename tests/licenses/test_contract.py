@@ -136,7 +136,7 @@ WHOLES = {
     "copied-from-whole-file": {"a/b.c": LINES, "c.c": f"// Copied from a/b.c\n{LINES}"},
     "base-model-license-differs": {"README.md": "---\nlicense: mit\nbase_model: meta-llama/Llama-3.1-8B\n---\n"},
     "declared-and-found-differ": {"README.md": "---\nlicense: mit\n---\n", "LICENSE": license_words("ISC")},
-    "foreign-copyright": {"a.py": "# Copyright 2024 A", "b.py": "# Copyright 2024 B"},
+    "foreign-copyright": {"LICENSE": "Copyright 2024 A", "b.py": "# Copyright 2024 B"},
     "license-family-only": {"README.md": "---\nlicense: bsd\n---\n"},
     "license-near-twin": {
         "LICENSE": license_words("BSD-3-Clause").replace("conditions are met", "conditions are not met")

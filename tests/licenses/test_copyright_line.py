@@ -20,6 +20,8 @@ STATED = [
     "&copy; 2021 Somebody",
     "Copyright [2007] Neal Norwitz",
     "Copyright 华为技术有限公司",
+    "© Émile Zola, © Łukasz Ö.",
+    "Copyright Â© 2010 Somebody",
     "Some text before, Copyright 2020 Somebody",
     "Copyright: © <s>Somebody ASA</s>. All Rights Reserved.",
     "Copyright    : The Somebody Company, inc.",
@@ -58,7 +60,18 @@ ONLY_SPOKEN_OF = [
     "2. Copyright Agent. Notices go to",
     "IsIdentifierPart(c) End",
     "2004-05-03 (c) renamed",
+    "def copyright_of(path, dep5_copyright: Copyright) -> Info:",
+    ".. option:: -c, --copyright COPYRIGHT",
+    "MANCANO LE INFORMAZIONI SU COPYRIGHT E LICENZA",
 ]
+PIECES_OF_TOKENIZERS = [
+    "\u00e3\u0125\u00a9 \u00e3\u0124\u00b3\u00e3\u0125\u00b3",
+    "\u00a9 \u00eb\u013d\u012a\u00eb\u013d\u00a4",
+    "\u0120\u00eb\u00b0\u00a9 \u00ec\u0128\u00a1",
+    '"\u00a9\u0136\u00eb": 29698, "Part": 2000',
+    "\u0120\u00c3\u00a9 \u00c3\u00a9n",
+]
+"""Lines of vocabularies in which each byte of UTF-8 stands as a letter."""
 
 
 @pytest.mark.parametrize("line", STATED)
@@ -67,7 +80,7 @@ def test_a_stated_copyright_is_found_verbatim(line: str):
     assert (finding.code, finding.line, finding.text) == ("copyright", 2, line)
 
 
-@pytest.mark.parametrize("line", ONLY_SPOKEN_OF)
+@pytest.mark.parametrize("line", ONLY_SPOKEN_OF + PIECES_OF_TOKENIZERS)
 def test_a_line_that_only_speaks_of_copyright_is_left_out(line: str):
     assert list(detect(Source.of("a.py", line.encode()))) == []
 

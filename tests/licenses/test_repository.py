@@ -105,11 +105,9 @@ def test_findings_stand_in_order_of_path_and_line(tmp_path: Path):
     lines = "# Copyright 2024 A\n# SPDX-License-Identifier: MIT\n# Copied from b\n# Copyright 2023 B\n"
     result = scan(write(tmp_path, {"b.py": lines, "a.py": lines, "a/c.py": lines, "LICENSE": "MIT"}))
     assert [(finding.path, finding.line) for finding in result.findings] == [
-        (".", None),
         ("LICENSE", None),
         ("LICENSE", 1),
-        *(("a.py", line) for line in (1, 2, 3, 4, 4)),
-        *((path, line) for path in ("a/c.py", "b.py") for line in (1, 2, 3, 4)),
+        *((path, line) for path in ("a.py", "a/c.py", "b.py") for line in (1, 2, 3, 4)),
     ]
     assert result == scan(tmp_path)
 

@@ -65,7 +65,7 @@ def test_the_page_and_the_object_tell_of_it(repository: Path, tmp_path: Path, mo
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     page = CliRunner().invoke(main, ["scan", str(repository), "--engine", "scancode"]).output
     assert page.endswith(
-        "of 3 files that speak of licenses both name the same in 1, none in 1, others in 1\n"
+        "of 3 files with words on licenses both name the same in 1, none in 1, others in 1\n"
         "  a.py: attest none; scancode-toolkit MIT\n"
     )
     value = CliRunner().invoke(main, ["scan", str(repository), "--engine", "scancode", "--format", "json"]).output

@@ -78,7 +78,9 @@ def test_weights_code_and_data_have_licenses_of_their_own(tmp_path: Path):
 
 
 def test_a_changed_text_gives_no_expression(tmp_path: Path):
-    assert found(tmp_path, {"LICENSE": license_words("MIT").replace("without restriction", "with restriction")}) == {}
+    found(tmp_path, {"LICENSE": license_words("MIT").replace("without restriction", "with restriction")})
+    (one,) = scopes(scan(tmp_path))
+    assert (one.scope, one.expression, one.found, one.unread) == ("repository", "", (), 1)
 
 
 def test_the_first_place_and_the_number_of_files_are_told(tmp_path: Path):

@@ -74,7 +74,7 @@ def origins() -> CodeOrigins:
     )
     return CodeOrigins(
         method=OriginMethod(
-            id="code-grams/v2", gram_tokens=12, window=8, least_tokens=80, least_containment="0.3", least_null_files=20
+            id="code-grams/v3", gram_tokens=12, window=8, least_tokens=80, least_containment="0.3", least_null_files=20
         ),
         reference=repository("transformers-4.44.2", "history"),
         findings=(Finding(code="history-incomplete", path=".", line=None, text="objects … lacks: 12"),),

@@ -23,12 +23,12 @@ Outcome: TypeAlias = Literal["equal", "differs", "named nothing", "whole file", 
 Reader: TypeAlias = Callable[[], Iterable[Source | Skipped]]
 
 _WORDS: dict[Outcome, str] = {
-    "equal": "stand over code that is equal there",
+    "equal": "over code that is equal there",
     "differs": "over code that differs",
-    "named nothing": "name what is not there",
-    "whole file": "name a file of which something stands in the whole file",
-    "not compared": "claim no equal function or class, or are in files too short to be compared",
-    "not at hand": "name a file that is not at hand",
+    "named nothing": "naming what is not there",
+    "whole file": "naming a file of which something stands in the whole file",
+    "not compared": "claiming no equal function or class, or in files too short to be compared",
+    "not at hand": "naming a file that is not at hand",
 }
 _CONTEXT = 5
 _MAX_TEXT = 400_000
@@ -91,8 +91,8 @@ def compare_copies(claims: Sequence[CopyClaim], references: Sequence[Reader]) ->
             text = f"says it is from {claim.target}; {words}"
             yield Finding(code="copied-from-whole-file", path=claim.path, line=claim.line, text=cut(text))
     if claims:
-        told = [f"{counts[outcome]} {words}" for outcome, words in _WORDS.items() if counts[outcome]]
-        text = f"of {len(claims)} comments that name a place in code {', '.join(told)}"
+        told = [f"{words}: {counts[outcome]}" for outcome, words in _WORDS.items() if counts[outcome]]
+        text = f"comments that name a place in code: {len(claims)}; {', '.join(told)}"
         yield Finding(code="copied-from-compared", path=WHOLE, line=None, text=text)
 
 

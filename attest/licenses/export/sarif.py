@@ -19,6 +19,7 @@ from attest.licenses.kind import KINDS, RANK
 from attest.licenses.meaning import Meaning, meanings
 from attest.licenses.whole import WHOLE
 from attest.repository_scan import HolderNotice, Origin
+from attest.terminal import amount
 
 __all__ = ["to_sarif"]
 
@@ -82,7 +83,7 @@ def _of_origins(origins: tuple[Origin, ...]) -> Iterator[Finding]:
 def _of_holders(notices: tuple[HolderNotice, ...]) -> Iterator[Finding]:
     for one in notices:
         if not one.named:
-            text = f"{one.notice.path}, over {one.alike} files alike: {one.notice.text}"
+            text = f"{one.notice.path}, over {amount(one.alike, 'file')} alike: {one.notice.text}"
             yield Finding(code="origin-notice-missing", path=WHOLE, line=None, text=text)
 
 

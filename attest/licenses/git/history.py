@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from attest.digest import sha256
+from attest.errors import InputError
 from attest.finding import Finding
-from attest.licenses import copyright_line
 from attest.licenses.git.objects import blobs
 from attest.licenses.git.repository import GitRepository, open_repository
+from attest.licenses.origin.tokens import MIN_TOKENS, fingerprint, is_code
 from attest.licenses.readable import Skipped, limit_of, source_of
 from attest.licenses.source import Source, cut
 from attest.licenses.whole.gathered import WHOLE
-from attest.licenses.whole.holders import holder_key, statement_of
+from attest.licenses.whole.holders import holder_key, holder_lines, statement_of
 from attest.repository_scan import NoticeChange
 
 __all__ = ["history_files", "notice_changes"]
 
 _HEAD = 4096
 _MAX_PATH = 512
+_RENAMED = 90
+"""Percent of a file that git must find again under another name. Files of one library are more than half alike."""
+
+_LEAST_KEPT = 0.1
+"""Share of a program's code that must stay, so that its notice is missed."""
 _BINARY = (".png", ".jpg", ".jpeg", ".gif", ".pdf", ".zip", ".gz", ".bin", ".safetensors", ".gguf", ".ipynb", ".svg")
 
 
@@ -97,17 +106,21 @@ def notice_changes(path: Path, revision: str) -> tuple[tuple[NoticeChange, ...],
 
     Notes
     -----
-    A file that was deleted removes no notice, and one that was added adds none. Merges are left out.
+    A file that was deleted or emptied removes no notice, and one that was added adds none; nor is a notice missed that
+    still stands further down, or that of a program of which less than a tenth stayed: its code went, too. Merges are
+    left out. Where objects lack, files are followed under another name only if nothing else changed.
     """
     with open_repository(path) as repository:
-        rows = list(_changes(repository, repository.commit(revision)))
-        ids = sorted({id_ for _, _, old, new, _ in rows for id_ in (old, new)})
+        every = list(_changes(repository, repository.commit(revision)))
+        ids = sorted({id_ for _, _, *both, _, _ in every for id_ in both if id_.strip("0")})
         sizes = _sizes(repository, ids)
-        small = [id_ for id_, size in sizes.items() if size <= limit_of("")]
+        rows = [(commit, time, old, new, path) for commit, time, old, new, path, status in every if status in "MR"]
+        changed = dict.fromkeys(id_ for _, _, *both, _ in rows for id_ in both)
+        small = [id_ for id_ in changed if sizes.get(id_, limit_of("") + 1) <= limit_of("")]
         heads: dict[str, dict[str, str]] = {}
-        holders = {id_: _holders(data[:_HEAD], heads) for id_, data in blobs(repository, small)}
+        holders = {id_: _holders(_head_of(data), heads) for id_, data in blobs(repository, small)}
         incomplete = tuple(_incomplete(len(ids) - len(sizes), len(repository.boundary)))
-    changes = tuple(_notice_changes(rows, holders))
+        changes = tuple(_in_whole_files(repository, list(_notice_changes(rows, holders))))
     return changes, (*incomplete, *(finding for change in changes for finding in _removed(change)))
 
 
@@ -128,6 +141,30 @@ def _notice_changes(
             )
 
 
+def _in_whole_files(repository: GitRepository, changes: Sequence[NoticeChange]) -> Iterator[NoticeChange]:
+    """The changes without lines that only moved over the end of a head, or went together with the code."""
+    versions = blobs(repository, [id_ for change in changes for id_ in (change.before, change.after)])
+    for change, (_, before), (_, after) in zip(changes, versions, versions, strict=True):
+        old, new = Source.of(change.path, before), Source.of(change.path, after)
+        removed, added = _not_named(change.removed, new), _not_named(change.added, old)
+        if (removed or added) and (not removed or _stayed(old, new)):
+            yield replace(change, removed=removed, added=added)
+
+
+def _not_named(lines: tuple[str, ...], source: Source) -> tuple[str, ...]:
+    """Lines whose holder no line of a file names."""
+    named = {key for key, _ in holder_lines(source)} if lines else set()
+    return tuple(line for line in lines if holder_key(statement_of(line).holder) not in named)
+
+
+def _stayed(before: Source, after: Source) -> bool:
+    """Whether a file is not empty now and, of programs that are long enough, some of their code is still there."""
+    if not after.data.strip() or not is_code(before.path):
+        return bool(after.data.strip())
+    old, new = (fingerprint(version.path, version.text) for version in (before, after))
+    return old.tokens < MIN_TOKENS or len(np.intersect1d(old.named, new.named)) >= _LEAST_KEPT * len(old.named)
+
+
 def _removed(change: NoticeChange) -> Iterator[Finding]:
     for line in change.removed:
         words = (
@@ -137,6 +174,11 @@ def _removed(change: NoticeChange) -> Iterator[Finding]:
         yield Finding(code="notice-removed", path=change.path, line=None, text=cut(words))
 
 
+def _head_of(data: bytes) -> bytes:
+    """The whole lines of a file's first 4 KiB."""
+    return data if len(data) <= _HEAD else data[: data.rfind(b"\n", 0, _HEAD) + 1 or _HEAD]
+
+
 def _holders(head: bytes, known: dict[str, dict[str, str]]) -> dict[str, str]:
     """Copyright lines at the head of a file, by holder; versions of a file mostly have one head, read once."""
     if b"\0" in head:
@@ -144,28 +186,15 @@ def _holders(head: bytes, known: dict[str, dict[str, str]]) -> dict[str, str]:
     digest = sha256(head)
     if digest not in known:
         found: dict[str, str] = {}
-        for finding in copyright_line.detect(Source.of("", head)):
-            key = holder_key(statement_of(finding.text).holder)
-            if key:
-                found.setdefault(key, cut(finding.text))
+        for key, finding in holder_lines(Source.of("", head)):
+            found.setdefault(key, cut(finding.text))
         known[digest] = found
     return known[digest]
 
 
-def _changes(repository: GitRepository, commit: str) -> Iterator[tuple[str, int, str, str, str]]:
-    """Commit, time, old and new blob, and path, of each change of a file's content."""
-    raw = repository.run(
-        "log",
-        "--raw",
-        "-z",
-        "-M",
-        "--no-abbrev",
-        "--reverse",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--format=%x01%H %ct",
-        commit,
-    )
+def _changes(repository: GitRepository, commit: str) -> Iterator[tuple[str, int, str, str, str, str]]:
+    """Commit, time, old and new blob, path, and git's letter for its kind, of each change of a file."""
+    raw = _log(repository, commit)
     id_, time = "", 0
     fields = iter(raw.split(b"\0"))
     for field in fields:
@@ -181,6 +210,17 @@ def _changes(repository: GitRepository, commit: str) -> Iterator[tuple[str, int,
             if status[0] in "RC":
                 path = next(fields)
             shown = path.decode("utf-8", "replace")
-            wanted = status[0] in "MR" and shown.isprintable() and len(path) <= _MAX_PATH
+            wanted = status[0] in "ADMR" and shown.isprintable() and len(path) <= _MAX_PATH
             if wanted and not shown.lower().endswith(_BINARY):
-                yield id_, time, old, new, shown
+                yield id_, time, old, new, shown, status[0]
+
+
+def _log(repository: GitRepository, commit: str) -> bytes:
+    """All changes up to a commit; where files lack that git would compare, moves without a change alone are followed."""
+    words = ("--raw", "-z", "--no-abbrev", "--reverse", "--no-ext-diff", "--no-textconv", "--format=%x01%H %ct", commit)
+    try:
+        return repository.run("log", f"--find-renames={_RENAMED}%", *words)
+    except InputError as error:
+        if error.code != "damaged-repository":
+            raise
+        return repository.run("log", "--find-renames=100%", *words)

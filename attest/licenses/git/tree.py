@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attest.errors import InputError
 from attest.licenses.git.objects import blobs
-from attest.licenses.git.repository import GitRepository, damaged, open_repository
+from attest.licenses.git.repository import GitRepository, open_repository
 from attest.licenses.readable import Reason, Skipped, limit_of, source_of
 from attest.licenses.source import Source
 
@@ -69,8 +69,8 @@ def entries(repository: GitRepository, commit: str) -> Iterator[Entry | Skipped]
             yield Skipped(path=None, reason="unsafe-name")
         elif mode not in _FILE_MODES:
             yield Skipped(path=name, reason=_REASONS.get(mode, "special-file"))
-        elif not size.isdigit():
-            raise damaged(repository.directory, f"{id_.decode()} is missing")
+        elif not size.isdigit():  # a partial clone
+            yield Skipped(path=name, reason="unreadable")
         elif int(size) > limit_of(name):
             yield Skipped(path=name, reason="too-large")
         else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -13,13 +14,14 @@ from attest.finding import Finding
 from attest.license_summary import Obligation, UntoldLicense
 from attest.licenses.license_file import code_of_name
 from attest.licenses.license_name import has_several_versions, is_family, licenses_named
+from attest.licenses.license_text import IdentifiedFile, IdentifiedText
 from attest.licenses.repository import Scan
 from attest.licenses.whole.declared import Declaration, declarations
 from attest.resource import resource
 
 __all__ = ["UNTOLD_REASONS", "Clause", "clauses", "obligations", "untold"]
 
-_Reason: TypeAlias = Literal["no-clauses", "family", "several-versions", "not-known"]
+_Reason: TypeAlias = Literal["no-clauses", "family", "several-versions", "not-known", "changed-text"]
 _MAX_UNTOLD = 100
 
 UNTOLD_REASONS = {
@@ -27,6 +29,7 @@ UNTOLD_REASONS = {
     "family": "a family of licenses, and none of them",
     "several-versions": "a name for several versions, whose clauses may differ",
     "not-known": "names no license that attest knows",
+    "changed-text": "the nearest license to a text that differs from it, so that its clauses may differ, too",
 }
 """Why no clause of a license is told, in words."""
 
@@ -83,8 +86,10 @@ def untold(scan: Scan) -> tuple[UntoldLicense, ...]:
     for license_, source in {**_declared(scan), **_texts(scan)}.items():
         if license_ not in known:
             found[license_, "no-clauses"] = source.place
+    found |= {(text.expression, "changed-text"): f"{file.path}:{text.line}" for file, text in _changed(scan)}
+    read = {file.path for file in scan.identified}
     for declaration in declarations(scan.findings):
-        reason = _doubt(declaration)
+        reason = None if _linked(declaration.finding) in read else _doubt(declaration)
         if reason:
             found.setdefault((declaration.finding.text, reason), _place(declaration.finding))
     rows = (UntoldLicense(license=license_, source=place, reason=reason) for (license_, reason), place in found.items())
@@ -99,6 +104,21 @@ def _texts(scan: Scan) -> dict[str, _Source]:
             if text.kind == "text" and not text.change_count:
                 texts.setdefault(text.expression, _Source(place=f"{file.path}:{text.line}", declaration=None))
     return texts
+
+
+def _changed(scan: Scan) -> Iterator[tuple[IdentifiedFile, IdentifiedText]]:
+    """Texts in license files that differ from the known one, the last first."""
+    for file in reversed(scan.identified):
+        for text in file.texts if code_of_name(file.path) == "license-file" else ():
+            if text.kind == "text" and text.change_count:
+                yield file, text
+
+
+def _linked(finding: Finding) -> str | None:
+    """Path of the file beside it that a declaration links to, as it would be."""
+    if finding.code != "declared-license-link" or ":" in finding.text:
+        return None
+    return posixpath.normpath(posixpath.join(posixpath.dirname(finding.path), finding.text))
 
 
 def _declared(scan: Scan) -> dict[str, _Source]:

@@ -12,11 +12,12 @@ from attest.digest import sha256
 from attest.document import Count, decimal, record
 from attest.licenses.origin.common import NOTHING, Common
 from attest.licenses.origin.corpus import Corpus, Program, corpus_of, program_of
-from attest.licenses.origin.holders import HolderSearch
+from attest.licenses.origin.holders import HolderSearch, Notice, notices_of, without_kept
 from attest.licenses.origin.null import MIN_FILES, Null, first_word, kinds_of, null_of
 from attest.licenses.origin.tokens import GRAM, MIN_TOKENS, WINDOW
 from attest.licenses.readable import Skipped
 from attest.licenses.source import Source
+from attest.licenses.whole.holders import names_in
 from attest.repository_scan import HolderNotice, IdenticalFile, Origin, OriginMethod
 
 __all__ = ["METHOD", "MIN_CONTAINMENT", "Origins", "compare_code"]
@@ -25,7 +26,7 @@ MIN_CONTAINMENT = 0.3
 """Share of a file's grams that a file of the other side must hold to be listed."""
 
 METHOD = OriginMethod(
-    id="code-grams/v2",
+    id="code-grams/v3",
     gram_tokens=GRAM,
     window=WINDOW,
     least_tokens=MIN_TOKENS,
@@ -97,12 +98,14 @@ class _Search:
         self._holders = HolderSearch(corpus.notices)
         self._twins: dict[bool, list[IdenticalFile]] = {False: [], True: []}
         self._origins: list[Origin] = []
+        self._kept: list[Notice] = []
         self._files = self._programs = self._common_programs = 0
 
     def see(self, file: Source) -> None:
         """Look up one file."""
         self._files += 1
         self._holders.see(file)
+        self._kept += notices_of(file)
         digest = sha256(file.raw)
         if digest in self._corpus.others and file.raw.strip():
             twin = IdenticalFile(path=file.path, origin=self._corpus.others[digest])
@@ -126,7 +129,9 @@ class _Search:
             identical_files=tuple(sorted(self._twins[False], key=lambda file: file.path)),
             common_files=tuple(sorted(self._twins[True], key=lambda file: file.path)),
             notices=self._holders.found(self._origins),
-            origins=tuple(sorted(self._origins, key=lambda origin: origin.path)),
+            origins=tuple(
+                without_kept(origin, self._kept) for origin in sorted(self._origins, key=lambda origin: origin.path)
+            ),
         )
 
 
@@ -171,17 +176,29 @@ def _origin(program: Program, corpus: Corpus, null: Null, shared: NDArray[np.int
 
 
 def _missing(program: Program, found: Program, corpus: Corpus, containment: NDArray[np.float64]) -> tuple[str, ...]:
-    """Notices of the best origin that the file lacks, and that every other origin that is nearly as good has too."""
+    """Notices of the best origin that the file lacks, and that every other origin that is nearly as good has too.
+
+    So have all versions of the best origin that are as good: else the notice may be younger than what was taken.
+    Those that stand far down, and may be of a part, count where the file holds half of the origin or more.
+    """
+    grams, held = found.fingerprint.named, program.fingerprint.named
+    has_half = 2 * len(np.intersect1d(grams, held)) >= len(grams)
     near: dict[str, int] = {}
     for place in np.flatnonzero(containment >= _NEARLY * containment.max()).tolist():
         path = corpus.programs[place].path
         if path != found.path and (path not in near or containment[place] > containment[near[path]]):
             near[path] = place
-    shared = [corpus.programs[place].holders.keys() for place in near.values()]
+    versions = [place for place in np.flatnonzero(containment == containment.max()).tolist()
+                if corpus.programs[place].path == found.path]  # fmt: skip
+    shared = [corpus.programs[place].holders.keys() for place in (*near.values(), *versions)]
+    named = names_in(program.holders.values())
     return tuple(
         line
         for key, line in sorted(found.holders.items())
-        if key not in program.holders and all(key in holders for holders in shared)
+        if (has_half or key not in found.inner)
+        and key not in program.holders
+        and f" {key} " not in named
+        and all(key in holders for holders in shared)
     )
 
 

@@ -9,23 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.digest import sha256
+from attest.finding import Finding
 from attest.licenses.origin.common import NOTHING, Common
-from attest.licenses.origin.holders import Notice, holder_lines, notices_of
+from attest.licenses.origin.holders import Notice, notices_of
 from attest.licenses.origin.tokens import MIN_TOKENS, Fingerprint, fingerprint, is_code
 from attest.licenses.readable import Skipped
 from attest.licenses.source import Source
+from attest.licenses.whole.holders import holder_lines
 
 __all__ = ["Corpus", "Program", "corpus_of", "program_of"]
+
+_HEAD_LINES = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
-    """One program: path, digest of its bytes, fingerprint, and the lines that name holders, by holder."""
+    """One program: path, digest of its bytes, fingerprint, and the lines that name holders, by holder.
+
+    ``inner`` are holders who are named after its first hundred lines only, where a notice may be of a part.
+    """
 
     path: str
     sha256: str
     fingerprint: Fingerprint
     holders: dict[str, str]
+    inner: frozenset[str]
 
     @property
     def kind(self) -> str:
@@ -80,10 +88,16 @@ def program_of(source: Source) -> Program | None:
     made = fingerprint(source.path, source.text)
     if made.tokens < MIN_TOKENS:
         return None
-    holders: dict[str, str] = {}
-    for key, finding in holder_lines(source):
-        holders.setdefault(key, finding.text)
-    return Program(path=source.path, sha256=sha256(source.raw), fingerprint=made, holders=holders)
+    lines: dict[str, Finding] = {}
+    for key, finding in sorted(holder_lines(source), key=lambda pair: pair[1].line or 0):
+        lines.setdefault(key, finding)
+    return Program(
+        path=source.path,
+        sha256=sha256(source.raw),
+        fingerprint=made,
+        holders={key: finding.text for key, finding in lines.items()},
+        inner=frozenset(key for key, finding in lines.items() if (finding.line or 0) > _HEAD_LINES),
+    )
 
 
 def corpus_of(files: Iterable[Source | Skipped], common: Common = NOTHING) -> Corpus:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from attest.finding import Finding
-from attest.licenses import copyright_line, spdx_tag
 from attest.licenses.license_file import code_of_name
 from attest.licenses.source import Source
-from attest.licenses.whole.holders import holder_key, statement_of
+from attest.licenses.whole.holders import holder_key, holder_lines, names_in, statement_of
 from attest.repository_scan import HolderNotice, Origin
 
-__all__ = ["HolderSearch", "Notice", "holder_lines", "notices_of"]
+__all__ = ["HolderSearch", "Notice", "notices_of", "without_kept"]
 
 _MAX_NOTICES = 200
 _MAX_LISTED = 5
@@ -22,13 +21,10 @@ _BETWEEN_WORDS = re.compile(r"[^\w]+")
 _PAPERS = re.compile(r"(?:readme|authors|credits|acknowledge?ments?|attributions?|thanks)(?:[._-].*)?", re.IGNORECASE)
 """Names of files in which others are thanked."""
 
-_TEXTS_OF_LICENSES = {"free software foundation": b"everyone is permitted to copy and distribute verbatim copies"}
-"""Holders of the words of a license, who hold nothing of what is under it; and words by which such a text is known."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
-    """A copyright line of a license or notice file, and the key of the holder whom it names."""
+    """A copyright line of a license or notice file, and the key of the holder whom it names; empty where it names none."""
 
     path: str
     line: int
@@ -45,23 +41,33 @@ class Notice:
         return folder.rpartition("/")[0] if folder.rpartition("/")[2].upper() == "LICENSES" else folder
 
 
-def holder_lines(source: Source) -> Iterator[tuple[str, Finding]]:
-    """Lines of a file that name a holder: key of the holder, and the line."""
-    for detect in (copyright_line.detect, spdx_tag.detect):
-        for finding in detect(source):
-            key = holder_key(statement_of(finding.text).holder)
-            if key and finding.code in ("copyright", "spdx-copyright"):
-                yield key, finding
-
-
 def notices_of(source: Source) -> Iterator[Notice]:
-    """Lines of a license or notice file that name a holder, without those who only hold the words of a license."""
-    if code_of_name(source.path) not in ("license-file", "notice-file"):
+    """Lines of a license or notice file that name a holder.
+
+    Of a license file that names none an empty one, so that it is known that files beside it are under that.
+    """
+    code = code_of_name(source.path)
+    if code not in ("license-file", "notice-file"):
         return
+    told = 0
     for key, finding in islice(holder_lines(source), _MAX_NOTICES):
-        words = _TEXTS_OF_LICENSES.get(key)
-        if finding.line is not None and (words is None or words not in source.lowered):
+        if finding.line is not None:
+            told += 1
             yield Notice(path=source.path, line=finding.line, text=finding.text, key=key)
+    if code == "license-file" and not told:
+        yield Notice(path=source.path, line=1, text="", key="")
+
+
+def without_kept(origin: Origin, notices: Sequence[Notice]) -> Origin:
+    """An origin without the missing notices of holders whom a license or notice file over the file names here."""
+    if not origin.missing_notices:
+        return origin
+    above = f"{origin.path.rpartition('/')[0]}/"
+    named = names_in(one.text for one in notices if not one.folder or above.startswith(f"{one.folder}/"))
+    missing = tuple(
+        line for line in origin.missing_notices if f" {holder_key(statement_of(line).holder)} " not in named
+    )
+    return replace(origin, missing_notices=missing)
 
 
 class HolderSearch:
@@ -70,7 +76,9 @@ class HolderSearch:
     def __init__(self, notices: Sequence[Notice]) -> None:
         first: dict[tuple[str, str], Notice] = {}
         for one in notices:
-            first.setdefault((one.folder, one.key), one)
+            if one.key:
+                first.setdefault((one.folder, one.key), one)
+        self._folders = {one.folder for one in notices}
         self._notices = list(first.values())[:_MAX_NOTICES]
         self._named: dict[str, list[Finding]] = {one.key: [] for one in self._notices}
         self._mentioned: dict[str, list[str]] = {one.key: [] for one in self._notices}
@@ -81,7 +89,7 @@ class HolderSearch:
         sought = [key for key, word in self._longest.items() if word in source.lowered]
         if not sought:
             return
-        lines = [(f" {key} ", finding) for key, finding in holder_lines(source)]
+        lines = [(names_in([finding.text]), finding) for _, finding in holder_lines(source)]
         words = f" {_BETWEEN_WORDS.sub(' ', source.text.casefold())} " if _is_paper(source.path) else ""
         for key in sought:
             named = [finding for names, finding in lines if f" {key} " in names]
@@ -91,8 +99,7 @@ class HolderSearch:
 
     def found(self, origins: Sequence[Origin]) -> tuple[HolderNotice, ...]:
         """Each notice over the origin of a file that is alike, the first by path and line before the others."""
-        folders = {one.folder for one in self._notices}
-        nearest = [_nearest(origin.origin, folders) for origin in origins if _tells(origin)]
+        nearest = [_nearest(origin.origin, self._folders) for origin in origins if _tells(origin)]
         return tuple(
             HolderNotice(
                 notice=Finding(code="copyright", path=one.path, line=one.line, text=one.text),

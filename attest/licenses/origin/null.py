@@ -32,12 +32,27 @@ class Null:
         Containments of the files in one another, sorted.
     nearest, margins : ndarray of shape (files,)
         Of each file: containment in the file under another path that holds most of it, and how much less the next holds.
+    surpassing : ndarray of shape (files,)
+        How many of the files, itself included, are at least as much like their nearest and as far ahead as each.
     """
 
     files: int
     pairs: NDArray[np.float64]
     nearest: NDArray[np.float64]
     margins: NDArray[np.float64]
+    surpassing: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pairs: NDArray[np.float64], nearest: NDArray[np.float64], margins: NDArray[np.float64]) -> Null:
+        """Null of what was found for each file; how many surpass each is counted once."""
+        least = (nearest[None] >= nearest[:, None]) & (margins[None] >= margins[:, None])
+        return cls(
+            files=len(nearest),
+            pairs=pairs,
+            nearest=nearest,
+            margins=margins,
+            surpassing=least.sum(axis=1, dtype=np.int64),
+        )
 
     def percentile(self, containment: float) -> str | None:
         """Share of pairs with less containment, as a decimal, or None from fewer than ``MIN_FILES`` files."""
@@ -62,19 +77,12 @@ class Null:
         ----------
         Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005, section 2.2 (conformal predictors).
         """
-        nearest, margins = np.append(self.nearest, containment), np.append(self.margins, margin)
-        surpassing = _surpassing(nearest, margins)
-        return self._share(surpassing > surpassing[-1])
+        below = (containment >= self.nearest) & (margin >= self.margins)
+        own = 1 + np.count_nonzero((self.nearest >= containment) & (self.margins >= margin))
+        return self._share(np.append(self.surpassing + below > own, False))
 
     def _share(self, less: NDArray[np.bool_]) -> str | None:
         return None if self.files < MIN_FILES else decimal(float(less.mean()), 4)
-
-
-def _surpassing(nearest: NDArray[np.float64], margins: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many files, itself included, are at least as much like their nearest and as far ahead as each."""
-    least: NDArray[np.bool_] = (nearest[None] >= nearest[:, None]) & (margins[None] >= margins[:, None])
-    counts: NDArray[np.int64] = least.sum(axis=1)
-    return counts
 
 
 def kinds_of(corpus: Corpus) -> frozenset[tuple[str, str]]:
@@ -113,12 +121,7 @@ def null_of(corpus: Corpus, suffix: str, word: str | None) -> Null:
         pairs.append(held[chosen[chosen != place]])
         nearest.append(first)
         margins.append(first - second)
-    return Null(
-        files=len(chosen),
-        pairs=np.concatenate([*pairs, np.zeros(0)]),
-        nearest=np.array(nearest),
-        margins=np.array(margins),
-    )
+    return Null.of(np.concatenate([*pairs, np.zeros(0)]), np.array(nearest), np.array(margins))
 
 
 def first_word(path: str) -> str:

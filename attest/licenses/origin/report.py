@@ -9,7 +9,7 @@ from attest.document import dump
 from attest.finding import Finding
 from attest.licenses.origin.compare import Origins
 from attest.repository_scan import Dating, HolderNotice, Origin
-from attest.terminal import visible
+from attest.terminal import amount, visible
 
 __all__ = ["origin_text", "origin_value"]
 
@@ -20,7 +20,8 @@ does not show who copied from whom, nor that the two did not both take it from a
 taking code over, mostly on the condition that notices stay. Nothing here says anything about weights: code reuse is
 not weight reuse. "Distinctive" means that at most one in twenty files of the kind in the other side is as outstanding
 in likeness to its nearest and lead over its next together, and that two hundred tokens or more are alike: one in
-twenty strangers is, so it says little where many files are held up. It is said of the other side's files alone: where
+twenty strangers is, so it says little where many files are held up. A notice may be younger than what was taken: give
+the history of the other side with --against-history. It is said of the other side's files alone: where
 that side took the file from a third, so may this one have. Give that third as --common, and what it holds is left out
 on both sides."""
 
@@ -34,19 +35,31 @@ def origin_value(result: Origins, dating: Dating | None, findings: Sequence[Find
 def origin_text(result: Origins, dating: Dating | None, findings: Sequence[Finding] = ()) -> str:
     """The comparison for people; what is a path or a line of a file is escaped."""
     missing = sum(bool(origin.missing_notices) for origin in result.origins)
+    distinctive = sum(origin.is_distinctive for origin in result.origins)
     head = [
-        f"{result.programs} programs among {result.files} files, beside {result.reference_programs} programs (null: {result.null_files} files)",
+        (
+            f"{amount(result.programs, 'program')} among {amount(result.files, 'file')}, beside "
+            f"{amount(result.reference_programs, 'program')} (null: {amount(result.null_files, 'file')})"
+        ),
         *(f"of the other side [{finding.code}]: {visible(finding.text)}" for finding in findings),
-        f"{len(result.identical_files)} files have the same bytes as one of the other side",
-        f"{len(result.origins)} programs hold at least three tenths of one of the other side, {missing} of them without a notice that it has",
+        f"files with the same bytes as one of the other side: {len(result.identical_files)}",
+        (
+            f"programs that hold at least three tenths of one of the other side: {len(result.origins)}, of these distinctively: "
+            f"{distinctive}, and without a notice that it has in the version that was read: {missing}"
+        ),
         *_left_out(result),
         *_holders(result.notices),
     ]
-    rows = [line for origin in result.origins[:_SHOWN] for line in _rows(origin)]
+    rows = [line for origin in sorted(result.origins, key=_outstanding)[:_SHOWN] for line in _rows(origin)]
     more = (
         [f"… and {len(result.origins) - _SHOWN} more; --format json lists all"] if len(result.origins) > _SHOWN else []
     )
     return "\n".join([*head, "", *rows, *more, *_same_bytes(result), *_curve(dating), "", _CLOSING])
+
+
+def _outstanding(origin: Origin) -> tuple[bool, float, float, str]:
+    """The distinctive first, and of them the most outstanding."""
+    return not origin.is_distinctive, -float(origin.both_percentile or 0), -float(origin.containment), origin.path
 
 
 def _left_out(result: Origins) -> list[str]:
@@ -54,8 +67,8 @@ def _left_out(result: Origins) -> list[str]:
     if not (result.common_programs or result.common_reference_programs or result.common_files):
         return []
     return [
-        f"left out as common: {result.common_programs} programs here and {result.common_reference_programs} there",
-        f"{len(result.common_files)} more files have the same bytes as one of the other side, and as a common one",
+        f"programs left out as common: {result.common_programs} here and {result.common_reference_programs} there",
+        f"files with the same bytes as one of the other side, and as a common one: {len(result.common_files)}",
     ]
 
 
@@ -65,7 +78,7 @@ def _holders(notices: Sequence[HolderNotice]) -> list[str]:
     for one in notices[:_SHOWN]:
         notice = one.notice
         rows.append(
-            f"  {visible(notice.path)}:{notice.line}, over {one.alike} files that are alike: {visible(notice.text.strip())}"
+            f"  {visible(notice.path)}:{notice.line}, over {amount(one.alike, 'file')} alike: {visible(notice.text.strip())}"
         )
         rows += [f"    named here: {visible(line.path)}:{line.line} {visible(line.text.strip())}" for line in one.named]
         rows += [] if one.named else ["    not found: no copyright line that was read here names this holder"]
@@ -90,7 +103,7 @@ def _rows(origin: Origin) -> list[str]:
 
 def _rank(origin: Origin) -> str:
     return (
-        f"above {_percent(origin.percentile)} of unrelated pairs, {_percent(origin.nearest_percentile)} of nearest pairs, "
+        f"above {_percent(origin.percentile)} of the other side's own pairs, {_percent(origin.nearest_percentile)} of nearest pairs, "
         f"{_percent(origin.both_percentile)} with the margin: {origin.reading}"
     )
 

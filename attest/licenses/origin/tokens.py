@@ -81,6 +81,7 @@ class Fingerprint:
     Parameters
     ----------
     tokens : int
+        Those of runs of twelve that were not there before, so that what repeats itself counts once.
     named, blind : ndarray of uint64
         Sorted and distinct; with the names of things, and with every name that is no keyword as one.
     common : float
@@ -118,9 +119,12 @@ def fingerprint(path: str, text: str) -> Fingerprint:
     -----
     Comments and triple-quoted strings are left out, other strings count as one token. The beginning that most classes
     of a file share (a model's name) counts as one word, in every spelling, so that a renamed model has the same grams.
+    What is said again is not counted again: a table of ten thousand strings has some thirty tokens.
     """
     tokens, named, blind = _streams(path, text)
-    return Fingerprint(tokens=tokens, named=_winnow(_grams(named)), blind=_winnow(_grams(blind)))
+    grams = _grams(named)
+    told = len(np.unique(grams)) + GRAM - 1
+    return Fingerprint(tokens=min(tokens, told), named=_winnow(grams), blind=_winnow(_grams(blind)))
 
 
 def all_grams(path: str, text: str) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

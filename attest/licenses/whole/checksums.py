@@ -33,6 +33,6 @@ def checksums(gathered: Gathered) -> Iterator[Finding]:
                 unlike.append(name)
         if not equal and not unlike:
             continue
-        words = f"of {len(lines)} listed files {equal} have the listed SHA-256, {unread} were not read, {len(unlike)} have another"
+        words = f"listed files: {len(lines)}; with the listed SHA-256: {equal}, not read: {unread}, with another: {len(unlike)}"
         code = "vendor-checksums-differ" if unlike else "vendor-checksums-agree"
         yield Finding(code=code, path=path, line=None, text=cut(f"{words}{': ' + ', '.join(unlike) if unlike else ''}"))

@@ -356,7 +356,7 @@ def test_a_cache_of_huggingface_hub(downloaded: Callable[..., Path], tmp_path: P
 def test_a_folder_that_huggingface_hub_downloaded_to(downloaded: Callable[..., Path], tmp_path: Path):
     folder = downloaded(local_dir=tmp_path / "copy")
     texts = {finding.code: finding.text for finding in measure(folder).evidence.checkpoint.findings}
-    assert texts["hub-download"] == f"2 files have notes of a download at {COMMIT}"
+    assert texts["hub-download"] == f"2 files with notes of a download at {COMMIT}"
     assert "digest-differs" not in texts
     with (folder / "model.safetensors").open("r+b") as stream:
         stream.seek(-1, os.SEEK_END)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from git_repository import commit, git
+from programs import program
 
 from attest.licenses.git import history_files, notice_changes
 from attest.licenses.scan import scan
@@ -71,3 +72,36 @@ def test_a_notice_of_which_only_blanks_change_is_no_change(tmp_path: Path):
     ):
         commit(tmp_path, {"NOTICE": text})
     assert notice_changes(tmp_path, "main") == ((), ())
+
+
+def test_a_header_that_becomes_a_tag_is_not_removed(tmp_path: Path):
+    commit(tmp_path, {"a.py": A + BODY})
+    commit(tmp_path, {"a.py": "# SPDX-FileCopyrightText: 2024 Somebody\n" + BODY})
+    assert notice_changes(tmp_path, "main") == ((), ())
+
+
+def test_another_file_of_one_library_is_no_new_name_of_the_one_that_went(tmp_path: Path):
+    commit(tmp_path, {"modeling_a.py": A + program(1, 2, 3, 4, 5)})
+    commit(tmp_path, {"modeling_a.py": None, "modeling_b.py": B + program(1, 2, 3, 4, 6)})
+    assert notice_changes(tmp_path, "main") == ((), ())
+
+
+def test_a_notice_that_went_together_with_the_code_is_not_missed(tmp_path: Path):
+    commit(tmp_path, {"a.py": A + program(1, 2), "kept.py": A + program(1, 2), "__init__.py": A})
+    commit(tmp_path, {"a.py": B + program(3, 4), "kept.py": B + program(1, 4), "__init__.py": "\n"})
+    assert [change.path for change in notice_changes(tmp_path, "main")[0]] == ["kept.py"]
+
+
+def test_a_line_that_moves_over_the_end_of_the_head_is_not_removed(tmp_path: Path):
+    text = "words of many a kind\n" * 193 + "Copyright 2024 Somebody Else Entirely"
+    commit(tmp_path, {"README.md": text})
+    commit(tmp_path, {"README.md": "more\n" * 3 + text})
+    commit(tmp_path, {"README.md": "more\n" * 9 + text})
+    assert notice_changes(tmp_path, "main") == ((), ())
+
+
+def test_another_license_text_removes_no_notice_of_who_holds_its_words(tmp_path: Path):
+    fsf = "Copyright (C) 2007 Free Software Foundation, Inc.\n Everyone is permitted to copy and distribute verbatim copies\n"
+    commit(tmp_path, {"COPYING": fsf, "a.c": "/* Copyright 2007 Free Software Foundation, Inc. */\n"})
+    commit(tmp_path, {"COPYING": "MIT License\n", "a.c": "/* */\n"})
+    assert [change.path for change in notice_changes(tmp_path, "main")[0]] == ["a.c"]

@@ -21,7 +21,7 @@ OLD = "# Copyright 2024 Upstream Team\n" + program(1, 2, 3)
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("history") / "whole"
     commit(root, {"a.py": OLD, "big.py": program(*range(40, 60))})
-    commit(root, {"a.py": program(4, 5, 6), "lib/b.py": program(7, 8)})
+    commit(root, {"a.py": program(1, 2, 4), "lib/b.py": program(7, 8)})
     git(root, "config", "uploadpack.allowFilter", "true")
     return root
 
@@ -58,7 +58,18 @@ def test_notices_say_where_files_of_a_change_lack(whole: Path, tmp_path: Path):
     assert [finding.code for finding in notice_changes(whole, "HEAD")[1]] == ["notice-removed"]
     changes, findings = notice_changes(partial, "HEAD")
     assert changes == ()
-    assert findings == tuple(incomplete(2))
+    assert findings == tuple(incomplete(4))
+
+
+def test_a_move_without_a_change_is_followed_where_files_lack(tmp_path: Path):
+    root = tmp_path / "whole"
+    commit(root, {"a.py": OLD, "big.py": program(*range(40, 60)), "c.py": "1"})
+    commit(root, {"a.py": None, "lib/a.py": OLD, "big.py": None, "large.py": program(*range(39, 59))})
+    commit(root, {"lib/a.py": program(1, 2, 3)})
+    git(root, "config", "uploadpack.allowFilter", "true")
+    changes, findings = notice_changes(clone(root, tmp_path / "partial", "--filter=blob:limit=5k"), "HEAD")
+    assert [change.path for change in changes] == ["lib/a.py"]
+    assert [finding.code for finding in findings] == ["history-incomplete", "notice-removed"]
 
 
 def test_a_clone_without_its_large_files(whole: Path, tmp_path: Path):

@@ -122,9 +122,17 @@ def test_no_setting_of_the_repository_is_obeyed(repository: Path, tmp_path: Path
     assert not mark.exists()
 
 
-def test_a_missing_object_is_not_fetched_but_an_error(repository: Path):
+def test_a_missing_file_is_not_fetched_and_is_named(repository: Path):
     blob = git(repository, "rev-parse", "HEAD:a.py")
     (repository / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    found = list(read_files(repository, "main"))
+    assert [(item.path, item.reason) for item in found if isinstance(item, Skipped)] == [("a.py", "unreadable")]
+    assert len(found) > 1
+
+
+def test_a_missing_folder_is_an_error(repository: Path):
+    tree = git(repository, "rev-parse", "HEAD^{tree}")
+    (repository / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
     with pytest.raises(InputError) as caught:
         texts(repository, "main")
     assert caught.value.code == "damaged-repository"

@@ -119,6 +119,20 @@ def test_what_is_not_told_is_said(tmp_path: Path, fields: str, license_: str, re
     assert reason in UNTOLD_REASONS
 
 
+def test_a_changed_text_is_said_to_be_untold(tmp_path: Path):
+    (tmp_path / "LICENSE").write_text("\n" + license_words("MIT").replace("publish", ""))
+    (one,) = untold(scan(tmp_path))
+    assert (one.license, one.source, one.reason) == ("MIT", "LICENSE:2", "changed-text")
+
+
+def test_a_link_to_a_license_file_that_was_read_leaves_no_doubt(tmp_path: Path):
+    (tmp_path / "LICENSE-CODE").write_text(license_words("MIT"))
+    (tmp_path / "pyproject.toml").write_text('[project]\nlicense = {file = "LICENSE-CODE"}\n')
+    result = scan(tmp_path)
+    assert [finding.text for finding in result.findings if finding.code == "declared-license-link"] == ["LICENSE-CODE"]
+    assert untold(result) == ()
+
+
 def test_the_list_of_what_is_not_told_is_bounded(tmp_path: Path):
     for number in range(150):
         (tmp_path / f"p{number}").mkdir()

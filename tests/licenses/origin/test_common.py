@@ -85,7 +85,7 @@ def test_the_same_bytes_in_all_three_are_no_origin():
     result = compare_code(sources(logo), sources(logo), common({"a.json": "{}\n", "b.txt": ""}))
     assert result.identical_files == (IdenticalFile(path="mine.json", origin="mine.json"),)
     assert result.common_files == (IdenticalFile(path="logo.json", origin="logo.json"),)
-    assert "1 more files have the same bytes as one of the other side, and as a common one" in origin_text(result, None)
+    assert "files with the same bytes as one of the other side, and as a common one: 1" in origin_text(result, None)
 
 
 def test_several_thirds_hold_what_either_holds():

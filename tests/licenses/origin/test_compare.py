@@ -58,6 +58,21 @@ def test_renamed_code_is_seen_without_its_names():
     assert origin.blind_containment == "1"
 
 
+@pytest.mark.parametrize(("seeds", "missing"), [((1, 2, 3), 1), ((1, 2), 0)])
+def test_a_notice_far_down_may_be_of_a_part_that_is_not_here(seeds: tuple[int, ...], missing: int):
+    parts = [program(1, 2, 3), program(4, 5, 6, 7, 8, 9), "# Copyright 2020 Author of a Part\n", program(10)]
+    if missing:
+        parts = [program(1, 2, 3), "\n" * 99, "# Copyright 2020 Author of a Part\n"]
+    copy = {"x.py": program(*seeds)}
+    assert len(only(compare_code(sources(copy), sources({"a.py": "\n".join(parts)}))).missing_notices) == missing
+
+
+def test_a_holder_who_is_named_together_with_others_is_not_missing():
+    reference = {"a.py": "# Copyright 2023 The Library Team\n" + program(1, 2, 3)}
+    copy = {"x.py": "# Copyright 2023 Some Lab and The Library team. All rights reserved.\n" + program(1, 2, 3)}
+    assert only(compare_code(sources(copy), sources(reference))).missing_notices == ()
+
+
 def test_the_notice_of_the_origin_is_missing_or_kept():
     reference = {"m.py": OURS + program(1, 2, 3)}
     stripped = only(compare_code(sources({"x.py": program(1, 2, 3)}), sources(reference)))
@@ -139,13 +154,22 @@ def both(tmp_path: Path) -> tuple[Path, Path]:
     return theirs, ours
 
 
+def test_a_notice_that_a_version_as_good_did_not_have_yet_may_be_younger(tmp_path: Path):
+    first, renamed = "# Copyright 2014 First Owner\n", "# Copyright 2014, 2026 Next Owner\n"
+    commit(tmp_path, {"a.py": first + program(1, 2, 3)})
+    commit(tmp_path, {"a.py": renamed + program(1, 2, 3)})
+    fork = {"x.py": first + program(1, 2, 3)}
+    assert only(compare_code(sources(fork), history_files(tmp_path))).missing_notices == ()
+    assert only(compare_code(sources(fork), read_files(tmp_path, "main"))).missing_notices == (renamed.strip(),)
+
+
 def test_the_command_says_what_is_missing_and_what_it_does_not_show(both: tuple[Path, Path]):
     theirs, ours = both
     result = CliRunner().invoke(main, ["scan", str(theirs), "--against", str(ours), "--releases", str(ours)])
     assert result.exit_code == 0
     assert (
-        "1 programs hold at least three tenths of one of the other side, 1 of them without a notice that it has"
-        in result.output
+        "programs that hold at least three tenths of one of the other side: 1, of these distinctively: 0, "
+        "and without a notice that it has in the version that was read: 1" in result.output
     )
     assert "a notice of that one that this one does not have: # Copyright 2024 Upstream Team" in result.output
     assert "code reuse is\nnot weight reuse" in result.output

@@ -46,6 +46,30 @@ def test_of_vendored_code_the_paper_beside_it_counts():
     assert one.notice.path == "src/LICENSE"
 
 
+def test_what_lies_beside_a_license_file_without_a_holder_is_not_under_the_one_above():
+    vendored = {"src/LICENSE": "Apache License, Version 2.0\n", "LICENSE": LINE}
+    assert found(TAKEN, LIBRARY | vendored) == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Copyright \u00a9 2018 MongoDB, Inc.\n\nEveryone is permitted to copy and distribute verbatim copies of it",
+        "EUPL \u00a9 the European Union 2007, 2016",
+    ],
+)
+def test_who_holds_the_words_of_a_license_is_no_holder_of_the_code(line: str):
+    assert found(TAKEN, LIBRARY | {"LICENSE": line}) == ()
+
+
+@pytest.mark.parametrize(("paper", "missing"), [("LICENSE", 0), ("lib/NOTICE", 0), ("other/LICENSE", 1)])
+def test_a_notice_in_the_license_file_over_a_file_is_kept(paper: str, missing: int):
+    taken = {"lib/x.py": LIBRARY["src/m3.py"], paper: LINE}
+    reference = LIBRARY | {"src/m3.py": f"# {LINE}{LIBRARY['src/m3.py']}"}
+    (one,) = compare_code(sources(taken), sources(reference)).origins
+    assert len(one.missing_notices) == missing
+
+
 def test_papers_of_a_wheel_are_of_the_whole_wheel():
     (one,) = found(TAKEN, LIBRARY | {"up-1.0.dist-info/licenses/LICENSE": LINE})
     assert one.notice.path.endswith("licenses/LICENSE")
@@ -71,7 +95,7 @@ def test_without_telling_code_no_notice_is_asked_for(files: dict[str, str]):
     ],
 )
 def test_the_words_of_a_license_name_no_holder_of_the_code(words: str):
-    assert list(notices_of(Source.of("LICENSE", words.encode()))) == []
+    assert [one for one in notices_of(Source.of("LICENSE", words.encode())) if one.key] == []
 
 
 def test_the_free_software_foundation_is_named_where_it_holds_code():
@@ -81,7 +105,7 @@ def test_the_free_software_foundation_is_named_where_it_holds_code():
 def test_the_page_says_where_a_holder_is_named_and_where_not():
     reference = sources(LIBRARY | {"LICENSE": LINE + "Copyright 2023 \x1b[31mHostile Ltd\n"})
     text = origin_text(compare_code(sources(TAKEN | {"NOTICE": LINE}), reference), None)
-    assert f"LICENSE:1, over 1 files that are alike: {LINE.strip()}\n    named here: NOTICE:1 {LINE.strip()}" in text
+    assert f"LICENSE:1, over 1 file alike: {LINE.strip()}\n    named here: NOTICE:1 {LINE.strip()}" in text
     assert "not found: no copyright line that was read here names this holder" in text
     assert "\x1b" not in text
 

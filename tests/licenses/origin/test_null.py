@@ -20,7 +20,7 @@ def ranks(pairs: np.ndarray) -> list[float]:
     found = []
     for place, (nearest, margin) in enumerate(pairs.tolist()):
         others = np.delete(pairs, place, axis=0)
-        null = Null(files=len(others), pairs=np.zeros(0), nearest=others[:, 0], margins=others[:, 1])
+        null = Null.of(np.zeros(0), others[:, 0], others[:, 1])
         found.append(float(null.both_percentile(nearest, margin) or 0))
     return found
 
@@ -31,6 +31,16 @@ def test_at_most_one_in_twenty_of_any_files_is_distinctive_among_the_others(pair
     assert sum(rank >= DISTINCTIVE for rank in ranks(pairs)) * 20 <= len(pairs)
 
 
+@given(SHARES)
+@settings(max_examples=25)
+def test_the_rank_is_that_among_the_counts_of_all_with_the_ranked_one(pairs: np.ndarray):
+    counts = np.array([(pairs >= one).all(axis=1).sum() for one in pairs])
+    null = Null.of(np.zeros(0), pairs[:-1, 0], pairs[:-1, 1])
+    assert float(null.both_percentile(*pairs[-1].tolist()) or 0) == pytest.approx(
+        (counts > counts[-1]).mean(), abs=5e-5
+    )
+
+
 def test_likeness_and_lead_that_go_their_own_ways_make_no_crowd_of_distinctive_files():
     pairs = np.random.default_rng(0).random((200, 2))
     surpassed = [((pairs >= one).all(axis=1)).sum() - 1 for one in pairs]
@@ -39,7 +49,7 @@ def test_likeness_and_lead_that_go_their_own_ways_make_no_crowd_of_distinctive_f
 
 
 def test_a_file_that_surpasses_all_others_is_distinctive():
-    null = Null(files=20, pairs=np.zeros(0), nearest=np.linspace(0, 0.9, 20), margins=np.linspace(0, 0.4, 20))
+    null = Null.of(np.zeros(0), np.linspace(0, 0.9, 20), np.linspace(0, 0.4, 20))
     assert float(null.both_percentile(0.95, 0.5) or 0) >= DISTINCTIVE
     assert null.both_percentile(0, 0) == "0"
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from programs import program
 
-from attest.licenses.origin.tokens import GRAM, WINDOW, fingerprint, is_code
+from attest.licenses.origin.tokens import GRAM, MIN_TOKENS, WINDOW, fingerprint, is_code
 
 TEXT = program(1, 2, 3)
 
@@ -69,3 +69,10 @@ def test_no_text_raises(text: str, path: str):
 def test_one_endless_line_takes_linear_time(line: str):
     for path in ("a.py", "a.c"):
         assert fingerprint(path, line * 50_000).tokens >= 0
+
+
+def test_what_is_said_again_does_not_count():
+    table = "static const char *names[] = {" + '"a", ' * 5000 + "};\n"
+    other = program(1, 2)
+    assert fingerprint("a.c", table).tokens < MIN_TOKENS
+    assert fingerprint("a.py", other + other).tokens < fingerprint("a.py", other).tokens + 20

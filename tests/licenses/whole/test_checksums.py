@@ -23,13 +23,13 @@ def told(root: Path, listed: str, name: str = "SHA256SUMS") -> list[tuple[str, s
 @pytest.mark.parametrize("name", ["SHA256SUMS", "sha256sum.txt", "checklist.chk", "checksums.txt", "model.sha256"])
 def test_a_list_that_holds(tmp_path: Path, name: str):
     listed = f"{digest('a').upper()}  ./a.py\r\n{digest('b')} *sub/b.py\n"
-    words = "of 2 listed files 2 have the listed SHA-256, 0 were not read, 0 have another"
+    words = "listed files: 2; with the listed SHA-256: 2, not read: 0, with another: 0"
     assert told(tmp_path, listed, name) == [("vendor-checksums-agree", words)]
 
 
 def test_files_that_changed_are_named_and_those_that_were_not_read_are_counted(tmp_path: Path):
     listed = f"{digest('x')}  a.py\n{digest('b')}  sub/b.py\n{digest('c')}  logo.bin\n{digest('d')}  gone.py\nnoise\n"
-    words = "of 4 listed files 1 have the listed SHA-256, 2 were not read, 1 have another: a.py"
+    words = "listed files: 4; with the listed SHA-256: 1, not read: 2, with another: 1: a.py"
     assert told(tmp_path, listed) == [("vendor-checksums-differ", words)]
 
 

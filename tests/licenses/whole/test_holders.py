@@ -18,6 +18,11 @@ from attest.licenses.whole.holders import statement_of
         ("SPDX-FileCopyrightText: Copyright contributors to the vLLM project", "", "contributors to the vLLM project"),
         ("[Apache 2.0 \u00a9 2023 Somebody Dev, Inc.](./LICENSE)", "2023", "Somebody Dev, Inc"),
         (r'"Copyright (c) Somebody\n\n' + '"', "", "Somebody"),
+        ('copyright = "2021 Somebody GmbH, 2020 Others"', "2021", "Somebody GmbH, Others"),
+        ('copyright_notices={"Copyright Alice"}', "", "Alice"),
+        ("# Copyright 2024 A & AFFILIATES (authored by @B)", "2024", "A & AFFILIATES"),
+        ("2017 A e.V. <https://a.org> (for docs/modules.rst)", "2017", "A e.V"),
+        ("# Copyright (c) 2022 Academy of Things (AT)", "2022", "Academy of Things (AT)"),
         ("Copyright (c) 2025", "2025", ""),
         ("", "", ""),
     ],
@@ -71,3 +76,37 @@ def test_the_main_holder_is_the_one_whom_the_license_file_at_the_top_names(tmp_p
 def test_of_two_whom_the_license_file_names_neither_is_the_main_one_by_that(tmp_path: Path):
     license_file = "Copyright (c) 2025 Fork Labs\nCopyright (c) 2024 A Ltd.\n"
     assert found(tmp_path, OWN | FOREIGN | {"LICENSE": license_file})[1][2] == "The B team in 1 file; A Ltd in 3 files"
+
+
+def test_who_wrote_for_a_holder_is_no_other_holder(tmp_path: Path):
+    files = {
+        "c.py": "# Copyright 2024 A Ltd. (authors: Ann, Bob)\n",
+        "d.py": "# 2020 A Ltd (Cleo)\n# (c) 2020 A Ltd (Cleo)\n",
+    }
+    assert found(tmp_path, OWN | files) == []
+
+
+def test_who_stands_in_brackets_in_a_notice_is_named_there(tmp_path: Path):
+    notice = {"LICENSE-B": "Copyright 2014 Firm, Inc (Ann Author)\n", "c.py": "# Copyright 2014 Ann Author\n"}
+    assert [code for code, _, _ in found(tmp_path, OWN | notice)] == ["foreign-copyright"]
+
+
+def test_nobody_is_the_main_holder_where_none_is_named_in_most_files(tmp_path: Path):
+    files = {"a.py": "# Copyright 2024 Vendor\n", "b.py": "# Copyright 2024 Vendor\n"}
+    others = {"c.py": "# Copyright 2024 Own\n", "d.py": "# Copyright 2024 Third\n"}
+    assert [code for code, _, _ in found(tmp_path, files | others)] == ["notice-missing"]
+
+
+def test_who_holds_the_words_of_the_license_is_not_the_main_holder(tmp_path: Path):
+    license_file = {
+        "LICENSE": "Copyright \u00a9 2018 MongoDB, Inc.\n\nEveryone is permitted to copy and distribute verbatim"
+    }
+    assert found(tmp_path, OWN | license_file) == []
+
+
+def test_two_who_are_named_together_in_most_files_are_both_main_holders(tmp_path: Path):
+    both = "# Copyright (c) The Fork Authors\n# Copyright (c) 2023 Upstream, Inc.\n"
+    third = "# Copyright 2009 The Third Authors\n"
+    assert found(tmp_path, {"a.py": both, "b.py": both, "c.py": third})[1][2] == (
+        "The Third Authors in 1 file; The Fork Authors in 2 files and Upstream, Inc in 2 files"
+    )
