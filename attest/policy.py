@@ -157,8 +157,10 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
 def _describe_nothing(exact: Sequence[Test], policy: Policy, readings: Sequence[Reading]) -> list[str]:
     largest = max(exact, key=lambda test: abs(test.z or 0.0))
     share, keenest = min((one.smallest_share, one.test) for one in readings if one.smallest_share is not None)
-    unseen = "whose signs were changed" if keenest in SIGN_TESTS else "in another order"
-    power = f"With about {decimal(100 * share, 2)} % of its units copied in place and unaltered, {keenest} would have reached"
+    copied, unseen = ("", "whose signs were changed") if keenest in SIGN_TESTS else (" in place", "in another order")
+    power = (
+        f"With about {decimal(100 * share, 2)} % of its units copied{copied} unaltered, {keenest} would have reached"
+    )
     return [
         f"Exact tests that reject H2: none of {len(exact)}; the largest, {largest.id}, has z = {decimal(largest.z or 0.0, 4)}.",
         "The policy takes that for what networks trained apart give; it does not prove that they were.",

@@ -233,7 +233,7 @@ def test_both_propositions_are_told_in_full_and_are_about_weights() -> None:
 
 def test_no_evidence_says_what_the_keenest_test_would_have_seen() -> None:
     nothing = conclude(comparison(exact(0.3, 0.8)))
-    assert "With about 6 % of its units copied in place and unaltered" in nothing.because[2]
+    assert "With about 6 % of its units copied in place unaltered" in nothing.because[2]
     assert [reading.smallest_share for reading in nothing.readings] == [0.06]
 
 

@@ -107,7 +107,7 @@ def _readings(conclusion: Conclusion) -> Iterator[str]:
         f"  {one.test:{width}}  {decimal(one.pvalue, 3):>8}  {visible(one.words)}" for one in conclusion.readings
     )
     yield ""
-    yield f"what each test could have seen: units copied in place and unaltered that give z = {decimal(conclusion.policy.minimum_z)}"
+    yield f"what each test could have seen: units copied unaltered (for a test by index in place) that give z = {decimal(conclusion.policy.minimum_z)}"
     yield from (f"  {one.test:{width}}  {_power(one)}" for one in conclusion.readings)
 
 

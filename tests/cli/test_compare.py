@@ -135,7 +135,7 @@ def test_text_says_what_was_asked_how_rare_it_is_and_what_could_have_been_seen()
         "H1  One of the two derives",
         "H2  The two were trained independently",
         "hardly ever: at most once in 1,000 times",
-        "copied in place and unaltered that give z = 6",
+        "copied unaltered (for a test by index in place) that give z = 6",
         "controls: itself must be found",
     ):
         assert words in text
