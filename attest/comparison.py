@@ -38,7 +38,7 @@ COMPARISON_TYPE = "https://attest/comparison/v1"
 Calibration = Literal["exact", "empirical", "descriptive"]
 ControlKind = Literal["itself", "shuffled", "other-layers"]
 
-EMPIRICAL = frozenset({"matched-agreement/v1", "anchored-agreement/v1"})
+EMPIRICAL = frozenset({"matched-agreement/v1", "anchored-agreement/v1", "recovered-agreement/v1"})
 """Tests that a reference panel may calibrate. All others keep their calibration, whatever a panel says of them."""
 
 SIGN_TESTS = frozenset({"matched-signs/v1", "anchored-signs/v1", "recovered-signs/v1"})

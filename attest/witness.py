@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from attest.comparison import EMPIRICAL, SIGN_TESTS, Comparison
+from attest.comparison import SIGN_TESTS, Comparison
 from attest.policy_file import Policy
 from attest.reading import Reading, strays
 
@@ -24,6 +24,7 @@ _LENGTHS = "neuron-norm-correspondence/v1"
 _BY_AXIS = frozenset({"neuron-alignment/v1", "expert-alignment/v1"})
 _BY_WORDS = frozenset({"anchored-alignment/v1", "recovered-alignment/v1"})
 
+_MATCHED = frozenset({"matched-agreement/v1", "anchored-agreement/v1"})
 _SHARED_NEURONS = 0.05
 _BY_LUCK = 3
 """Matched neurons a layer that may be luck, a few times what strangers give; of the share, the validity run's reach 0.01."""
@@ -77,7 +78,7 @@ def unwitnessed(
 
 def _neurons_match(comparison: Comparison) -> bool:
     """Whether neurons were matched that no luck matches: by luck about one in a layer is."""
-    tests = (test for test in comparison.tests if test.id in EMPIRICAL and test.n)
+    tests = (test for test in comparison.tests if test.id in _MATCHED and test.n)
     return any(test.statistic >= max(_SHARED_NEURONS, _BY_LUCK * len(test.layers) / test.n) for test in tests)
 
 

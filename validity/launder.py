@@ -207,6 +207,6 @@ ROWS: tuple[Row, ...] = (
     Row(name="unrecognizable", title="disguised, and embeddings drawn anew", keeps="lineage", apply=_unrecognizable, afterwards=CONTINUATION),
     Row(name="signs-changed", title="neurons' signs changed", keeps="function", apply=_drawn(symmetries.change_signs)),
     Row(name="disguised-signs", title="disguised, and neurons' signs changed", keeps="function", apply=lambda n, w: symmetries.change_signs(_disguise(n, w), w.rng), afterwards=CONTINUATION),
-    Row(name="unsigned", title="disguised, embeddings drawn anew, neurons' signs changed (the known miss)", keeps="lineage", apply=_unsigned, afterwards=CONTINUATION),
+    Row(name="unsigned", title="disguised, embeddings drawn anew, neurons' signs changed (the known miss of exact tests)", keeps="lineage", apply=_unsigned, afterwards=CONTINUATION),
 )  # fmt: skip
 """Every row of the matrix."""

@@ -41,7 +41,7 @@ from attest.compare.prediction_agreement import prediction_agreement
 from attest.compare.projection_spectra import projection_spectra
 from attest.compare.ranks import hold_against, placed
 from attest.compare.recovered_alignment import recovered_alignment
-from attest.compare.recovered_signs import recovered_signs
+from attest.compare.recovered_matching import recovered_matching
 from attest.compare.replay import exact_replay
 from attest.compare.representation_similarity import representation_similarity
 from attest.compare.residual_activations import residual_activation_correspondence
@@ -102,7 +102,7 @@ PANEL_TESTS: tuple[PairTest, ...] = (
 
 WEIGHT_TESTS: tuple[WeightTest, ...] = (
     recovered_alignment,
-    recovered_signs,
+    recovered_matching,
     exact_replay,
     weight_delta,
     full_matching,

@@ -58,6 +58,7 @@ DEEP_METHODS = ("anchored-alignment/v1", "anchored-signs/v1", "anchored-agreemen
 WEIGHT_METHODS = (
     "recovered-alignment/v1",
     "recovered-signs/v1",
+    "recovered-agreement/v1",
     "exact-replay/v1",
     "weight-delta/v1",
     "full-row-agreement/v1",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -31,23 +31,32 @@ class Neurons:
     gated : bool
         Then up and down may change sign together, which leaves the function as it was, and signs of ``second`` do
         not count.
+    signed : bool
+        Else the axes are known up to one sign for all of them, and signs of neither look count.
     """
 
     first: NDArray[np.int8]
     second: NDArray[np.int8]
     gated: bool
+    signed: bool = True
 
     @classmethod
-    def of(cls, sketch: NDArray[np.int8], *, width: int) -> Neurons | None:
+    def of(cls, sketch: NDArray[np.int8], *, width: int, signed: bool = True) -> Neurons | None:
         """Neurons of a sketch whose parts are ``width`` numbers wide; None where there are not two or three."""
         if sketch.ndim != 2 or not sketch.shape[0] or sketch.shape[1] not in {2 * width, 3 * width}:
             return None
-        return cls(first=sketch[:, :width], second=sketch[:, width:], gated=sketch.shape[1] == 3 * width)
+        gated = sketch.shape[1] == 3 * width
+        return cls(first=sketch[:, :width], second=sketch[:, width:], gated=gated, signed=signed)
 
     @cached_property
     def looks(self) -> tuple[Rows, Rows]:
         """Both looks, to be searched."""
         return Rows(self.first), Rows(self.second)
+
+    @property
+    def unsigned(self) -> tuple[bool, bool]:
+        """Whether each of the looks is the same as its negative."""
+        return not self.signed, self.gated or not self.signed
 
     @property
     def size(self) -> int:
@@ -56,7 +65,7 @@ class Neurons:
 
     def joined_anew(self, order: NDArray[np.int64]) -> Neurons:
         """What no network has: the first look of each neuron beside the second look of another."""
-        return Neurons(first=self.first, second=self.second[order], gated=self.gated)
+        return replace(self, second=self.second[order])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,11 +95,11 @@ def find_partners(samples: Sequence[Sample], target: Neurons) -> list[NDArray[np
     Neuron i goes to j where j is nearest to i by the first look and by the second, and i is nearest to j by both.
     Ways there and back are sought among all neurons, so a sample estimates the share of all without bias.
     """
-    by_first, by_second = target.looks
-    there = nearest(np.concatenate([one.neurons.first[one.rows] for one in samples]), by_first, absolute=False)
+    (by_first, by_second), (first_unsigned, second_unsigned) = target.looks, target.unsigned
+    there = nearest(np.concatenate([one.neurons.first[one.rows] for one in samples]), by_first, absolute=first_unsigned)
     led = np.flatnonzero(there >= 0)
     second = np.concatenate([one.neurons.second[one.rows] for one in samples])
-    agreed = are_nearest(second[led], by_second, there[led], absolute=target.gated)
+    agreed = are_nearest(second[led], by_second, there[led], absolute=second_unsigned)
     there[led[~agreed]] = -1
     parts = np.split(there, np.cumsum([one.rows.size for one in samples])[:-1])
     return [_led_back(one, ends, target) for one, ends in zip(samples, parts, strict=True)]
@@ -101,10 +110,10 @@ def _led_back(sample: Sample, ends: NDArray[np.int64], target: Neurons) -> NDArr
     partners = np.full(ends.size, -1, np.int64)
     led, here = np.flatnonzero(ends >= 0), sample.neurons
     if led.size:
-        by_first, by_second = here.looks
-        back = are_nearest(target.first[ends[led]], by_first, sample.rows[led], absolute=False)
+        (by_first, by_second), (first_unsigned, second_unsigned) = here.looks, here.unsigned
+        back = are_nearest(target.first[ends[led]], by_first, sample.rows[led], absolute=first_unsigned)
         led = led[back]
-        back = are_nearest(target.second[ends[led]], by_second, sample.rows[led], absolute=here.gated)
+        back = are_nearest(target.second[ends[led]], by_second, sample.rows[led], absolute=second_unsigned)
         partners[led[back]] = ends[led[back]]
     return partners
 

@@ -1,8 +1,9 @@
-"""The exact tests of signs on whole networks: descendants in any order, basis and vocabulary, and strangers."""
+"""Tests of matched neurons and their signs on whole networks: descendants in any order, basis and vocabulary, and strangers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,7 +17,7 @@ from attest.checkpoint import Checkpoint, open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matched_signs import anchored_signs, matched_signs
 from attest.compare.outcome import Outcome
-from attest.compare.recovered_signs import recovered_signs
+from attest.compare.recovered_matching import recovered_matching
 from attest.measure import measure
 
 RNG = np.random.default_rng(8)
@@ -57,6 +58,8 @@ CHANGES: dict[str, Callable[[Weights], Weights]] = {
     "hidden, new words": lambda model: with_new_embeddings(hidden(model)),
     "wider": lambda model: with_neurons_permuted(rotated(model, basis(96, 128, 2)), RNG),
     "other signs": lambda model: scaled(model, signed=True),
+    "all hidden": lambda model: with_new_embeddings(hidden(scaled(model, signed=True))),
+    "all hidden, no gates": lambda model: with_new_embeddings(hidden(without(model, "gate_proj"))),
     "a layer less": lambda model: without(model, "layers.3."),
     "no gates": lambda model: without(model, "gate_proj"),
 }
@@ -71,9 +74,20 @@ def made(name: str, change: str = "as it was") -> Both:
     )
 
 
+def recovered(one: Both, other: Both, kind: str) -> Outcome:
+    """What the neurons on recovered axes gave, of their signs or their agreement."""
+    outcome, test_id = recovered_matching(one[0], other[0], (one[1], other[1])), f"recovered-{kind}/v1"
+    return replace(
+        outcome,
+        tests=tuple(test for test in outcome.tests if test.id == test_id),
+        controls=tuple(control for control in outcome.controls if control.test == test_id),
+        not_compared=tuple(item for item in outcome.not_compared if item.id == test_id),
+    )
+
+
 def run(test: str, one: Both, other: Both) -> Outcome:
     if test == "recovered":
-        return recovered_signs(one[0], other[0], (one[1], other[1]))
+        return recovered(one, other, "signs")
     return {"matched": matched_signs, "anchored": anchored_signs}[test](one[0], other[0])
 
 
@@ -145,10 +159,38 @@ def test_controls_say_yes_of_each_itself_and_no_of_the_rest():
 
 def test_what_has_no_gates_has_no_free_signs():
     bare = made("seed-1", "no gates")
-    for test, words in (("matched", "gate"), ("anchored", "gate"), ("recovered", "gate, up and down")):
+    for test, words in (("matched", "gate"), ("anchored", "gate"), ("recovered", "gates")):
         (left_out,) = run(test, bare, made("seed-2")).not_compared
         assert words in left_out.reason
+    assert "only one of the two has gates" in recovered(bare, made("seed-2"), "agreement").not_compared[0].reason
     (left_out,) = matched_signs(measured("seed-1"), made("seed-1", "wider")[0]).not_compared
     assert "hidden sizes differ" in left_out.reason
     (left_out,) = anchored_signs(measured("seed-1"), made("seed-1")[0]).not_compared
     assert "--deep" in left_out.reason
+
+
+def test_neurons_that_agree_are_found_again_after_all_was_hidden():
+    one, other = made("seed-1"), made("seed-1-continued", "all hidden")
+    outcome = recovered(one, other, "agreement")
+    (test,) = outcome.tests
+    assert (test.calibration, test.pvalue, test.n) == ("descriptive", None, 3 * 256)
+    assert test.statistic == recovered(other, one, "agreement").tests[0].statistic > 0.8
+    shares = {control.kind: control.statistic for control in outcome.controls}
+    assert shares["itself"] > 0.99
+    assert max(shares["shuffled"], shares["other-layers"]) < 0.05
+
+
+def test_neurons_without_gates_are_found_again_and_have_no_sign_to_test():
+    one, other = made("seed-1", "no gates"), made("seed-1-continued", "all hidden, no gates")
+    outcome = recovered_matching(one[0], other[0], (one[1], other[1]))
+    (test,), (left_out,) = outcome.tests, outcome.not_compared
+    assert test.id == "recovered-agreement/v1"
+    assert test.statistic > 0.8
+    assert left_out.id == "recovered-signs/v1"
+    assert "none has one" in left_out.reason
+
+
+@pytest.mark.parametrize(("gates", "change"), [("as it was", "all hidden"), ("no gates", "all hidden, no gates")])
+def test_neurons_of_strangers_agree_on_next_to_nothing(gates: str, change: str):
+    (test,) = recovered(made("seed-2", gates), made("seed-1-continued", change), "agreement").tests
+    assert test.statistic < 0.02

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,13 @@ def test_up_and_down_may_change_sign_together_behind_a_gate():
     assert share_found(find_partners([everyone(one)], flipped)[0]) == 1
     without = Neurons(first=one.first, second=-one.second, gated=False)
     assert share_found(find_partners([everyone(one)], without)[0]) < 0.1
+
+
+def test_axes_that_are_known_up_to_their_sign_leave_no_sign_in_either_look():
+    one = neurons(100)
+    negative = replace(one, first=-one.first, second=-one.second, gated=False, signed=False)
+    assert share_found(find_partners([everyone(replace(one, gated=False, signed=False))], negative)[0]) == 1
+    assert share_found(find_partners([everyone(replace(one, gated=False))], replace(negative, signed=True))[0]) < 0.1
 
 
 def test_neurons_taken_apart_and_joined_anew_are_not_found():

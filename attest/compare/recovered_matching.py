@@ -1,0 +1,99 @@
+"""``recovered-signs/v1`` and ``recovered-agreement/v1``: neurons matched on axes that are recovered from the neurons.
+
+The first is exact and is defeated by signs of neurons that were changed. The second looks at no sign: it finds the neurons
+again after everything that leaves what a network computes, and after new embeddings besides. It is descriptive, as all
+that is found by matching, and a reference panel may calibrate it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attest.checkpoint import Checkpoint
+from attest.compare.agreement_tests import matched_test
+from attest.compare.controls import share_controls
+from attest.compare.fingerprints import Fingerprints
+from attest.compare.layer_agreement import agreement_of_sides
+from attest.compare.matching import Neurons
+from attest.compare.outcome import Outcome, left_out
+from attest.compare.recovered_neurons import RecoveredNeurons, recover_neurons
+from attest.compare.role_weights import in_both
+from attest.compare.sign_matching import GatedNeurons, signs_outcome
+from attest.comparison import Found
+from attest.document import decimal
+from attest.evidence import Table
+
+__all__ = ["recovered_matching"]
+
+_SIGNS = "recovered-signs/v1"
+_AGREEMENT = "recovered-agreement/v1"
+_NO_GATES = "a neuron's sign is free only where it has a gate, and none has one"
+_NOTE = (
+    "z of the products of what matched neurons write, whose signs are fair coins in networks trained apart, in a basis that is"
+    " recovered from the neurons' second moments alone, up to its sign; near 0 also after the signs of neurons were changed"
+)
+
+Layers = Mapping[int, NDArray[np.int8]]
+
+
+def recovered_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
+    """Exact test of the signs of matched neurons, and the share of neurons that are found again, in the recovered basis.
+
+    Notes
+    -----
+    At most 8 layers evenly spaced. Both survive what ``anchored-signs/v1`` and ``anchored-agreement/v1`` survive, and
+    besides embeddings made anew. They need the weights of both and an eigendecomposition of d_model by d_model; the
+    axes are recovered once for both. Signs of neurons that were changed on purpose defeat the first: then z is near 0,
+    and that shows nothing. Layers put in before a rotation, or a mixture with a stranger, may leave no axes in common.
+    """
+    swapped = b.side.tree_digest < a.side.tree_digest
+    digests = sorted((a.side.tree_digest, b.side.tree_digest))
+    found = recover_neurons(*in_both(weights[::-1] if swapped else weights), f"{_SIGNS} {digests[0]} {digests[1]}")
+    for one in weights:
+        one.tree.check_unchanged()
+    if isinstance(found, str):
+        return Outcome(not_compared=(*left_out(_SIGNS, found), *left_out(_AGREEMENT, found)))
+    mine, theirs = (found.second, found.first) if swapped else (found.first, found.second)
+    signs = _signs(found, a, b, mine, theirs)
+    agreement = _agreement(found, a, b, mine, theirs)
+    return Outcome(
+        tests=(*signs.tests, *agreement.tests),
+        controls=(*signs.controls, *agreement.controls),
+        found=(_fit(found),),
+        not_compared=(*signs.not_compared, *agreement.not_compared),
+    )
+
+
+def _signs(found: RecoveredNeurons, a: Fingerprints, b: Fingerprints, mine: Layers, theirs: Layers) -> Outcome:
+    if not found.gated:
+        return Outcome(not_compared=left_out(_SIGNS, _NO_GATES))
+
+    def gated(layers: Layers) -> dict[int, GatedNeurons]:
+        parts = {layer: np.split(sketch, 3, axis=1) for layer, sketch in layers.items()}
+        return {layer: GatedNeurons(gate=gate, up=up, down=down) for layer, (gate, up, down) in parts.items()}
+
+    return signs_outcome(_SIGNS, a, b, gated(mine), gated(theirs), note=_NOTE, unsigned=True)
+
+
+def _agreement(found: RecoveredNeurons, a: Fingerprints, b: Fingerprints, mine: Layers, theirs: Layers) -> Outcome:
+    def unsigned(layers: Layers) -> dict[int, Neurons]:
+        looks = {layer: Neurons.of(sketch, width=found.n_axes, signed=False) for layer, sketch in layers.items()}
+        return {layer: neurons for layer, neurons in looks.items() if neurons is not None}
+
+    agreement = agreement_of_sides(_AGREEMENT, a, b, unsigned(mine), unsigned(theirs))
+    deep = [one for one in agreement.partners if one.first and one.second]
+    controls = share_controls(_AGREEMENT, agreement.controls)
+    if not deep:
+        reason = "layer 0 is reported apart, and there is no other"
+        return Outcome(controls=controls, not_compared=left_out(_AGREEMENT, reason))
+    looks = f"by {'gate' if found.gated else 'what it reads'} and by the rest, whatever their signs, on recovered axes"
+    return Outcome(tests=(matched_test(_AGREEMENT, looks, deep, agreement),), controls=controls)
+
+
+def _fit(found: RecoveredNeurons) -> Found:
+    title = f"How well the neurons' second moments fit on {found.n_axes} axes, as a cosine; strangers reach 0.5 to 0.8"
+    rows = (("turned", decimal(found.fit, 4)),)
+    return Found(id=_SIGNS, title=title, table=Table(columns=("second moments", "fit"), rows=rows))
