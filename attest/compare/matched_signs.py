@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import sketched_layers
+from attest.compare.matching import Neurons
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.sign_matching import GatedNeurons, signs_outcome
+from attest.compare.sketched_experts import sketched_experts
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 from attest.fingerprint.unit_sums import N_BUCKETS
 
@@ -46,21 +52,34 @@ def anchored_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
 
 
 def _on_sketches(test_id: str, a: Fingerprints, b: Fingerprints, sketch: str, width: int, missing: str) -> Outcome:
-    sides = [sketched_layers(one, sketch, width) for one in (a, b)]
+    sides = [_pooled(one, sketch, width) for one in (a, b)]
     if not all(sides):
         return Outcome(not_compared=left_out(test_id, missing))
-    if not all(neurons.gated for side in sides for neurons in side.values()):
+    if not all(neurons.gated for side in sides for pool in side.values() for neurons in pool):
         return Outcome(not_compared=left_out(test_id, _NO_GATES))
-    mine, theirs = (
-        {
-            layer: GatedNeurons(gate=one.first, up=one.second[:, :width], down=one.second[:, width:])
-            for layer, one in side.items()
-        }
-        for side in sides
-    )
+    mine, theirs = ({layer: _together(pool, width) for layer, pool in side.items()} for side in sides)
     note = (
         "z of the products of what matched neurons write, whose signs are fair coins in networks trained apart; near 0 also"
         " after the signs of neurons were changed"
         + ("" if sketch == ANCHORED_SKETCH_ID else " or the residual stream turned")
     )
     return signs_outcome(test_id, a, b, mine, theirs, note=note)
+
+
+def _pooled(one: Fingerprints, sketch: str, width: int) -> Mapping[int, Sequence[Neurons]]:
+    """Neurons of every layer: of its dense MLP or its shared experts, and of each expert where the axes are a sketch's."""
+    pools: dict[int, list[Neurons]] = {layer: [found] for layer, found in sketched_layers(one, sketch, width).items()}
+    for layer, experts in sketched_experts(one).items() if sketch == _SKETCH else ():
+        found = (Neurons.of(array, width=width) for _, array in sorted(experts.items()))
+        pools.setdefault(layer, []).extend(neurons for neurons in found if neurons is not None)
+    return {layer: pool for layer, pool in pools.items() if pool}
+
+
+def _together(pool: Sequence[Neurons], width: int) -> GatedNeurons:
+    second = np.concatenate([one.second for one in pool])
+    return GatedNeurons(
+        gate=np.concatenate([one.first for one in pool]),
+        up=second[:, :width],
+        down=second[:, width:],
+        pooled=len(pool) > 1,
+    )
