@@ -1,4 +1,4 @@
-"""``matched-signs/v1`` and ``anchored-signs/v1``: exact, and blind to the order of neurons."""
+"""``matched-signs/v1`` and ``anchored-signs/v1``: exact, and blind to the order of neurons and of experts."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ _MATCHED = "matched-signs/v1"
 _ANCHORED = "anchored-signs/v1"
 _SKETCH = "neuron-sketch/v1"
 _NO_GATES = "a neuron's sign is free only where it has a gate, and not all have one"
+_ONE_DENSE = "; neurons of experts that two networks made of one dense network agree, too"
 
 
 def matched_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
-    """Exact test of the signs of matched neurons, on neuron sketches.
+    """Exact test of the signs of matched neurons, on neuron sketches and those of experts.
 
     Notes
     -----
     Survives what ``neuron-alignment/v1`` survives, and besides a permutation of the hidden neurons, their rescaling, and
-    layers that were moved, added or left out. A rotation of the residual stream defeats it, and so do neurons whose
+    layers that were moved, added or left out; of experts another order, too, and that a dense layer was made into them.
+    Where sketches keep a part of each expert's neurons, a permutation leaves few that both have. A rotation of the residual stream defeats it, and so do neurons whose
     signs were changed: then z is near 0, and that shows nothing.
     """
     if a.architecture.d_model != b.architecture.d_model:
         sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
         return Outcome(not_compared=left_out(_MATCHED, f"hidden sizes differ ({sizes}): sketches have no common axes"))
-    return _on_sketches(_MATCHED, a, b, _SKETCH, N_BUCKETS, "one of the two has no neuron sketch")
+    return _on_sketches(_MATCHED, a, b, _SKETCH, N_BUCKETS, "one of the two has no sketch of its neurons")
 
 
 def anchored_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
@@ -62,6 +64,7 @@ def _on_sketches(test_id: str, a: Fingerprints, b: Fingerprints, sketch: str, wi
         "z of the products of what matched neurons write, whose signs are fair coins in networks trained apart; near 0 also"
         " after the signs of neurons were changed"
         + ("" if sketch == ANCHORED_SKETCH_ID else " or the residual stream turned")
+        + (_ONE_DENSE if any(neurons.pooled for side in (mine, theirs) for neurons in side.values()) else "")
     )
     return signs_outcome(test_id, a, b, mine, theirs, note=note)
 
