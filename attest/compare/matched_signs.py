@@ -31,8 +31,8 @@ def matched_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
     -----
     Survives what ``neuron-alignment/v1`` survives, and besides a permutation of the hidden neurons, their rescaling, and
     layers that were moved, added or left out; of experts another order, too, and that a dense layer was made into them.
-    Where sketches keep a part of each expert's neurons, a permutation leaves few that both have. A rotation of the residual stream defeats it, and so do neurons whose
-    signs were changed: then z is near 0, and that shows nothing.
+    Where sketches keep a part of each expert's neurons, a permutation leaves few that both have. A rotation of the
+    residual stream defeats it, and so do neurons whose signs were changed: then z is near 0, and that shows nothing.
     """
     if a.architecture.d_model != b.architecture.d_model:
         sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"

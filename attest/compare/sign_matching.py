@@ -85,11 +85,19 @@ class GatedNeurons:
         """Sum of the magnitudes of the cosines of gate and of up, shape (n_rows, n_columns), in [0, 2]."""
         total = np.zeros((rows.size, columns.size), np.float32)
         for (x, x_inverse), (y, y_inverse) in zip(self.reading, other.reading, strict=True):
-            products = x[rows] @ y[columns].T
-            products *= x_inverse[rows, None]
-            products *= y_inverse[columns]
-            total += np.abs(products, out=products)
+            total += _cosines(x[rows], x_inverse[rows], y[columns], y_inverse[columns])
         return total
+
+
+def _cosines(
+    x: NDArray[np.float32], x_inverse: NDArray[np.float32], y: NDArray[np.float32], y_inverse: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Their magnitudes, shape (n_x, n_y); of integers, so that no machine has others."""
+    products: NDArray[np.float32] = x @ y.T
+    products *= x_inverse[:, None]
+    products *= y_inverse
+    np.abs(products, out=products)
+    return products
 
 
 def _with_inverse_norms(values: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -203,8 +211,8 @@ def _twins(neurons: GatedNeurons, rows: NDArray[np.int64], *, pooled: bool) -> N
     """
     likeness, parts, deviations, n_axes = neurons.likeness(rows, neurons, rows), 2, _STRANGERS_SD, neurons.down.shape[1]
     if pooled:
-        writing = neurons.writing[rows].astype(np.float32)
-        likeness, parts, deviations = likeness + np.abs(writing @ writing.T), 3, _POOLED_SD
+        written = _with_inverse_norms(neurons.down[rows])
+        likeness, parts, deviations = likeness + _cosines(*written, *written), 3, _POOLED_SD
     mean, variance = parts * math.sqrt(2 / (math.pi * n_axes)), parts * (1 - 2 / math.pi) / n_axes
     found: NDArray[np.bool_] = likeness >= max(parts * _TWINS, mean + deviations * math.sqrt(variance))
     return found
