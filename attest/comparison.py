@@ -15,6 +15,7 @@ from attest.statement import Sha256
 __all__ = [
     "COMPARISON_TYPE",
     "EMPIRICAL",
+    "NO_EXPERTS",
     "SIGN_TESTS",
     "Announcement",
     "Calibration",
@@ -40,6 +41,9 @@ ControlKind = Literal["itself", "shuffled", "other-layers"]
 
 EMPIRICAL = frozenset({"matched-agreement/v1", "anchored-agreement/v1", "recovered-agreement/v1"})
 """Tests that a reference panel may calibrate. All others keep their calibration, whatever a panel says of them."""
+
+NO_EXPERTS = "neither has sketched experts"
+"""Why ``expert-alignment/v1`` is not compared where neither network is a mixture."""
 
 SIGN_TESTS = frozenset({"matched-signs/v1", "anchored-signs/v1", "recovered-signs/v1"})
 """Exact tests in which matched neurons agree by sign, and not units by index."""

@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from attest.comparison import EMPIRICAL, SIGN_TESTS, Comparison, PanelRanks, Rank, Test
+from attest.comparison import EMPIRICAL, NO_EXPERTS, SIGN_TESTS, Comparison, PanelRanks, Rank, Test
 from attest.document import decimal, record
 from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.reading import Reading, exact_tests, holm, read_tests
@@ -68,6 +68,7 @@ _OTHER_REASONS = (
     " taught the inner values of one teacher unit by unit: the test says that units have something in common, and not what."
 )
 _EXPERTS = "expert-alignment/v1"
+_ON_EXPERTS = frozenset({_EXPERTS, "matched-signs/v1"})
 _ONE_DENSE = (
     "Neurons of experts agree so, too, where one dense network, which may be a public one, was made into experts by both: no"
     " other test on units rejects H2, so nothing says that one of the two was made of the other."
@@ -139,7 +140,8 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
     if shares.get(_IDENTITY) == 1.0:
         found.insert(0, _NOT_ONE_TO_ONE)
     if found or carried:
-        dense = {test.id for test, _ in rejecting} == {_EXPERTS}
+        without = any(one.id == _EXPERTS and one.reason == NO_EXPERTS for one in comparison.not_compared)
+        dense = not without and {test.id for test, _ in rejecting} <= _ON_EXPERTS
         reasons = [] if found else [_OTHER_REASONS, *([_ONE_DENSE] if dense else [])]
         return "exact-rejected", found + rejected + reasons + _shared_components(comparison)
     above, near = _above_panel(comparison, policy)

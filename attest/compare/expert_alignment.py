@@ -24,6 +24,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_layers
 from attest.compare.permutation import Pairing
 from attest.compare.sketched_experts import sketched_experts
+from attest.comparison import NO_EXPERTS
 
 __all__ = ["expert_alignment"]
 
@@ -44,7 +45,7 @@ def expert_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = _sums(a), _sums(b)
     if not mine and not theirs:
-        return Outcome(not_compared=left_out(_ID, "neither has sketched experts"))
+        return Outcome(not_compared=left_out(_ID, NO_EXPERTS))
     if a.architecture.d_model != b.architecture.d_model:
         sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
         return Outcome(not_compared=left_out(_ID, f"hidden sizes differ ({sizes}): sketches have no common axes"))

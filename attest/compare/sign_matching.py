@@ -35,11 +35,11 @@ _WORK = 100_000_000
 _MOST_SAMPLED, _LEAST_SAMPLED = 2048, 16
 _CONTROL_SHARE = 4
 _BLOCK = 1 << 22
-_TWINS = 1.0
-"""Likeness from which on two neurons of one network count as grown out of one, on many axes."""
+_TWINS = 0.5
+"""Likeness a part from which on two neurons of one network count as grown out of one, on many axes."""
 
-_STRANGERS_SD = 4.2
-"""On few axes, this many standard deviations above what random neurons have."""
+_STRANGERS_SD, _POOLED_SD = 4.2, 3.2
+"""On few axes, this many standard deviations above what random neurons have; the second among experts."""
 
 _TIED = (
     "both have layers that list their units in one order, as shared, repeated or stacked layers do; left out: layers"
@@ -56,11 +56,14 @@ class GatedNeurons:
     ----------
     gate, up, down : ndarray of shape (n_neurons, n_axes), int8
         At most 1,040 axes: inner products are integers below 2^24, the same on every machine.
+    pooled : bool
+        Whether they are of several experts, which often began as copies of each other.
     """
 
     gate: NDArray[np.int8]
     up: NDArray[np.int8]
     down: NDArray[np.int8]
+    pooled: bool = False
 
     @property
     def size(self) -> int:
@@ -82,11 +85,19 @@ class GatedNeurons:
         """Sum of the magnitudes of the cosines of gate and of up, shape (n_rows, n_columns), in [0, 2]."""
         total = np.zeros((rows.size, columns.size), np.float32)
         for (x, x_inverse), (y, y_inverse) in zip(self.reading, other.reading, strict=True):
-            products = x[rows] @ y[columns].T
-            products *= x_inverse[rows, None]
-            products *= y_inverse[columns]
-            total += np.abs(products, out=products)
+            total += _cosines(x[rows], x_inverse[rows], y[columns], y_inverse[columns])
         return total
+
+
+def _cosines(
+    x: NDArray[np.float32], x_inverse: NDArray[np.float32], y: NDArray[np.float32], y_inverse: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Their magnitudes, shape (n_x, n_y); of integers, so that no machine has others."""
+    products: NDArray[np.float32] = x @ y.T
+    products *= x_inverse[:, None]
+    products *= y_inverse
+    np.abs(products, out=products)
+    return products
 
 
 def _with_inverse_norms(values: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -185,19 +196,26 @@ def _products(x: GatedNeurons, y: GatedNeurons, sample: NDArray[np.int64]) -> ND
     _, first = np.unique(partners[likest], return_index=True)
     chosen = np.sort(likest[first])
     rows, columns = sample[chosen], partners[chosen]
-    twins = (x.likeness(rows, x, rows) >= _twins(x)) & (y.likeness(columns, y, columns) >= _twins(y))
-    alone = ~np.tril(twins, -1).any(axis=1)
+    pooled = x.pooled and y.pooled
+    alone = ~np.tril(_twins(x, rows, pooled=pooled) & _twins(y, columns, pooled=pooled), -1).any(axis=1)
     mine = x.writing[rows[alone]] - x.writing.mean(axis=0)
     products: NDArray[np.float64] = np.einsum("ij,ij->i", mine, y.writing[columns[alone]])
     varied: NDArray[np.float64] = products[products != 0]
     return varied
 
 
-def _twins(neurons: GatedNeurons) -> float:
-    """Likeness of neurons that were grown out of one; of random ones the mean is about 2 sqrt(2 / (pi n_axes))."""
-    n_axes = neurons.down.shape[1]
-    mean, variance = 2 * math.sqrt(2 / (math.pi * n_axes)), 2 * (1 - 2 / math.pi) / n_axes
-    return max(_TWINS, mean + _STRANGERS_SD * math.sqrt(variance))
+def _twins(neurons: GatedNeurons, rows: NDArray[np.int64], *, pooled: bool) -> NDArray[np.bool_]:
+    """Which of these grew out of one, shape (n_rows, n_rows); among experts by the magnitude of what they write, too.
+
+    The mean of the sum of parts of random neurons is about parts * sqrt(2 / (pi n_axes)).
+    """
+    likeness, parts, deviations, n_axes = neurons.likeness(rows, neurons, rows), 2, _STRANGERS_SD, neurons.down.shape[1]
+    if pooled:
+        written = _with_inverse_norms(neurons.down[rows])
+        likeness, parts, deviations = likeness + _cosines(*written, *written), 3, _POOLED_SD
+    mean, variance = parts * math.sqrt(2 / (math.pi * n_axes)), parts * (1 - 2 / math.pi) / n_axes
+    found: NDArray[np.bool_] = likeness >= max(parts * _TWINS, mean + deviations * math.sqrt(variance))
+    return found
 
 
 def _search(

@@ -123,6 +123,26 @@ def test_networks_that_both_repeat_their_neurons_are_strangers_still(count: int)
     assert np.std(zs) < 1.5
 
 
+@pytest.mark.parametrize("drift", [15, 35, 55])
+def test_experts_that_both_made_of_a_dense_layer_of_their_own_are_strangers_still(drift: int):
+    """Sixteen copies of 32 neurons, on the few axes of a sketch, each in an order of its own."""
+
+    def experts() -> GatedNeurons:
+        small = {part: RNG.integers(-90, 91, (32, 8)) for part in ("gate", "up", "down")}
+        orders = [RNG.permutation(32) for _ in range(16)]
+        parts = {part: np.concatenate([values[order] for order in orders]) for part, values in small.items()}
+        noise = RNG.normal(0, drift, (3, 512, 8)).round()
+        return GatedNeurons(
+            pooled=True,
+            **{
+                part: (values + one).clip(-127, 127).astype(np.int8)
+                for (part, values), one in zip(parts.items(), noise, strict=True)
+            },
+        )
+
+    assert np.std([z(experts(), experts()) for _ in range(40)]) < 1.35
+
+
 def test_padded_neurons_count_nothing():
     one = neurons()
     parts = {part: np.vstack([getattr(one, part), np.zeros((64, N_AXES), np.int8)]) for part in ("gate", "up", "down")}
