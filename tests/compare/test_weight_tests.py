@@ -45,7 +45,7 @@ def test_where_nothing_is_recognized_there_is_a_reason_or_nothing_found(test: We
 @pytest.mark.parametrize("test", DESCRIBING, ids=lambda test: test.__name__)
 def test_embeddings_of_another_width_than_the_network_break_nothing(test: WeightTest):
     narrow = changed(weights("seed-1") | {"embed_tokens.weight": np.ones((256, 64)) * np.arange(64)})
-    assert all(one.statistic <= 1 for one in run(test, opened("seed-1"), narrow).tests)
+    assert all(one.statistic <= 1 or one.z for one in run(test, opened("seed-1"), narrow).tests)
 
 
 @pytest.mark.parametrize("test", DESCRIBING, ids=lambda test: test.__name__)
