@@ -34,7 +34,9 @@ _WORK = 100_000_000
 
 _MOST_SAMPLED, _LEAST_SAMPLED = 2048, 16
 _CONTROL_SHARE = 4
-_BLOCK = 1 << 22
+_BLOCK = 1 << 18
+"""Pairs that are looked at at once: a megabyte, which a cache holds."""
+
 _TWINS = 1.0
 """Likeness from which on two neurons of one network count as grown out of one, on many axes."""
 
@@ -78,15 +80,26 @@ class GatedNeurons:
         values, inverse = _with_inverse_norms(self.down)
         return values.astype(np.float64) * inverse[:, None].astype(np.float64)
 
-    def likeness(self, rows: NDArray[np.int64], other: GatedNeurons, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+    def likeness(
+        self, rows: NDArray[np.int64], other: GatedNeurons, columns: NDArray[np.int64] | slice
+    ) -> NDArray[np.float32]:
         """Sum of the magnitudes of the cosines of gate and of up, shape (n_rows, n_columns), in [0, 2]."""
-        total = np.zeros((rows.size, columns.size), np.float32)
-        for (x, x_inverse), (y, y_inverse) in zip(self.reading, other.reading, strict=True):
-            products = x[rows] @ y[columns].T
-            products *= x_inverse[rows, None]
-            products *= y_inverse[columns]
-            total += np.abs(products, out=products)
-        return total
+        gate, up = (
+            _magnitudes(x[rows], x_inverse[rows], y[columns], y_inverse[columns])
+            for (x, x_inverse), (y, y_inverse) in zip(self.reading, other.reading, strict=True)
+        )
+        gate += up
+        return gate
+
+
+def _magnitudes(
+    x: NDArray[np.float32], x_inverse: NDArray[np.float32], y: NDArray[np.float32], y_inverse: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Magnitudes of the cosines of rows, shape (n_rows, n_columns); products of integers, which are exact, come first."""
+    products: NDArray[np.float32] = x @ y.T
+    products *= x_inverse[:, None]
+    products *= y_inverse
+    return np.abs(products, out=products)
 
 
 def _with_inverse_norms(values: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -205,7 +218,7 @@ def _search(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """For every sampled neuron the likest of the other layer, the first among equals, and how like it is."""
     found, best = np.zeros(sample.size, np.int64), np.zeros(sample.size, np.float32)
-    everyone = np.arange(y.size)
+    everyone = slice(None)
     step = max(1, _BLOCK // max(1, y.size))
     for begin in range(0, sample.size, step):
         table = x.likeness(sample[begin : begin + step], y, everyone)
