@@ -1,18 +1,22 @@
 """What evidence says of a checkpoint: rows and chunks in detail files, totals and lists in the statement."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 from measured import FAMILY, measured
-from small_checkpoint import write_shards, write_tensors
+from small_checkpoint import read_tensors, write_shards, write_tensors
 
+from attest.checkpoint.arrays import unpack_arrays
 from attest.digest import sha256, tree_digest
 from attest.document import load, parse
 from attest.evidence import CHUNKS_NAME, TENSORS_NAME, ChunkList, TensorList
 from attest.evidence_summary import MAX_LISTED_FILES
 from attest.fingerprint import FINGERPRINTS, MOMENTS_ID
 from attest.measure import measure
+from attest.sweep import sweep
 
 MIB = 1024 * 1024
 
@@ -23,6 +27,42 @@ def test_every_fingerprint_is_summarized():
     assert list(summaries) == [MOMENTS_ID, *(one.id for one in FINGERPRINTS)]
     assert summaries[MOMENTS_ID].detail == TENSORS_NAME
     assert all(one.detail in measurement.details if one.detail else one.not_measured for one in summaries.values())
+
+
+NOT_NUMBERS = np.array([0x7FC0, 0xFFC0, 0x7F81, 0xFF81, 0x7FFF, 0xFFFF, 0x7FA5, 0xFFE3], "<u2")
+"""BF16 NaN, quiet and signaling, of both signs."""
+
+
+def with_not_numbers(folder: Path, order: int) -> Path:
+    """A network of BF16 and F32 with several NaN in rows, columns and gains, forwards or backwards."""
+    folder.mkdir()
+    tensors = {name: bits.copy() for name, bits in read_tensors(FAMILY / "seed-1").items()}
+    for name, bits in tensors.items():
+        if bits.ndim == 2 and ("layers.0" in name or "layers.1" in name):
+            bits[0, 1::5][:8] = bits[1::5, 2][:8] = NOT_NUMBERS[::order]
+    tensors["model.layers.2.input_layernorm.weight"][:8] = NOT_NUMBERS[::order]
+    wide = {name: (bits.astype("<u4") << 16).view("<f4") for name, bits in tensors.items() if "layers.1" in name}
+    write_tensors(folder / "model.safetensors", {**tensors, **wide})
+    shutil.copy(FAMILY / "seed-1" / "config.json", folder)
+    return folder
+
+
+def test_no_array_depends_on_which_nan_came_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    found = []
+    for number, (threads, block_size) in enumerate([(1, 1 << 20), (2, 4096), (2, 100_000)]):
+        monkeypatch.setattr("attest.measure.sweep", partial(sweep, block_size=block_size))
+        folder = with_not_numbers(tmp_path / str(number), 1 - 2 * (number % 2))
+        details = measure(folder, threads=threads).details
+        found.append(
+            {name: data for name, data in details.items() if name.endswith(".v1.safetensors")}
+        )  # no row digests
+    assert found[0] == found[1] == found[2]
+    arrays = {key: one for name, data in found[0].items() for key, one in unpack_arrays(data, where=name).items()}
+    for layer, name in ((0, "gate"), (0, "up"), (1, "gate"), (1, "down")):
+        assert np.isnan(arrays[f"layers.{layer}.neuron.{name}"]).any()
+    for key in ("layers.0.residual.q", "layers.1.residual.down", "layers.2.attention_norm"):
+        bits = arrays[key].view("<u4")[np.isnan(arrays[key])]
+        assert bits.tolist() == [0x7FC00000] * bits.size != []
 
 
 def test_chunks_cover_every_byte_of_every_file():

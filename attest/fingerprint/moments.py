@@ -5,6 +5,8 @@ Collected from all tensors of the dtypes BF16, F16 and F32; written to ``detail/
 
 from __future__ import annotations
 
+import math
+from decimal import Context, Decimal
 from functools import partial
 
 from attest.checkpoint import Tensor
@@ -52,13 +54,13 @@ def describe(sums: ExactSums) -> Moments:
 
     Notes
     -----
-    ``std`` has the denominator n - 1; skewness and kurtosis are m3 / m2**1.5 and m4 / m2**2 - 3 with the
+    ``std`` has the denominator n - 1, and may be greater than any binary64 value; skewness and kurtosis are m3 / m2**1.5 and m4 / m2**2 - 3 with the
     denominator n.
     """
     return Moments(
         n=sums.n,
         mean=decimal(sums.mean()),
-        std=decimal(sums.std()),
+        std=_std(sums),
         skewness=_optional(sums.skewness()),
         excess_kurtosis=_optional(sums.excess_kurtosis()),
         minimum=_optional(sums.minimum),
@@ -78,6 +80,15 @@ def describe_quantization(scales: Scales, sums: ExactSums | None) -> Quantizatio
         scales=describe(scales.scales),
         minima=None if scales.minima is None else describe(scales.minima),
     )
+
+
+def _std(sums: ExactSums) -> str:
+    """Standard deviation as ``decimal`` writes numbers, though it lie beyond binary64."""
+    std = sums.std()
+    if math.isfinite(std):
+        return decimal(std)
+    twice = Context(prec=9).multiply(Decimal(sums.std(exponent=1)), 2)
+    return str(twice.normalize()).lower()
 
 
 def _optional(value: float | None) -> str | None:

@@ -68,11 +68,15 @@ class ExactSums:
             return n**2 * higher[0] - 3 * n * first * second + 2 * first**3
         return n**3 * higher[1] - 4 * n**2 * first * higher[0] + 6 * n * first**2 * second - 3 * first**4
 
-    def std(self) -> float:
-        """Standard deviation with denominator n - 1 (as ``torch.std`` has it), rounded once; 0 for fewer than two values."""
+    def std(self, *, exponent: int = 0) -> float:
+        """Standard deviation with denominator n - 1 (as ``torch.std`` has it) in units of 2**exponent, rounded once.
+
+        0 for fewer than two values. In units of 1 it can leave binary64, by less than a factor of 2: then it is infinite.
+        Mean, quantiles, skewness and kurtosis cannot.
+        """
         if self.n < 2:
             return 0.0
-        return sqrt_ratio(self._central(2), (self.n * (self.n - 1)) << (2 * self.scale))
+        return sqrt_ratio(self._central(2), (self.n * (self.n - 1)) << (2 * (self.scale + exponent)))
 
     def skewness(self) -> float | None:
         """Third standardized moment m3 / m2**1.5; None where not counted or all values are equal."""
@@ -90,7 +94,7 @@ class ExactSums:
 
 
 def sqrt_ratio(numerator: int, denominator: int) -> float:
-    """Square root of a ratio that is not negative, to the last bit of binary64 but for the rarest ties.
+    """Square root of a ratio that is not negative, to the last bit of binary64 but for the rarest ties; infinite beyond.
 
     The ratio is reduced first: what becomes of a tie depends on how many bits the two have.
     """
@@ -99,7 +103,11 @@ def sqrt_ratio(numerator: int, denominator: int) -> float:
     common = math.gcd(numerator, denominator)
     numerator, denominator = numerator // common, denominator // common
     shift = max(0, 64 - (numerator.bit_length() - denominator.bit_length()) // 2)
-    return math.isqrt((numerator << (2 * shift)) // denominator) / (1 << shift)
+    root = math.isqrt((numerator << (2 * shift)) // denominator)
+    try:
+        return root / (1 << shift)
+    except OverflowError:
+        return math.inf
 
 
 def sums_of_exponents(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -155,6 +156,15 @@ def test_controls_say_yes_of_each_itself_and_no_of_the_rest():
         assert min(kinds["itself", "a"], kinds["itself", "b"]) > 25
         assert max(abs(value) for (kind, _), value in kinds.items() if kind != "itself") < 4
         assert len(kinds) == 7
+
+
+def test_where_up_is_shifted_in_both_signs_are_not_free():
+    """gpt-oss multiplies by up + 1. The coin of one network is enough."""
+    one, other = made("seed-1")[0], made("seed-2")[0]
+    shifted = [replace(side, architecture=replace(side.architecture, family="gpt-oss")) for side in (one, other)]
+    (left_out,) = matched_signs(*shifted).not_compared
+    assert "computes something else" in left_out.reason
+    assert matched_signs(one, shifted[1]).tests
 
 
 def test_what_has_no_gates_has_no_free_signs():

@@ -91,7 +91,10 @@ def check(dtype: str, codes: Sequence[int], cut: int) -> None:
     assert "-0.0" not in {repr(sums.minimum), repr(sums.maximum)}
     assert sums.mean() == (float(sum(values, Fraction(0)) / n) if n else 0)
     if n > 1:
-        assert is_close(sums.std(), precise(power(values, 2) * n / (n - 1)).sqrt(PRECISE))
+        std = precise(power(values, 2) * n / (n - 1)).sqrt(PRECISE)
+        assert is_close(sums.std(exponent=1), PRECISE.divide(std, Decimal(2)))
+        assert sums.std() == 2 * sums.std(exponent=1) or is_close(sums.std(), std)
+        assert math.isinf(sums.std()) == math.isinf(float(std))
     check_counted(dtype, sums, finite)
     if dtype not in UNCOUNTED:
         assert sums.multiset == multiset(floats)
@@ -148,6 +151,7 @@ def test_f32(codes: list[int], cut: int):
 
 @given(codes_of("F64"), st.integers(0, 40))
 @example(SPECIALS["F64"], 3)
+@example([0x7FEFFFFFFFFFFFFF, 0xFFEFFFFFFFFFFFFF], 1)
 def test_f64(codes: list[int], cut: int):
     check("F64", codes, cut)
 
