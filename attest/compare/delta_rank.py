@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.compare.replay.operation import LARGEST
+
 __all__ = ["Ranks", "delta_ranks"]
 
 Bands: TypeAlias = Callable[[], Iterator[tuple[NDArray[Any], NDArray[Any]]]]
@@ -51,7 +53,7 @@ class Ranks:
 
 
 def delta_ranks(bands: Bands, rows: int, columns: int, dtype: str) -> Ranks | None:
-    """Ranks of y - x; None where it has values that are not finite, or is nothing.
+    """Ranks of y - x; None where it has values that are not finite or beyond ``LARGEST``, or is nothing.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def _squares(
     directions = None if columns <= _FULL or rows <= _FULL else _directions(columns)
     for x, y in bands():
         delta = y.astype(np.float64) - x.astype(np.float64)
-        if not np.isfinite(delta).all():
+        if not (np.abs(delta) <= LARGEST).all():
             return None, 0.0, 0.0
         total += float(np.sum(delta * delta))
         errors = _rounding(y, significand)

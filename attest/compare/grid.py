@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.compare.replay.operation import LARGEST
+
 __all__ = ["describe_grid"]
 
 _LEAST_VALUES = 256
@@ -35,7 +37,7 @@ def describe_grid(values: NDArray[Any], dtype: str) -> str:
     if dtype in {"Q8_0", "Q4_0"}:
         return dtype
     rows = values[: max(1, _MAX_VALUES // values.shape[1])]
-    rows = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
+    rows = rows[(np.abs(rows) <= LARGEST).all(axis=1)].astype(np.float64)
     if rows.size < _LEAST_VALUES or not rows.any():
         return "-"
     shapes = {"row": rows}

@@ -14,7 +14,7 @@ from attest.architecture import Model, Part, place_tensors
 from attest.checkpoint import Checkpoint
 from attest.checkpoint.tensor import BLOCKS
 from attest.compare.replay.matrix import Matrix
-from attest.compare.replay.operation import decode
+from attest.compare.replay.operation import LARGEST, decode
 from attest.compare.weight_delta import VALUES
 from attest.fingerprint.anchors import read_rows
 
@@ -61,7 +61,7 @@ class RoleWeights:
         Returns
         -------
         ndarray of shape (n_outputs, n_inputs), float32
-            0 where a value is not finite. Memory is that of the tensor, twice at most.
+            0 where a value is not finite, or beyond ``LARGEST``. Memory is that of the tensor, twice at most.
         """
         part = self._part(role, layer)
         if part is None:
@@ -72,7 +72,10 @@ class RoleWeights:
         if part.transposed:
             values = values.T if part.rows is None else values.T[part.rows.positions(0, values.shape[1])]
         gain = self.gain(_FRONT.get(role), layer) if folded else None
-        return values if gain is None or gain.size != values.shape[1] else values * gain
+        if gain is None or gain.size != values.shape[1]:
+            return values
+        with np.errstate(over="ignore"):
+            return _finite(values * gain)
 
     def rows(self, role: str, layer: int | None, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """Some rows of a matrix that is stored as outputs by inputs, such as an embedding; those are read alone."""
@@ -108,9 +111,8 @@ class RoleWeights:
 
 
 def _finite(values: NDArray[np.floating]) -> NDArray[np.float32]:
-    narrow = values.astype(np.float32, copy=False)
-    finite = np.isfinite(narrow)
-    return narrow if finite.all() else np.where(finite, narrow, np.float32(0))
+    usual = np.abs(values) <= LARGEST
+    return (values if usual.all() else np.where(usual, values, 0)).astype(np.float32, copy=False)
 
 
 def in_both(weights: tuple[Checkpoint, Checkpoint]) -> tuple[RoleWeights, RoleWeights]:

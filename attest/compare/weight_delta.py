@@ -19,7 +19,7 @@ from attest.compare.grid import describe_grid
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
 from attest.compare.replay.matrix import Matrix
-from attest.compare.replay.operation import decode
+from attest.compare.replay.operation import LARGEST, decode
 from attest.compare.whereabouts import short
 from attest.comparison import Found
 from attest.document import decimal
@@ -138,9 +138,9 @@ def _delta(mine: Matrix, theirs: Matrix, layer: int | None, *, trained: bool) ->
             grids = (describe_grid(narrow, mine.tensor.dtype), describe_grid(other, theirs.tensor.dtype))
         x, y = narrow.astype(np.float64), other.astype(np.float64)
         changed += int(np.count_nonzero(x != y))
-        finite = np.isfinite(x) & np.isfinite(y)
-        if not finite.all():
-            x, y = np.where(finite, x, 0), np.where(finite, y, 0)
+        usual = (np.abs(x) <= LARGEST) & (np.abs(y) <= LARGEST)
+        if not usual.all():
+            x, y = np.where(usual, x, 0), np.where(usual, y, 0)
         powers += [_powers(x), _powers(y)]
         product += float(np.vdot(x, y))
         y -= x

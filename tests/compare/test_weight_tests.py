@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from compare.opened import Opened, changed, opened, run, statistics
+from measured import FAMILY
 from relabeled import weights
-from small_checkpoint import write_tensors
+from small_checkpoint import bfloat16, write_tensors
 
 from attest.checkpoint import open_checkpoint
 from attest.compare import WEIGHT_TESTS
@@ -56,3 +59,27 @@ def test_values_that_are_not_finite_or_all_zero_break_nothing(test: WeightTest):
     model["layers.2.self_attn.q_proj.weight"][:] = np.inf
     outcome = run(test, opened("seed-1"), changed(model))
     assert all(np.isfinite(one.statistic) for one in outcome.tests)
+
+
+@pytest.fixture(scope="module")
+def enormous(tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    """The greatest values that binary64 and binary32 hold, in two of three tensors."""
+    largest = {"<f8": np.finfo("<f8").max, "<f4": np.finfo("<f4").max}
+    arrays = {}
+    for place, (name, values) in enumerate(weights("seed-1").items()):
+        dtype = ("<f8", "<f4", None)[place % 3]
+        arrays[f"model.{name}"] = (
+            np.copysign(largest[dtype], values).astype(dtype) if dtype else bfloat16(values.astype(np.float32))
+        )
+    folder = tmp_path_factory.mktemp("enormous")
+    shutil.copyfile(FAMILY / "seed-1" / "config.json", folder / "config.json")
+    write_tensors(folder / "model.safetensors", arrays)
+    measurement = measure(folder)
+    found = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
+    return found, open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("test", WEIGHT_TESTS, ids=lambda test: test.__name__)
+def test_enormous_values_break_nothing(test: WeightTest, enormous: Opened):
+    for other in (opened("seed-2"), enormous):
+        assert all(np.isfinite(one.statistic) for one in run(test, enormous, other).tests)

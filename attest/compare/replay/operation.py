@@ -14,10 +14,13 @@ from attest.checkpoint.tensor import BLOCKS
 from attest.compare.replay.fp4 import ggml_mxfp4, ggml_nvfp4, mxfp4_codes, mxfp4_scales, nvfp4_codes, nvfp4_scales
 from attest.compare.replay.matrix import Matrix
 
-__all__ = ["BLOCKS_MADE", "Operation", "decode", "largest_of", "operations"]
+__all__ = ["BLOCKS_MADE", "LARGEST", "Operation", "decode", "largest_of", "operations"]
 
 Floats = NDArray[np.float32]
 FourBits: TypeAlias = Literal["MXFP4 codes", "MXFP4 scales", "NVFP4 codes", "NVFP4 scales"]
+
+LARGEST = 2.0**50
+"""Beyond it no network has a weight. Statistics leave such values out, so that squares and their sums stay finite."""
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _BLOCK_VALUES = 32
