@@ -63,9 +63,9 @@ _OTHER_PANEL = (
     " of these (attest compare --panel)."
 )
 _OTHER_REASONS = (
-    "Units agree so, too, in two networks that were trained apart but began with one initialization, as a framework's"
-    " default seed gives it to equal shapes, or took other random numbers from one seed (a frozen projection, noise), or were"
-    " taught the inner values of one teacher unit by unit: the test says that units have something in common, and not what."
+    "That says that units have something in common, and not what: they agree so, too, in two networks that were trained apart"
+    " but began with one initialization, as a framework's default seed gives it to equal shapes, or took other random numbers"
+    " from one seed (a frozen projection, noise), or were taught the inner values of one teacher unit by unit."
 )
 _EXPERTS = "expert-alignment/v1"
 _ON_EXPERTS = frozenset({_EXPERTS, "matched-signs/v1"})
