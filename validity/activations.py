@@ -70,7 +70,12 @@ def activation_results(pairs: Iterable[Pair], say: Callable[[str], object]) -> I
                     say(f"{folder.parent.name if folder.name == 'checkpoint' else folder.name}: {error.code}")
         a, b = ran[pair.a], ran[pair.b]
         tests = [] if a is None or b is None else [one for test in TESTS for one in test(a, b).tests]
-        yield {"label": list(pair.label), "rung": "", "tests": {one.id: _numbers(one) for one in tests}}
+        yield {
+            "label": list(pair.label),
+            "rung": "",
+            "rung_without_weights": "",
+            "tests": {one.id: _numbers(one) for one in tests},
+        }
 
 
 def _run(folder: Path) -> Fingerprints:
@@ -232,7 +237,7 @@ def main() -> None:
 
 
 def report(pairs: Sequence[Pair], folder: Path, say: Callable[[str], object]) -> None:
-    """Run, compare and write; the results of the tests on weights are those in the folder."""
+    """Run, compare and write, all but pairs with a habit in common; results on weights are those in the folder."""
     import torch  # noqa: PLC0415 - heavy
     import transformers  # noqa: PLC0415 - heavy
 
@@ -240,7 +245,7 @@ def report(pairs: Sequence[Pair], folder: Path, say: Callable[[str], object]) ->
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
     began = time.process_time()
-    results = list(activation_results(pairs, say))
+    results = list(activation_results((one for one in pairs if one.label[0] != "coincidence"), say))
     kept = folder / "results.json"
     weights = json.loads(kept.read_text())["pairs"] if kept.exists() else []
     write_activations(results, weights, time.process_time() - began, folder)

@@ -200,7 +200,7 @@ def main() -> None:
     hold_against_panel(record, arguments.panel)
     record["conclusions"] = conclusions(results)
     write_report(record, arguments.report)
-    report_activations([one for one in pairs if one.label[0] != "coincidence"], arguments.report, say)
+    report_activations(pairs, arguments.report, say)
     say(json.dumps(record["conclusions"], indent=1))
 
 
