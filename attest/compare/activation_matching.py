@@ -23,7 +23,7 @@ from attest.compare.agreement_tests import alignment_test, lines_table, matched_
 from attest.compare.common_places import common_places
 from attest.compare.controls import share_controls
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.layer_agreement import agreement_of_sides
+from attest.compare.layer_agreement import NO_OTHER_LAYER, agreement_of_sides
 from attest.compare.layer_alignment import align_layers
 from attest.compare.matching import Neurons
 from attest.compare.outcome import Outcome, left_out
@@ -84,13 +84,13 @@ def _outcome(a: Fingerprints, b: Fingerprints, mine: dict[int, Neurons], theirs:
     test_id, other = (_GATED, _HALVES) if next(iter(mine.values())).gated else (_HALVES, _GATED)
     missing = left_out(other, "both have gates" if test_id == _GATED else "the two have no gates")
     agreement = agreement_of_sides(test_id, a, b, mine, theirs)
-    deep = [one for one in agreement.partners if one.first and one.second]
+    deep = agreement.deep
     lines = align_layers(agreement.best_known(), tuple(agreement.first_widths), tuple(agreement.second_widths))
     alignment = alignment_test(_LAYERS, lines, agreement)
     controls = share_controls(test_id, agreement.controls)
     found = (matrix_table(test_id, agreement), lines_table(_LAYERS, lines))
     if not deep:
-        missing += left_out(test_id, "layer 0 is reported apart, and there is no other")
+        missing += left_out(test_id, NO_OTHER_LAYER)
         return Outcome(tests=(alignment,), controls=controls, found=found, not_compared=missing)
-    matched = matched_test(test_id, _WORDS[test_id], deep, agreement)
+    matched = matched_test(test_id, _WORDS[test_id], agreement)
     return Outcome(tests=(matched, alignment), controls=controls, found=found, not_compared=missing)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from attest.compare.controls import share_controls
 from attest.compare.descriptive import descriptive
-from attest.compare.layer_agreement import LayerAgreement, LayerPair
+from attest.compare.layer_agreement import NO_OTHER_LAYER, LayerAgreement
 from attest.compare.layer_alignment import AlignedLayer
+from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
 from attest.compare.strangers import strangers_gave
 from attest.comparison import Found, LayerStatistic, Test
 from attest.document import decimal
 from attest.evidence import Table
 
-__all__ = ["alignment_test", "lines_table", "matched_test", "matrix_table", "share_test"]
+__all__ = ["agreement_outcome", "alignment_test", "lines_table", "matched_test", "matrix_table", "share_test"]
 
 
-def matched_test(test_id: str, looks: str, deep: Sequence[LayerPair], agreement: LayerAgreement) -> Test:
+def matched_test(test_id: str, looks: str, agreement: LayerAgreement) -> Test:
     """Share of neurons whose partner is the same by both ``looks``, over the pairs of layers that agree most."""
     others = agreement.controls["other-layers"] or (0.0,)
     note = (
@@ -25,11 +27,11 @@ def matched_test(test_id: str, looks: str, deep: Sequence[LayerPair], agreement:
         f" agree on {decimal(sum(others) / len(others), 3)} at the mean and {decimal(max(others), 3)} at most"
         f"{strangers_gave(test_id)}"
     )
-    return share_test(test_id, note, deep, agreement)
+    return share_test(test_id, note, agreement)
 
 
-def share_test(test_id: str, note: str, deep: Sequence[LayerPair], agreement: LayerAgreement) -> Test:
-    """Mean share of the ``deep`` pairs of layers that agree most, with the share of every such pair."""
+def share_test(test_id: str, note: str, agreement: LayerAgreement) -> Test:
+    """Mean share of the pairs of layers that agree most, layer 0 apart; with the share of every such pair."""
     layers = tuple(
         LayerStatistic(
             layer=one.first if agreement.by_first else one.second,
@@ -40,8 +42,17 @@ def share_test(test_id: str, note: str, deep: Sequence[LayerPair], agreement: La
         for one in agreement.partners
         if one.sampled > 1
     )
+    deep = agreement.deep
     mean = sum(one.share for one in deep) / len(deep)
     return descriptive(test_id, mean, sum(one.sampled for one in deep), note, layers=layers)
+
+
+def agreement_outcome(test_id: str, agreement: LayerAgreement, test: Callable[[], Test]) -> Outcome:
+    """A test of an agreement and its controls; these and a reason, where there is no layer beside layer 0."""
+    controls = share_controls(test_id, agreement.controls)
+    if not agreement.deep:
+        return Outcome(controls=controls, not_compared=left_out(test_id, NO_OTHER_LAYER))
+    return Outcome(tests=(test(),), controls=controls)
 
 
 def alignment_test(test_id: str, lines: Sequence[AlignedLayer], agreement: LayerAgreement) -> Test:

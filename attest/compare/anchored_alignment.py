@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from attest.compare.agreement_tests import share_test
-from attest.compare.controls import share_controls
+from attest.compare.agreement_tests import agreement_outcome, share_test
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import agreement_of_sides, sketched_layers
 from attest.compare.outcome import Outcome, exact_outcome, left_out
 from attest.compare.permutation import Pairing
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 
-__all__ = ["ALIGNMENT_TEST", "anchored_agreement", "anchored_alignment"]
+__all__ = ["ALIGNMENT_TEST", "NO_ANCHORED_SKETCH", "anchored_agreement", "anchored_alignment"]
 
 ALIGNMENT_TEST = "anchored-alignment/v1"
 _AGREEMENT = "anchored-agreement/v1"
-_MISSING = "one of the two has no anchored sketch; attest measure --deep makes one where there is a tokenizer"
+NO_ANCHORED_SKETCH = "one of the two has no anchored sketch; attest measure --deep makes one where there is a tokenizer"
 
 
 def anchored_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
@@ -31,7 +30,7 @@ def anchored_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = a.arrays.get(ANCHORED_SKETCH_ID, {}), b.arrays.get(ANCHORED_SKETCH_ID, {})
     if not mine or not theirs:
-        return Outcome(not_compared=left_out(ALIGNMENT_TEST, _MISSING))
+        return Outcome(not_compared=left_out(ALIGNMENT_TEST, NO_ANCHORED_SKETCH))
     layers = sorted(
         sketched_layers(a, ANCHORED_SKETCH_ID, WIDTH).keys() & sketched_layers(b, ANCHORED_SKETCH_ID, WIDTH)
     )
@@ -68,19 +67,12 @@ def anchored_agreement(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = (sketched_layers(one, ANCHORED_SKETCH_ID, WIDTH) for one in (a, b))
     if not mine or not theirs:
-        return Outcome(not_compared=left_out(_AGREEMENT, _MISSING))
+        return Outcome(not_compared=left_out(_AGREEMENT, NO_ANCHORED_SKETCH))
     if len({neurons.gated for neurons in (*mine.values(), *theirs.values())}) > 1:
         return Outcome(not_compared=left_out(_AGREEMENT, "only one of the two has gates, or only some layers have"))
     agreement = agreement_of_sides(_AGREEMENT, a, b, mine, theirs)
-    deep = [one for one in agreement.partners if one.first and one.second]
-    controls = share_controls(_AGREEMENT, agreement.controls)
-    if not deep:
-        return Outcome(
-            controls=controls, not_compared=left_out(_AGREEMENT, "layer 0 is reported apart, and there is no other")
-        )
     note = (
         "mean share of neurons whose partner by gate and by the rest is the same, on axes of common words, each layer"
         " with the sketched layer that agrees most, layer 0 apart; see the controls"
     )
-    test = share_test(_AGREEMENT, note, deep, agreement)
-    return Outcome(tests=(test,), controls=controls)
+    return agreement_outcome(_AGREEMENT, agreement, lambda: share_test(_AGREEMENT, note, agreement))

@@ -55,8 +55,8 @@ def _correlate(left: NDArray[np.float64], right: NDArray[np.float64]) -> float |
     length = max(left.size, right.size)
     if min(left.size, right.size) < 2 or not (np.isfinite(left).all() and np.isfinite(right).all()):
         return None
-    ends = (one / (np.abs(one).max() or 1.0) for one in (left, right))  # squares of the greatest values overflow
-    x, y = (np.interp(np.linspace(0, 1, length), np.linspace(0, 1, one.size), one) for one in ends)
+    scaled = (one / (np.abs(one).max() or 1.0) for one in (left, right))  # squares of the greatest values overflow
+    x, y = (np.interp(np.linspace(0, 1, length), np.linspace(0, 1, one.size), one) for one in scaled)
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt(np.sum(x * x) * np.sum(y * y)))
     return float(np.sum(x * y)) / scale if scale > 0 else None

@@ -24,6 +24,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_layers
 from attest.compare.permutation import Pairing
 from attest.compare.sketched_experts import sketched_experts
+from attest.compare.two_sides import unlike_widths
 from attest.comparison import NO_EXPERTS
 
 __all__ = ["expert_alignment"]
@@ -46,9 +47,8 @@ def expert_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     mine, theirs = _sums(a), _sums(b)
     if not mine and not theirs:
         return Outcome(not_compared=left_out(_ID, NO_EXPERTS))
-    if a.architecture.d_model != b.architecture.d_model:
-        sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
-        return Outcome(not_compared=left_out(_ID, f"hidden sizes differ ({sizes}): sketches have no common axes"))
+    if unlike := unlike_widths(a, b):
+        return Outcome(not_compared=left_out(_ID, unlike))
     layers, reasons = shared_layers(a, b)
     pairings = [found for layer in layers if (found := _pair(layer, a, b, mine, theirs))]
     if not pairings:

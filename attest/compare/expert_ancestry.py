@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from attest.compare.controls import share_controls
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.layer_agreement import WORK, sample_size, sketched_layers
+from attest.compare.layer_agreement import NO_OTHER_LAYER, WORK, sample_size, sketched_layers
 from attest.compare.matching import Neurons, Sample, find_partners, public_order, share_found
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
 from attest.compare.sketched_experts import sketched_experts
+from attest.compare.two_sides import public_seed, unlike_widths
 from attest.comparison import ControlKind, Found, LayerStatistic
 from attest.document import decimal
 from attest.evidence import Table
@@ -78,10 +79,9 @@ def expert_ancestry(a: Fingerprints, b: Fingerprints) -> Outcome:
     Survives what ``matched-agreement/v1`` survives. Where both have experts and dense layers, both are sought in the
     other. It does not show who came first: a dense layer may have been made of an expert.
     """
-    if a.architecture.d_model != b.architecture.d_model:
-        sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
-        return Outcome(not_compared=left_out(_ID, f"hidden sizes differ ({sizes}): sketches have no common axes"))
-    seed = " ".join((_ID, *sorted((a.side.tree_digest, b.side.tree_digest))))
+    if unlike := unlike_widths(a, b):
+        return Outcome(not_compared=left_out(_ID, unlike))
+    seed = public_seed(_ID, a, b)
     sides = [
         (name, found)
         for name, one, other in (("a", a, b), ("b", b, a))
@@ -177,7 +177,7 @@ def _outcome(sides: Sequence[tuple[str, tuple[list[_Ancestor], Shares]]]) -> Out
         return Outcome(
             controls=controls,
             found=tables,
-            not_compared=left_out(_ID, "layer 0 is reported apart, and there is no other"),
+            not_compared=left_out(_ID, NO_OTHER_LAYER),
         )
     test = descriptive(
         _ID,

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching import Neurons, Sample, find_partners, public_order, share_found
+from attest.compare.two_sides import public_seed
 from attest.comparison import ControlKind
 from attest.cores import on_all_cores
 
 __all__ = [
+    "NO_OTHER_LAYER",
     "WORK",
     "LayerAgreement",
     "LayerPair",
@@ -25,6 +27,8 @@ __all__ = [
 
 WORK = 100_000_000
 """Pairs of neurons that are looked at for one question."""
+
+NO_OTHER_LAYER = "layer 0 is reported apart, and there is no other"
 
 _CONTROL_WORK = 20_000_000
 _LEAST_SAMPLE = 32
@@ -66,6 +70,11 @@ class LayerAgreement:
     partners: tuple[LayerPair, ...]
     by_first: bool
     controls: Mapping[ControlKind, Sequence[float]]
+
+    @property
+    def deep(self) -> tuple[LayerPair, ...]:
+        """Partners beside layer 0, whose neurons agree in networks that have no more in common than their tokens."""
+        return tuple(one for one in self.partners if one.first and one.second)
 
     def best_known(self) -> NDArray[np.float64]:
         """The matrix with the partners' shares from the larger samples in their places."""
@@ -179,9 +188,8 @@ def _mismatched(
 
 def agreement_of_sides(test_id: str, a: Fingerprints, b: Fingerprints, mine: Layers, theirs: Layers) -> LayerAgreement:
     """Agreement of a, as first, with b, computed from the lesser tree digest on: exchanging the two changes no number."""
-    digests = sorted((a.side.tree_digest, b.side.tree_digest))
-    seed = f"{test_id} {digests[0]} {digests[1]}"
-    if a.side.tree_digest == digests[0]:
+    seed = public_seed(test_id, a, b)
+    if a.side.tree_digest <= b.side.tree_digest:
         return layer_agreement(mine, theirs, seed)
     return layer_agreement(theirs, mine, seed).exchanged()
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from attest.compare.anchored_alignment import NO_ANCHORED_SKETCH
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import sketched_layers
 from attest.compare.matching import Neurons
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.sign_matching import GatedNeurons, signs_outcome
 from attest.compare.sketched_experts import sketched_experts
+from attest.compare.two_sides import unlike_widths
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 from attest.fingerprint.unit_sums import N_BUCKETS
 
@@ -34,9 +36,8 @@ def matched_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
     Where sketches keep a part of each expert's neurons, a permutation leaves few that both have. A rotation of the
     residual stream defeats it, and so do neurons whose signs were changed: then z is near 0, and that shows nothing.
     """
-    if a.architecture.d_model != b.architecture.d_model:
-        sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
-        return Outcome(not_compared=left_out(_MATCHED, f"hidden sizes differ ({sizes}): sketches have no common axes"))
+    if unlike := unlike_widths(a, b):
+        return Outcome(not_compared=left_out(_MATCHED, unlike))
     return _on_sketches(_MATCHED, a, b, _SKETCH, N_BUCKETS, "one of the two has no sketch of its neurons")
 
 
@@ -49,8 +50,7 @@ def anchored_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
     stream; hidden sizes may differ. Embeddings made anew defeat it. The axes are made of the two networks' embeddings,
     which say nothing about the sign of a neuron.
     """
-    missing = "one of the two has no anchored sketch; attest measure --deep makes one where there is a tokenizer"
-    return _on_sketches(_ANCHORED, a, b, ANCHORED_SKETCH_ID, WIDTH, missing)
+    return _on_sketches(_ANCHORED, a, b, ANCHORED_SKETCH_ID, WIDTH, NO_ANCHORED_SKETCH)
 
 
 def _on_sketches(test_id: str, a: Fingerprints, b: Fingerprints, sketch: str, width: int, missing: str) -> Outcome:

@@ -7,7 +7,6 @@ unrelated layers that is luck, about one neuron of a layer; for a copy it holds 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.nearest import Rows, are_nearest, nearest
+from attest.compare.permutation import public_source
 
 __all__ = ["Neurons", "Sample", "find_partners", "public_order", "share_found"]
 
@@ -128,8 +128,7 @@ def public_order(n: int, seed: str, *, count: int | None = None) -> NDArray[np.i
 
     ``count`` asks for the first of the order only, which is faster.
     """
-    key = np.frombuffer(hashlib.sha256(seed.encode()).digest()[:16], np.uint64)
-    words = np.random.Philox(key=key).random_raw(n)
+    words = public_source(seed).random_raw(n)
     if count is None or not 0 < count < n:
         return _stable_order(words)[:count]
     first = np.flatnonzero(words <= np.partition(words, count - 1)[count - 1])

@@ -7,6 +7,7 @@ import numpy as np
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_layers
 from attest.compare.permutation import Pairing
+from attest.compare.two_sides import unlike_widths
 
 __all__ = ["NEURON_TEST", "neuron_alignment"]
 
@@ -25,11 +26,8 @@ def neuron_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     mine, theirs = a.arrays.get(_SKETCH, {}), b.arrays.get(_SKETCH, {})
     if not mine or not theirs:
         return Outcome(not_compared=left_out(NEURON_TEST, "one of the two has no neuron sketch"))
-    if a.architecture.d_model != b.architecture.d_model:
-        sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
-        return Outcome(
-            not_compared=left_out(NEURON_TEST, f"hidden sizes differ ({sizes}): sketches have no common axes")
-        )
+    if unlike := unlike_widths(a, b):
+        return Outcome(not_compared=left_out(NEURON_TEST, unlike))
     layers, reasons = shared_layers(a, b)
     names = [(layer, f"layers.{layer}") for layer in layers]
     shapes = {layer: (mine[name].shape, theirs[name].shape) for layer, name in names if name in mine and name in theirs}

@@ -19,10 +19,17 @@ from attest.compare.agreement_tests import alignment_test, lines_table, matched_
 from attest.compare.controls import share_controls
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.layer_agreement import LayerAgreement, LayerPair, agreement_of_sides, sketched_layers
+from attest.compare.layer_agreement import (
+    NO_OTHER_LAYER,
+    LayerAgreement,
+    LayerPair,
+    agreement_of_sides,
+    sketched_layers,
+)
 from attest.compare.layer_alignment import align_layers
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.rank_correlation import matched_rank_correlation
+from attest.compare.two_sides import unlike_widths
 from attest.comparison import NotCompared, Test
 from attest.fingerprint.unit_sums import N_BUCKETS
 
@@ -43,16 +50,15 @@ def neuron_matching(a: Fingerprints, b: Fingerprints) -> Outcome:
     and layers or neurons that were added or left out. A rotation or permutation of the residual stream defeats it. It
     does not show descent by itself: no p-value can be given without a panel of unrelated pairs.
     """
-    if a.architecture.d_model != b.architecture.d_model:
-        sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
-        return _nothing(f"hidden sizes differ ({sizes}): sketches have no common axes")
+    if unlike := unlike_widths(a, b):
+        return _nothing(unlike)
     mine, theirs = sketched_layers(a, _SKETCH, N_BUCKETS), sketched_layers(b, _SKETCH, N_BUCKETS)
     if not mine or not theirs:
         return _nothing("one of the two has no neuron sketch")
     if len({neurons.gated for neurons in (*mine.values(), *theirs.values())}) > 1:
         return _nothing("only one of the two has gates, or only some layers have")
     agreement = agreement_of_sides(_AGREEMENT, a, b, mine, theirs)
-    outcome, deep = _outcome(agreement), [one for one in agreement.partners if one.first and one.second]
+    outcome, deep = _outcome(agreement), agreement.deep
     if not deep:
         return outcome
     ranked = matched_rank_correlation(deep, mine, theirs, (a.side.tree_digest, b.side.tree_digest))
@@ -64,14 +70,14 @@ def _nothing(reason: str) -> Outcome:
 
 
 def _outcome(agreement: LayerAgreement) -> Outcome:
-    deep = [one for one in agreement.partners if one.first and one.second]
+    deep = agreement.deep
     lines = align_layers(agreement.best_known(), tuple(agreement.first_widths), tuple(agreement.second_widths))
     tests = [alignment_test(_LAYERS, lines, agreement)]
     missing: list[NotCompared] = []
     if deep:
-        tests.insert(0, matched_test(_AGREEMENT, "by gate and by the rest", deep, agreement))
+        tests.insert(0, matched_test(_AGREEMENT, "by gate and by the rest", agreement))
     else:
-        missing += left_out(_AGREEMENT, "layer 0 is reported apart, and there is no other")
+        missing += left_out(_AGREEMENT, NO_OTHER_LAYER)
     width = _width(deep, agreement)
     if width is None:
         missing += left_out(_WIDTH, "layers that belong together are equally wide")

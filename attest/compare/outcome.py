@@ -16,6 +16,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.order import IN_ORDER, REACH, is_in_order
 from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test, tells_apart
 from attest.compare.tied_layers import tied_layers
+from attest.compare.two_sides import public_seed
 from attest.comparison import Control, Found, NotCompared, Test
 
 __all__ = [
@@ -146,12 +147,11 @@ def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
     controls = exact_controls(
         test_id, free.pairings, free.masks, tree_digests={"a": a.side.tree_digest, "b": b.side.tree_digest}
     )
-    digests = sorted((a.side.tree_digest, b.side.tree_digest))
     result = permutation_test(
         free.pairings,
-        seed=f"{test_id} {digests[0]} {digests[1]}",
+        seed=public_seed(test_id, a, b),
         method=method,
-        exchanged=a.side.tree_digest != digests[0],
+        exchanged=a.side.tree_digest > b.side.tree_digest,
     )
     if result is None:
         return Outcome(not_compared=left_out(test_id, *(reasons or ("nothing varies between the units",))))

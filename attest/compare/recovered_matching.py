@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint
-from attest.compare.agreement_tests import matched_test
-from attest.compare.controls import share_controls
+from attest.compare.agreement_tests import agreement_outcome, matched_test
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import agreement_of_sides
 from attest.compare.matching import Neurons
@@ -22,6 +21,7 @@ from attest.compare.outcome import Outcome, left_out
 from attest.compare.recovered_neurons import RecoveredNeurons, recover_neurons
 from attest.compare.role_weights import in_both
 from attest.compare.sign_matching import GatedNeurons, signs_outcome
+from attest.compare.two_sides import public_seed
 from attest.comparison import Found
 from attest.document import decimal
 from attest.evidence import Table
@@ -50,8 +50,7 @@ def recovered_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoi
     and that shows nothing. Layers put in before a rotation, or a mixture with a stranger, may leave no axes in common.
     """
     swapped = b.side.tree_digest < a.side.tree_digest
-    digests = sorted((a.side.tree_digest, b.side.tree_digest))
-    found = recover_neurons(*in_both(weights[::-1] if swapped else weights), f"{_SIGNS} {digests[0]} {digests[1]}")
+    found = recover_neurons(*in_both(weights[::-1] if swapped else weights), public_seed(_SIGNS, a, b))
     for one in weights:
         one.tree.check_unchanged()
     if isinstance(found, str):
@@ -84,13 +83,8 @@ def _agreement(found: RecoveredNeurons, a: Fingerprints, b: Fingerprints, mine: 
         return {layer: neurons for layer, neurons in looks.items() if neurons is not None}
 
     agreement = agreement_of_sides(_AGREEMENT, a, b, unsigned(mine), unsigned(theirs))
-    deep = [one for one in agreement.partners if one.first and one.second]
-    controls = share_controls(_AGREEMENT, agreement.controls)
-    if not deep:
-        reason = "layer 0 is reported apart, and there is no other"
-        return Outcome(controls=controls, not_compared=left_out(_AGREEMENT, reason))
     looks = f"by {'gate' if found.gated else 'what it reads'} and by the rest, whatever their signs, on recovered axes"
-    return Outcome(tests=(matched_test(_AGREEMENT, looks, deep, agreement),), controls=controls)
+    return agreement_outcome(_AGREEMENT, agreement, lambda: matched_test(_AGREEMENT, looks, agreement))
 
 
 def _fit(found: RecoveredNeurons) -> Found:

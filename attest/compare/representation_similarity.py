@@ -28,6 +28,7 @@ from attest.compare.matching import public_order
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import signed_digits
 from attest.compare.strangers import strangers_gave
+from attest.compare.two_sides import public_seed
 from attest.comparison import Control, ControlKind, Found, LayerStatistic, Test
 from attest.document import decimal
 from attest.evidence import Table
@@ -60,8 +61,7 @@ def representation_similarity(a: Fingerprints, b: Fingerprints) -> Outcome:
         reason = "the sketches of one of the two are not of a form that is compared"
     if reason or x is None or y is None:
         return Outcome(not_compared=(*left_out(_DEBIASED, reason), *left_out(_LINEAR, reason)))
-    digests = sorted((a.side.tree_digest, b.side.tree_digest))
-    order = public_order(mine.size, f"{_DEBIASED} {digests[0]} {digests[1]}")
+    order = public_order(mine.size, public_seed(_DEBIASED, a, b))
     return _outcome(x, y, order, alone=mine.size)
 
 

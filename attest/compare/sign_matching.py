@@ -24,6 +24,7 @@ from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import Pairing
 from attest.compare.sign_test import Coins, sign_test
 from attest.compare.tied_layers import tied_layers
+from attest.compare.two_sides import public_seed
 from attest.comparison import Control
 from attest.cores import on_all_cores
 
@@ -138,8 +139,7 @@ def signs_outcome(
         return Outcome(not_compared=left_out(test_id, _NO_COIN))
     swapped = b.side.tree_digest < a.side.tree_digest
     x, y = (theirs, mine) if swapped else (mine, theirs)
-    digests = sorted((a.side.tree_digest, b.side.tree_digest))
-    seed = f"{test_id} {digests[0]} {digests[1]}"
+    seed = public_seed(test_id, a, b)
     pairs, tied = _untied(x, y, _belonging(x, y, seed))
     coins = _toss(x, y, pairs, seed, 1)
     named = [Coins(layer=j if swapped else i, values=one.values) for (i, j), one in zip(pairs, coins, strict=True)]
@@ -156,8 +156,7 @@ def signs_outcome(
 def _belonging(x: Layers, y: Layers, seed: str) -> list[tuple[int, int]]:
     """Layers that are most alike, each once, the likest first chosen; of equals those nearest in depth."""
     rows, columns = sorted(x), sorted(y)
-    neurons = sum(y[j].size for j in columns)
-    size = max(_LEAST_SAMPLED, min(_MOST_SAMPLED, _WORK // (len(rows) * neurons)))
+    size = _sample_size([y[j] for j in columns for _ in rows])
     samples = [public_order(x[i].size, f"{seed} layers {i}", count=size) for i in rows]
 
     def column(j: int) -> list[float]:
@@ -189,19 +188,27 @@ def _untied(
 
 def _toss(x: Layers, y: Layers, pairs: Sequence[tuple[int, int]], seed: str, share: int) -> list[Coins]:
     """Coins of every pair of layers; ``share`` divides the sample."""
-    neurons = max(1, sum(y[j].size for _, j in pairs))
-    size = max(_LEAST_SAMPLED, min(_MOST_SAMPLED, _WORK // neurons) // share)
+    size = _sample_size([y[j] for _, j in pairs], share)
 
     def one(pair: tuple[int, int]) -> Coins:
         i, j = pair
         sample = public_order(x[i].size, f"{seed} neurons {i} {j}", count=size)
-        return Coins(layer=i, values=_products(x[i], y[j], sample))
+        rows, columns = _matched(x[i], y[j], sample)
+        return Coins(layer=i, values=_products(x[i], rows, y[j], columns))
 
     return on_all_cores(one, pairs)
 
 
-def _products(x: GatedNeurons, y: GatedNeurons, sample: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cosines of down of matched neurons; x around its mean, so that what all of y have in common counts nothing."""
+def _sample_size(searched: Sequence[GatedNeurons], share: int = 1) -> int:
+    """Neurons of a layer that are sought in these, each in one of them; ``share`` divides them."""
+    neurons = max(1, sum(layer.size for layer in searched))
+    return max(_LEAST_SAMPLED, min(_MOST_SAMPLED, _WORK // neurons) // share)
+
+
+def _matched(
+    x: GatedNeurons, y: GatedNeurons, sample: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sampled neurons of x and their partners, each once, and of those that grew out of one in both the first."""
     partners, likeness = _search(x, y, sample)
     likest = np.argsort(-likeness, kind="stable")
     _, first = np.unique(partners[likest], return_index=True)
@@ -209,8 +216,14 @@ def _products(x: GatedNeurons, y: GatedNeurons, sample: NDArray[np.int64]) -> ND
     rows, columns = sample[chosen], partners[chosen]
     pooled = x.pooled and y.pooled
     alone = ~np.tril(_twins(x, rows, pooled=pooled) & _twins(y, columns, pooled=pooled), -1).any(axis=1)
-    mine = x.writing[rows[alone]] - x.writing.mean(axis=0)
-    products: NDArray[np.float64] = np.einsum("ij,ij->i", mine, y.writing[columns[alone]])
+    return rows[alone], columns[alone]
+
+
+def _products(
+    x: GatedNeurons, rows: NDArray[np.int64], y: GatedNeurons, columns: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Cosines of down that are not 0; x around its mean, so that what all of y have in common counts nothing."""
+    products: NDArray[np.float64] = np.einsum("ij,ij->i", x.writing[rows] - x.writing.mean(axis=0), y.writing[columns])
     varied: NDArray[np.float64] = products[products != 0]
     return varied
 
@@ -268,11 +281,6 @@ def _controls(test_id: str, a: Layers, b: Layers, pairs: Sequence[tuple[int, int
 
 def _against_itself(layers: Layers, own: Sequence[int], seed: str) -> list[Coins]:
     """Coins of every neuron that is sampled, with itself for a partner."""
-    size = max(_LEAST_SAMPLED, min(_MOST_SAMPLED, _WORK // max(1, sum(layers[i].size for i in own))))
-    found = []
-    for i in own:
-        rows = public_order(layers[i].size, f"{seed} itself {i}", count=size)
-        units = layers[i].writing
-        values = np.einsum("ij,ij->i", units[rows] - units.mean(axis=0), units[rows])
-        found.append(Coins(layer=i, values=values[values != 0]))
-    return found
+    size = _sample_size([layers[i] for i in own])
+    samples = {i: public_order(layers[i].size, f"{seed} itself {i}", count=size) for i in own}
+    return [Coins(layer=i, values=_products(layers[i], rows, layers[i], rows)) for i, rows in samples.items()]

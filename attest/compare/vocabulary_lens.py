@@ -8,12 +8,13 @@ the weights of both in place of sketches that were shared.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint
-from attest.compare.agreement_tests import share_test
-from attest.compare.controls import share_controls
+from attest.compare.agreement_tests import agreement_outcome, share_test
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import LayerAgreement, agreement_of_sides
 from attest.compare.matching import Neurons
@@ -59,20 +60,14 @@ def vocabulary_lens(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint,
 
 
 def _outcome(agreement: LayerAgreement, n_tokens: int) -> Outcome:
-    deep = [one for one in agreement.partners if one.first and one.second]
     cells = ((str(one.first), str(one.second), decimal(one.share, 3)) for one in agreement.partners)
     table = Table(columns=("layer of a", "layer of b", "agreement"), rows=tuple(cells))
-    controls = share_controls(_ID, agreement.controls)
     found = (Found(id=_ID, title="Layers that agree most by the words of their neurons", table=table),)
-    if not deep:
-        reason = "layer 0 is reported apart, and there is no other"
-        return Outcome(controls=controls, found=found, not_compared=left_out(_ID, reason))
     note = (
         f"mean share of neurons whose partner by gate and by the rest is the same, told by their cosines with"
         f" {n_tokens} common tokens, each layer with the layer that agrees most, layer 0 apart; see the controls"
     )
-    test = share_test(_ID, note, deep, agreement)
-    return Outcome(tests=(test,), controls=controls, found=found)
+    return replace(agreement_outcome(_ID, agreement, lambda: share_test(_ID, note, agreement)), found=found)
 
 
 def _lenses(one: RoleWeights, rows: NDArray[np.int64]) -> dict[int, Neurons]:

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from attest.compare.sign_matching import GatedNeurons, _products, _search
+from attest.compare.sign_matching import GatedNeurons, _matched, _products, _search
 from attest.compare.sign_test import Coins, sign_test
 
 RNG = np.random.default_rng(12)
@@ -24,8 +24,13 @@ def neurons(n: int = 128, n_axes: int = N_AXES) -> GatedNeurons:
     return GatedNeurons(**{part: RNG.integers(-90, 91, (n, n_axes)).astype(np.int8) for part in ("gate", "up", "down")})
 
 
+def products(x: GatedNeurons, y: GatedNeurons) -> np.ndarray:
+    rows, columns = _matched(x, y, np.arange(x.size))
+    return _products(x, rows, y, columns)
+
+
 def z(x: GatedNeurons, y: GatedNeurons) -> float:
-    return Coins(layer=0, values=_products(x, y, np.arange(x.size))).z
+    return Coins(layer=0, values=products(x, y)).z
 
 
 def changed(one: GatedNeurons, *, gate: np.ndarray | int = 1, up: np.ndarray | int = 1, down: np.ndarray | int = 1):
@@ -77,7 +82,7 @@ def test_what_is_matched_is_the_same_whatever_the_signs(activated: str):
     rows = np.arange(x.size)
     for mine, theirs in zip(_search(x, y, rows), _search(x, other, rows), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    np.testing.assert_allclose(np.abs(_products(x, y, rows)), np.abs(_products(x, other, rows)), rtol=1e-12)
+    np.testing.assert_allclose(np.abs(products(x, y)), np.abs(products(x, other)), rtol=1e-12)
 
 
 def test_strangers_have_an_ordinary_z_and_descendants_do_not():
@@ -147,4 +152,4 @@ def test_padded_neurons_count_nothing():
     one = neurons()
     parts = {part: np.vstack([getattr(one, part), np.zeros((64, N_AXES), np.int8)]) for part in ("gate", "up", "down")}
     padded = GatedNeurons(**parts)
-    assert _products(padded, padded, np.arange(padded.size)).size <= one.size + 1
+    assert products(padded, padded).size <= one.size + 1
