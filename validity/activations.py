@@ -70,12 +70,7 @@ def activation_results(pairs: Iterable[Pair], say: Callable[[str], object]) -> I
                     say(f"{folder.parent.name if folder.name == 'checkpoint' else folder.name}: {error.code}")
         a, b = ran[pair.a], ran[pair.b]
         tests = [] if a is None or b is None else [one for test in TESTS for one in test(a, b).tests]
-        yield {
-            "label": list(pair.label),
-            "rung": "",
-            "rung_without_weights": "",
-            "tests": {one.id: _numbers(one) for one in tests},
-        }
+        yield {"label": list(pair.label), "rung": "", "tests": {one.id: _numbers(one) for one in tests}}
 
 
 def _run(folder: Path) -> Fingerprints:

@@ -10,7 +10,6 @@ from typing import Any
 
 from attest.checkpoint import open_checkpoint
 from attest.compare import compare
-from attest.compare.announcement import WEIGHT_METHODS
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.ranks import shape_of
 from attest.comparison import Comparison, Test
@@ -48,8 +47,6 @@ class Result:
         Of the pair.
     rung : str
         What the default policy makes of all of them.
-    rung_without_weights : str
-        What it makes of the fingerprints alone.
     tests : mapping of str to mapping
         By test: calibration, statistic, z, pvalue, n, and z by layer.
     found : sequence of mapping
@@ -64,7 +61,6 @@ class Result:
 
     label: tuple[str, ...]
     rung: str
-    rung_without_weights: str
     tests: Mapping[str, Mapping[str, Any]]
     found: tuple[Mapping[str, Any], ...]
     not_compared: Mapping[str, str]
@@ -84,11 +80,9 @@ def compare_pair(pair: Pair) -> Result:
     a, b = fingerprints(pair.a), fingerprints(pair.b)
     weights = (open_checkpoint(pair.a), open_checkpoint(pair.b))
     comparison = compare(a, b, tool=this_tool(), environment=environment(), weights=weights)
-    on_fingerprints = tuple(test for test in comparison.tests if test.id not in WEIGHT_METHODS)
     return Result(
         label=pair.label,
         rung=conclude(comparison).rung,
-        rung_without_weights=conclude(replace(comparison, tests=on_fingerprints)).rung,
         tests={test.id: _numbers(test) for test in comparison.tests if test.id != _DISTANCE},
         found=_tables(comparison),
         not_compared={one.id: one.reason for one in comparison.not_compared},

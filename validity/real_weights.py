@@ -17,7 +17,7 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,11 @@ from attest.library import Answer, create_library, open_library, query
 from attest.panel import shipped_panel
 from attest.policy import conclude
 from attest.program import environment, this_tool
+from validity.summary import ACCUSING
 from validity.tables import number, table
 
 __all__ = ["Model", "read_models", "report"]
 
-ACCUSING = ("identical", "exact-rejected", "matched-above-panel")
 AGAIN = frozenset({"tensor-identity/v1", "multiset-identity/v1", "row-containment/v1", "exact-replay/v1"})
 """Tests that find the same values again."""
 
@@ -86,7 +86,7 @@ def read_models(listed: Sequence[dict[str, Any]], root: Path) -> list[Model]:
         if digest in found:
             held = found[digest]
             places = tuple(dict.fromkeys((*held.places, place)))
-            found[digest] = Model(origin=held.origin, file=held.file, places=places, evidence=held.evidence)
+            found[digest] = replace(held, places=places)
             continue
         file = root / "files" / digest[:16] / one.get("name", Path(inner).name)
         if not file.exists():
@@ -128,7 +128,7 @@ def _measured(model: Model) -> Model:
     if not refusal.exists():
         return model
     code = refusal.read_text().partition("[")[2].partition("]")[0]
-    return Model(origin=model.origin, file=model.file, places=model.places, evidence=model.evidence, refusal=code)
+    return replace(model, refusal=code)
 
 
 def compare_all(models: Sequence[Model]) -> Iterator[Compared]:

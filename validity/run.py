@@ -16,11 +16,12 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from attest.compare.announcement import WEIGHT_METHODS
 from attest.comparison import Comparison
 from attest.document import load
 from attest.panel import ReferencePanel, pack_panel
@@ -142,15 +143,19 @@ def models_of(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def hold_against_panel(record: dict[str, Any], file: Path) -> None:
     """Write the panel of a run, and conclude again of every pair with the rest of it.
 
-    ``rung_alone`` keeps what the policy says without a panel.
+    ``rung_alone`` keeps what the policy says without a panel; ``rung_without_weights`` is what it says with the panel of
+    the fingerprints alone.
     """
     made = pack_panel(panel_of(record))
     file.write_bytes(made)
     panel = ReferencePanel.of(made, where=file.name)
     for result in record["pairs"]:
         comparison = load(Comparison, result.pop("comparison"), where="comparison")
+        on_fingerprints = tuple(test for test in comparison.tests if test.id not in WEIGHT_METHODS)
+        networks = result.pop("networks")
         result["rung_alone"] = result["rung"]
-        result["rung"] = rung_with(panel, result.pop("networks"), comparison)
+        result["rung_without_weights"] = rung_with(panel, networks, replace(comparison, tests=on_fingerprints))
+        result["rung"] = rung_with(panel, networks, comparison)
 
 
 def say(text: str) -> None:

@@ -116,7 +116,6 @@ def _cell(group: Sequence[Result], limits: Mapping[str, float]) -> dict[str, Any
         "seeds": len(group),
         "seen": sum(bool(names) for names in saw),
         "accused": sum(one["rung"] in ACCUSING for one in group),
-        "accused_without_weights": sum(one["rung_without_weights"] in ACCUSING for one in group),
         "rungs": dict(Counter(one["rung"] for one in group)),
         "tests": tests,
     }
@@ -127,15 +126,15 @@ def conclusions(results: Sequence[Result]) -> dict[str, Any]:
     unrelated = unrelated_pairs(results)
     alike = of_kind(results, "coincidence")
     accused = [list(one["label"]) for one in (*unrelated, *alike) if one["rung"] in ACCUSING]
-    matrix = cells(of_kind(results, "derived"), highest(unrelated))
+    derived = of_kind(results, "derived")
+    matrix = cells(derived, highest(unrelated))
+    by_weights = [one for one in derived if one["rung"] in ACCUSING and one["rung_without_weights"] not in ACCUSING]
     return {
         "unrelated_pairs": len(unrelated),
         "coinciding_pairs": len(alike),
         "false_accusations": accused,
         "cells": len(matrix),
         "missed_by_every_test": sorted(list(key) for key, cell in matrix.items() if cell["seen"] < cell["seeds"]),
-        "need_the_weights": sorted(
-            list(key) for key, cell in matrix.items() if cell["accused_without_weights"] < cell["accused"]
-        ),
+        "need_the_weights": sorted(map(list, {(one["label"][1], one["label"][2]) for one in by_weights})),
         "below_the_ladder": sorted(list(key) for key, cell in matrix.items() if cell["accused"] < cell["seeds"]),
     }

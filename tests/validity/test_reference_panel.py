@@ -41,6 +41,7 @@ def test_a_run_gives_a_panel_and_rungs(results: list[dict[str, Any]], tmp_path: 
     assert all("matched-agreement/v1" in one.statistics for one in panel.pairs)
     assert not any("neuron-alignment/v1" in one.statistics for one in panel.pairs)
     assert [one["rung"] for one in results] == [one["rung_alone"] for one in results]
+    assert [one["rung_without_weights"] for one in results] == [one["rung"] for one in results]
     assert [one["rung"] for one in results[:3]] == ["no-evidence", "no-evidence", "exact-rejected"]
     assert "comparison" not in results[0]
 
