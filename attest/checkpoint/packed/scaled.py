@@ -84,14 +84,14 @@ def _block(shape: tuple[int, ...], scales: Tensor, held: Held) -> tuple[int, int
     if isinstance(claimed, list) and is_cut(claimed):
         return claimed[0], claimed[1]
     of_stacks = _of_stacks(shape, scales.shape, held) if held.stacked is not None else ()
-    ways = {
-        (n_rows, n_columns): all(size == 1 for size in scales.shape),
-        (1, n_columns): scales.shape in {(n_rows,), (n_rows, 1)},
-        **dict.fromkeys(of_stacks, True),
-        _USUAL: is_cut(_USUAL),
-        _OF_MX: scales.dtype in _POWERS and is_cut(_OF_MX),
-    }
-    told = {(min(rows, n_rows), min(columns, n_columns)) for (rows, columns), fits in ways.items() if fits}
+    ways = (
+        ((n_rows, n_columns), all(size == 1 for size in scales.shape)),
+        ((1, n_columns), scales.shape in {(n_rows,), (n_rows, 1)}),
+        *((block, True) for block in of_stacks),
+        (_USUAL, is_cut(_USUAL)),
+        (_OF_MX, scales.dtype in _POWERS and is_cut(_OF_MX)),
+    )
+    told = {(min(rows, n_rows), min(columns, n_columns)) for (rows, columns), fits in ways if fits}
     return told.pop() if len(told) == 1 else None
 
 

@@ -95,6 +95,21 @@ def test_8_bit_floats_are_those_that_moments_are_of(dtype: str):
     assert np.array_equal(float8_values(dtype)[rows[:, 0]], rows[:, 3].copy().view(np.float64), equal_nan=True)
 
 
+@pytest.mark.parametrize("shape", [(128, 128), (64, 32), (1, 96), (300, 32)])
+def test_a_matrix_as_large_as_a_usual_rectangle_has_its_scales_as_any_other(shape: tuple[int, int], tmp_path: Path):
+    """A matrix of 128 by 128 is one rectangle, and a row of 32 inputs one block of MXFP8."""
+    codes = torch.from_numpy(weight(*shape)).to(torch.float8_e4m3fn)
+    for number, scales in enumerate(
+        (torch.tensor([0.5]), torch.tensor(0.5), torch.rand(shape[0]) + 1, torch.rand(shape[0], 1) + 1)
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        save_file({f"{NAME}.weight": codes, f"{NAME}.weight_scale": scales}, folder / "model.safetensors")
+        checkpoint = open_checkpoint(folder)
+        expected = codes.float().numpy() * scales.numpy().reshape(-1, 1)
+        assert np.array_equal(unpacked(checkpoint, checkpoint.packed[f"{NAME}.weight"]), expected)
+
+
 def test_zeros_of_the_second_version_are_kept_as_they_are(tmp_path: Path):
     packing = gptq(weight(64, 96), less=0)
     (tmp_path / "config.json").write_text('{"quantization_config": {"checkpoint_format": "gptq_v2"}}')
