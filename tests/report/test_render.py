@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "17bde282712aaf47df7b75ed0cdd5286c0778c5c8843f1c4ca95ef8449d53590"}
+GOLDEN = {1: "672c38a04c0a1aaf64b2d1cf4802386b60bf4b4205e0368abab749308767bbdf"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
