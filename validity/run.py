@@ -39,10 +39,10 @@ from validity.summary import conclusions
 from validity.train import PANEL, PARENTS, SHARED_START, train_panel
 
 REPRESENTATIVES = ("-1", "-2", "-deep", "-wide")
-"""Ends of the names of networks that are compared across architectures, widths and depths."""
+"""Ends of the names of networks that are compared across gates."""
 
-WITHOUT_GATES = frozenset({"gpt_neox", "gpt2"})
-"""Architectures of which all networks are compared with each other: there are few, and a panel needs 39 pairs of a kind."""
+GATED = frozenset({"qwen2", "llama"})
+"""Architectures whose neurons have gates: a panel holds pairs with gates and pairs without apart."""
 
 
 def _derive(cell: tuple[Path, str, str, bool]) -> Derived:
@@ -64,11 +64,11 @@ def all_pairs(root: Path, made: Sequence[Derived]) -> list[Pair]:
 
 
 def independent_pairs(root: Path) -> Iterator[Pair]:
-    """All pairs of one architecture, width and depth, labeled alike; across these, pairs of representatives or without gates."""
+    """All pairs with gates and all without, those of one architecture, width and depth labeled alike; across gates, pairs of representatives."""
     for left, right in combinations(PANEL, 2):
         alike = (left.architecture, left.width, left.layers) == (right.architecture, right.width, right.layers)
-        few = {left.architecture, right.architecture} <= WITHOUT_GATES
-        if not alike and not few and not all(one.name.endswith(REPRESENTATIVES) for one in (left, right)):
+        one_kind = (left.architecture in GATED) == (right.architecture in GATED)
+        if not one_kind and not all(one.name.endswith(REPRESENTATIVES) for one in (left, right)):
             continue
         kind = "alike" if alike else "across"
         label = ("independent", kind, left.name, right.name)

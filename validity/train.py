@@ -97,7 +97,7 @@ LONG = Recipe()
 SHORT = Recipe(steps=250)
 
 
-def _family(architecture: Architecture, size: int, first: int, usual: Recipe) -> tuple[Plan, ...]:
+def _family(architecture: Architecture, first: int, usual: Recipe) -> tuple[Plan, ...]:
     """Plans of one architecture and shape: the first three alike but for their seeds, the rest with other text or recipe."""
     kinds: tuple[tuple[Text, Recipe], ...] = (
         ("source", usual),
@@ -109,15 +109,15 @@ def _family(architecture: Architecture, size: int, first: int, usual: Recipe) ->
     )
     return tuple(
         Plan(name=f"{architecture}-{i + 1}", architecture=architecture, seed=first + i, text=text, recipe=recipe)
-        for i, (text, recipe) in enumerate(kinds[:size])
+        for i, (text, recipe) in enumerate(kinds)
     )
 
 
 PANEL: tuple[Plan, ...] = (
-    *_family("qwen2", 6, 100, LONG),
-    *_family("llama", 6, 200, SHORT),
-    *_family("gpt_neox", 5, 300, SHORT),
-    *_family("gpt2", 4, 400, SHORT),
+    *_family("qwen2", 100, LONG),
+    *_family("llama", 200, SHORT),
+    *_family("gpt_neox", 300, SHORT),
+    *_family("gpt2", 400, SHORT),
     Plan(name="qwen2-deep", architecture="qwen2", seed=151, layers=6, recipe=SHORT),
     Plan(name="llama-wide", architecture="llama", seed=251, width=128, recipe=SHORT),
     Plan(name="llama-deep", architecture="llama", seed=252, layers=6, text="documentation", recipe=SHORT),
