@@ -139,6 +139,14 @@ def _unrecognizable(network: Network, workshop: Workshop) -> Network:
     return damage.forget_embeddings(_disguise(network, workshop), workshop.rng)
 
 
+def _hidden_experts(network: Network, workshop: Workshop) -> Network:
+    return _unrecognizable(structure.upcycle_slices(network, workshop.rng), workshop)
+
+
+def _hidden_growth(network: Network, workshop: Workshop) -> Network:
+    return _unrecognizable(_grown(network, workshop), workshop)
+
+
 def _unsigned(network: Network, workshop: Workshop) -> Network:
     return symmetries.change_signs(_unrecognizable(network, workshop), workshop.rng)
 
@@ -205,6 +213,8 @@ ROWS: tuple[Row, ...] = (
     Row(name="grown", title="layers twice, 128 neurons added, all permuted", keeps="lineage", apply=_grown),
     Row(name="merged-permuted", title="averaged with 50 % of a stranger, neurons permuted", keeps="lineage", apply=_hidden_merge),
     Row(name="unrecognizable", title="disguised, and embeddings drawn anew", keeps="lineage", apply=_unrecognizable, afterwards=CONTINUATION),
+    Row(name="experts-unrecognizable", title="each neuron in one of 4 + 1 experts, disguised, and embeddings drawn anew", keeps="lineage", apply=_hidden_experts, afterwards=CONTINUATION),
+    Row(name="grown-unrecognizable", title="layers twice, 128 neurons added, disguised, and embeddings drawn anew", keeps="lineage", apply=_hidden_growth, afterwards=CONTINUATION),
     Row(name="signs-changed", title="neurons' signs changed", keeps="function", apply=_drawn(symmetries.change_signs)),
     Row(name="disguised-signs", title="disguised, and neurons' signs changed", keeps="function", apply=lambda n, w: symmetries.change_signs(_disguise(n, w), w.rng), afterwards=CONTINUATION),
     Row(name="unsigned", title="disguised, embeddings drawn anew, neurons' signs changed (the known miss of exact tests)", keeps="lineage", apply=_unsigned, afterwards=CONTINUATION),

@@ -49,20 +49,19 @@ class Basis:
     fit: float
 
 
-def principal_axes(matrices: Iterable[Matrix], n_axes: int) -> Matrix:
+def principal_axes(moments: Iterable[Matrix], n_axes: int) -> Matrix:
     """Directions in the residual stream that neurons use most, shape (d_model, n_axes).
 
     Parameters
     ----------
-    matrices : iterable of ndarray of shape (n_neurons, d_model), float32
-        Unit rows, or zeros; each is let go before the next is read.
+    moments : iterable of ndarray of shape (d_model, d_model), float32
+        Each is let go before the next is made.
     """
     total: Matrix | None = None
-    for rows in matrices:
-        moment = rows.T @ rows / np.float32(max(1, len(rows)))
+    for moment in moments:
         total = moment if total is None else total + moment
     if total is None:
-        raise ValueError("no matrix has no axes")
+        raise ValueError("no moments have no axes")
     _, vectors = np.linalg.eigh(total)
     return np.ascontiguousarray(vectors[:, ::-1][:, :n_axes])
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint
 from attest.compare.agreement_tests import agreement_outcome, matched_test
@@ -18,9 +17,9 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import agreement_of_sides
 from attest.compare.matching import Neurons
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.recovered_neurons import RecoveredNeurons, recover_neurons
+from attest.compare.recovered_neurons import RecoveredLayer, RecoveredNeurons, recover_neurons
 from attest.compare.role_weights import in_both
-from attest.compare.sign_matching import GatedNeurons, signs_outcome
+from attest.compare.sign_matching import ONE_DENSE, GatedNeurons, signs_outcome
 from attest.compare.two_sides import public_seed
 from attest.comparison import Found
 from attest.document import decimal
@@ -31,12 +30,13 @@ __all__ = ["recovered_matching"]
 _SIGNS = "recovered-signs/v1"
 _AGREEMENT = "recovered-agreement/v1"
 _NO_GATES = "a neuron's sign is free only where it has a gate, and none has one"
+_NO_DENSE = "one of the two has experts alone, which may be copies of each other"
 _NOTE = (
     "z of the products of what matched neurons write, whose signs are fair coins in networks trained apart, in a basis that is"
     " recovered from the neurons' second moments alone, up to its sign; near 0 also after the signs of neurons were changed"
 )
 
-Layers = Mapping[int, NDArray[np.int8]]
+Layers = Mapping[int, RecoveredLayer]
 
 
 def recovered_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
@@ -44,7 +44,8 @@ def recovered_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoi
 
     Notes
     -----
-    At most 8 layers evenly spaced. Both survive what ``anchored-signs/v1`` and ``anchored-agreement/v1`` survive, and
+    At most 8 layers evenly spaced, of as many neurons as can be read; experts are tested for signs alone, since copies of
+    a neuron have several partners. Both survive what ``anchored-signs/v1`` and ``anchored-agreement/v1`` survive, and
     besides embeddings made anew. They need the weights of both and an eigendecomposition of d_model by d_model; the
     axes are recovered once for both. Signs of neurons that were changed on purpose defeat the first: then z is near 0,
     and that shows nothing. Layers put in before a rotation, or a mixture with a stranger, may leave no axes in common.
@@ -70,19 +71,25 @@ def _signs(found: RecoveredNeurons, a: Fingerprints, b: Fingerprints, mine: Laye
     if not found.gated:
         return Outcome(not_compared=left_out(_SIGNS, _NO_GATES))
 
-    def gated(layers: Layers) -> dict[int, GatedNeurons]:
-        parts = {layer: np.split(sketch, 3, axis=1) for layer, sketch in layers.items()}
-        return {layer: GatedNeurons(gate=gate, up=up, down=down) for layer, (gate, up, down) in parts.items()}
+    def gated(layer: RecoveredLayer) -> GatedNeurons:
+        gate, up, down = np.split(layer.neurons, 3, axis=1)
+        return GatedNeurons(gate=gate, up=up, down=down, pooled=layer.pooled)
 
-    return signs_outcome(_SIGNS, a, b, gated(mine), gated(theirs), note=_NOTE, unsigned=True)
+    x, y = ({number: gated(layer) for number, layer in side.items()} for side in (mine, theirs))
+    pooled = any(neurons.pooled for side in (x, y) for neurons in side.values())
+    return signs_outcome(_SIGNS, a, b, x, y, note=_NOTE + (ONE_DENSE if pooled else ""), unsigned=True)
 
 
 def _agreement(found: RecoveredNeurons, a: Fingerprints, b: Fingerprints, mine: Layers, theirs: Layers) -> Outcome:
     def unsigned(layers: Layers) -> dict[int, Neurons]:
-        looks = {layer: Neurons.of(sketch, width=found.n_axes, signed=False) for layer, sketch in layers.items()}
-        return {layer: neurons for layer, neurons in looks.items() if neurons is not None}
+        dense = {number: layer.neurons[: layer.n_alone] for number, layer in layers.items()}
+        looks = {number: Neurons.of(rows, width=found.n_axes, signed=False) for number, rows in dense.items()}
+        return {number: neurons for number, neurons in looks.items() if neurons is not None}
 
-    agreement = agreement_of_sides(_AGREEMENT, a, b, unsigned(mine), unsigned(theirs))
+    sides = unsigned(mine), unsigned(theirs)
+    if not all(sides):
+        return Outcome(not_compared=left_out(_AGREEMENT, _NO_DENSE))
+    agreement = agreement_of_sides(_AGREEMENT, a, b, *sides)
     looks = f"by {'gate' if found.gated else 'what it reads'} and by the rest, whatever their signs, on recovered axes"
     return agreement_outcome(_AGREEMENT, agreement, lambda: matched_test(_AGREEMENT, looks, agreement))
 

@@ -7,18 +7,20 @@ without a look at any neuron's order, scale or sign.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.compare.layer_spectra import pair_layers, spectra
+from attest.compare.mlps import NeuronWeights
 from attest.compare.moment_basis import Matrix, common_basis, principal_axes
 from attest.compare.permutation import public_source
 from attest.compare.role_weights import RoleWeights
 from attest.fingerprint.anchored_sketch import PARTS
 
-__all__ = ["RecoveredNeurons", "recover_neurons"]
+__all__ = ["RecoveredLayer", "RecoveredNeurons", "recover_neurons"]
 
 _MAX_WIDTH = 8192
 _MOST_AXES = 256
@@ -27,11 +29,33 @@ _STEPS = 127.0
 _WORK = 4_000_000_000_000
 """Multiplications for the moments of one network: those of seven layers of 11,008 neurons in 4,096 dimensions."""
 
-_BARE = PARTS[1:]
-_NO_LAYERS = "no layer of one of the two has an MLP whose values are read"
+_MOST_WORK = 4 * _WORK
+"""What the least number of layers may take; layers whose experts would take more go without these."""
+
+_NO_LAYERS = "no layer of one of the two has an MLP whose values are read, or whose experts are few enough"
 _ONE_GATED = "only one of the two has gates"
 
-Layers = Mapping[int, NDArray[np.int8]]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecoveredLayer:
+    """Neurons of one layer on common axes.
+
+    Parameters
+    ----------
+    neurons : ndarray of shape (n_neurons, n_parts * n_axes), int8
+        Gate (where there are gates), up and down, side by side.
+    n_alone : int
+        The first of them, which are of the dense MLP or of shared experts; the others are of experts.
+    pooled : bool
+        Whether they are of several MLPs.
+    """
+
+    neurons: NDArray[np.int8]
+    n_alone: int
+    pooled: bool
+
+
+Layers = Mapping[int, RecoveredLayer]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +64,8 @@ class RecoveredNeurons:
 
     Parameters
     ----------
-    first, second : mapping of int to ndarray of shape (n_neurons, n_parts * n_axes), int8
-        By layer: gate (where there are gates), up and down, side by side.
+    first, second : mapping of int to RecoveredLayer
+        As many layers of each.
     n_axes : int
     gated : bool
     fit : float
@@ -56,35 +80,36 @@ class RecoveredNeurons:
 
 
 def recover_neurons(first: RoleWeights, second: RoleWeights, seed: str) -> RecoveredNeurons | str:
-    """Neurons of at most 8 layers of each network, evenly spaced; or why they have no common axes.
+    """Neurons of at most 8 layers of each network; or why they have no common axes.
 
     Parameters
     ----------
     first, second : RoleWeights
     seed : str
         Public text that fixes what the search for axes begins with.
+
+    Notes
+    -----
+    Layers are evenly spaced, and put beside each other by depth where both networks have as many. Where they have not,
+    those that are most alike by ``layer_spectra`` are put beside each other, whatever their order.
     """
-    sides = (first, second)
-    known = [_known_layers(one) for one in sides]
-    if not all(layers for _, layers in known):
+    sides = (_neurons(first), _neurons(second))
+    if not all(one.layers for one in sides):
         return _NO_LAYERS
-    widths = [one.model.d_model or 0 for one in sides]
-    if max(widths) > _MAX_WIDTH:
+    if max(one.d_model for one in sides) > _MAX_WIDTH:
         return f"a residual stream is wider than {_MAX_WIDTH}"
-    (parts, _), (others, _) = known
-    if parts != others:
+    if sides[0].parts != sides[1].parts:
         return _ONE_GATED
-    count = min(_affordable(side, parts, layers) for side, (_, layers) in zip(sides, known, strict=True))
-    n_axes = min(_MOST_AXES, *widths)
-    x, y = (
-        _on_axes(side, parts, _spaced(layers, count), n_axes) for side, (_, layers) in zip(sides, known, strict=True)
-    )
+    count = min(_affordable(one) for one in sides)
+    n_axes = min(_MOST_AXES, *(one.d_model for one in sides))
+    chosen = _chosen(sides, count)
+    x, y = (_on_axes(side, layers, n_axes) for side, layers in zip(sides, chosen, strict=True))
     basis = common_basis(x.moments, y.moments, public_source(seed))
     return RecoveredNeurons(
-        first=x.turned(basis.turn.astype(np.float32)),
-        second=y.turned(np.eye(n_axes, dtype=np.float32)),
+        first=x.turned(basis.turn.astype(np.float32), sides[0]),
+        second=y.turned(np.eye(n_axes, dtype=np.float32), sides[1]),
         n_axes=n_axes,
-        gated=parts == PARTS,
+        gated=sides[0].parts == PARTS,
         fit=basis.fit,
     )
 
@@ -103,58 +128,59 @@ class _Projected:
     layers: Mapping[int, tuple[Matrix, ...]]
     moments: NDArray[np.float64]
 
-    def turned(self, turn: Matrix) -> dict[int, NDArray[np.int8]]:
+    def turned(self, turn: Matrix, side: NeuronWeights) -> dict[int, RecoveredLayer]:
         """Neurons of every layer on other axes, as small integers."""
         return {
-            layer: np.concatenate([_as_int8(part @ turn) for part in parts], axis=1)
+            layer: RecoveredLayer(
+                neurons=np.concatenate([_as_int8(part @ turn) for part in parts], axis=1),
+                n_alone=side.layers[layer].n_alone,
+                pooled=side.layers[layer].pooled,
+            )
             for layer, parts in self.layers.items()
         }
 
 
-def _on_axes(side: RoleWeights, parts: Sequence[str], layers: Sequence[int], n_axes: int) -> _Projected:
+def _neurons(weights: RoleWeights) -> NeuronWeights:
+    """Neurons of all layers, without experts where the least that is looked at would take too long."""
+    width = max(1, weights.model.d_model or 0)
+    return NeuronWeights.of(weights, _MOST_WORK // (_LEAST_LAYERS * len(PARTS) * width * width))
+
+
+def _on_axes(side: NeuronWeights, layers: Sequence[int], n_axes: int) -> _Projected:
     """Read the matrices twice: for the axes, and then on them, so that no more than one is held."""
-    axes = principal_axes((rows for layer in layers for rows in _unit_rows(side, parts, layer)), n_axes)
-    projected = {layer: tuple(rows @ axes for rows in _unit_rows(side, parts, layer)) for layer in layers}
+    axes = principal_axes((_moment(side, role, layer) for layer in layers for role in side.parts), n_axes)
+    projected = {
+        layer: tuple(
+            np.concatenate([rows @ axes for rows in side.unit_rows(role, layer)]) for role in side.parts
+        )
+        for layer in layers
+    }  # fmt: skip
     wide = [part.astype(np.float64) for parts in projected.values() for part in parts]
     return _Projected(layers=projected, moments=np.stack([part.T @ part / len(part) for part in wide]))
 
 
-def _unit_rows(side: RoleWeights, parts: Sequence[str], layer: int) -> Iterator[Matrix]:
-    """Each part of every neuron at length 1, shape (n_neurons, d_model); gains of norms are folded in."""
-    for role in parts:
-        matrix = side.matrix(role, layer, folded=role != "down")
-        if matrix is None:
-            raise ValueError("a layer that was chosen has all parts")
-        rows = matrix.T if role == "down" else matrix
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        yield (rows / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
+def _moment(side: NeuronWeights, role: str, layer: int) -> Matrix:
+    """Second moment of a part of a layer's neurons, shape (d_model, d_model)."""
+    total: Matrix = sum(rows.T @ rows for rows in side.unit_rows(role, layer)) / np.float32(
+        side.layers[layer].n_neurons
+    )  # type: ignore[assignment]  # there is a row
+    return total
 
 
-def _known_layers(side: RoleWeights) -> tuple[tuple[str, ...], list[int]]:
-    """Parts of neurons, and the layers in which all of them are read; those with gates, or where none has any, all."""
-    fitting = [layer for layer in range(side.layers) if _fits(side, layer)]
-    gated = [layer for layer in fitting if ("gate", layer) in side.model.index]
-    return (PARTS, gated) if gated else (_BARE, fitting)
+def _chosen(sides: tuple[NeuronWeights, NeuronWeights], count: int) -> tuple[list[int], list[int]]:
+    """Layers of both that are looked at, those at one place beside each other."""
+    mine, theirs = (list(one.layers) for one in sides)
+    if len(mine) != len(theirs):
+        mine, theirs = pair_layers(*spectra(sides))
+    places = np.linspace(0, len(mine) - 1, count).round().astype(int)
+    return [mine[place] for place in places], [theirs[place] for place in places]
 
 
-def _fits(side: RoleWeights, layer: int) -> bool:
-    """Whether up and down, and the gate where there is one, are read and have shapes that fit."""
-    up, down = (side.shape(role, layer) for role in _BARE)
-    if up is None or down != up[::-1] or up[1] != side.model.d_model:
-        return False
-    return ("gate", layer) not in side.model.index or side.shape("gate", layer) == up
-
-
-def _affordable(side: RoleWeights, parts: Sequence[str], layers: Sequence[int]) -> int:
+def _affordable(side: NeuronWeights) -> int:
     """How many layers are looked at."""
-    rows, columns = max(side.shape("up", layer) or (1, 1) for layer in layers)
-    work = len(parts) * rows * columns * columns
-    return min(len(layers), max(_LEAST_LAYERS, min(_MOST_LAYERS, _WORK // work)))
-
-
-def _spaced(layers: Sequence[int], count: int) -> list[int]:
-    """Layers evenly spaced, the first and the last among them."""
-    return [layers[place] for place in np.linspace(0, len(layers) - 1, count).round().astype(int)]
+    most = max(one.n_neurons for one in side.layers.values())
+    work = len(side.parts) * most * side.d_model**2
+    return min(len(side.layers), max(_LEAST_LAYERS, min(_MOST_LAYERS, _WORK // work)))
 
 
 def _as_int8(rows: Matrix) -> NDArray[np.int8]:

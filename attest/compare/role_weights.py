@@ -1,6 +1,6 @@
 """Matrices of a checkpoint by what they are for, as values: queries, keys, gates, whatever their names and containers.
 
-What the tests on weights share. Values of quantized and fused tensors are read alike; experts are not.
+What the tests on weights share. Values of quantized and fused tensors are read alike, those of experts one by one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from attest.compare.replay.operation import LARGEST, decode
 from attest.compare.weight_delta import VALUES
 from attest.fingerprint.anchors import read_rows
 
-__all__ = ["RoleWeights", "in_both"]
+__all__ = ["RoleWeights", "in_both", "is_readable", "shape_of"]
 
 _FRONT = {"q": "attention_norm", "k": "attention_norm", "v": "attention_norm", "gate": "mlp_norm", "up": "mlp_norm"}
 """The norm in front of a matrix that reads the residual stream."""
@@ -42,11 +42,8 @@ class RoleWeights:
 
     def shape(self, role: str, layer: int | None) -> tuple[int, int] | None:
         """Outputs and inputs of a matrix; None where there is none whose values are read."""
-        part = self._part(role, layer)
-        if part is None:
-            return None
-        rows, columns = part.stored_shape
-        return (columns, rows) if part.transposed else (rows, columns)
+        part = self.part(role, layer)
+        return None if part is None else shape_of(part)
 
     def matrix(self, role: str, layer: int | None, *, folded: bool = False) -> NDArray[np.float32] | None:
         """A matrix, outputs by inputs; None where there is none.
@@ -63,15 +60,17 @@ class RoleWeights:
         ndarray of shape (n_outputs, n_inputs), float32
             0 where a value is not finite, or beyond ``LARGEST``. Memory is that of the tensor, twice at most.
         """
-        part = self._part(role, layer)
-        if part is None:
-            return None
+        part = self.part(role, layer)
+        return None if part is None else self.values(part, folded=folded)
+
+    def values(self, part: Part, *, folded: bool = False) -> NDArray[np.float32]:
+        """A part that is readable, as ``matrix`` gives it."""
         whole = part.rows is None or part.transposed
         wanted = None if whole or part.rows is None else part.rows.positions(0, part.tensor.shape[0])
         values = self._rows(part, wanted)
         if part.transposed:
             values = values.T if part.rows is None else values.T[part.rows.positions(0, values.shape[1])]
-        gain = self.gain(_FRONT.get(role), layer) if folded else None
+        gain = self.gain(_FRONT.get(part.role), part.layer) if folded else None
         if gain is None or gain.size != values.shape[1]:
             return values
         with np.errstate(over="ignore"):
@@ -79,7 +78,7 @@ class RoleWeights:
 
     def rows(self, role: str, layer: int | None, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """Some rows of a matrix that is stored as outputs by inputs, such as an embedding; those are read alone."""
-        part = self._part(role, layer)
+        part = self.part(role, layer)
         if part is None or part.transposed or part.rows is not None:
             return None
         tensor, checkpoint = part.tensor, self.model.checkpoint
@@ -96,10 +95,10 @@ class RoleWeights:
         offset = self.model.family.norm_offset if self.model.family else 0
         return gain + np.float32(1) if offset else gain
 
-    def _part(self, role: str, layer: int | None) -> Part | None:
+    def part(self, role: str, layer: int | None) -> Part | None:
+        """Where a matrix lies; None where there is none whose values are read."""
         part = self.model.index.get((role, layer))
-        known = part is not None and len(part.tensor.shape) == 2 and part.tensor.dtype in VALUES
-        return part if known and part is not None and part.tensor.size else None
+        return part if part is not None and is_readable(part) else None
 
     def _rows(self, part: Part, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
         if part.packed is not None:
@@ -113,6 +112,17 @@ class RoleWeights:
 def _finite(values: NDArray[np.floating]) -> NDArray[np.float32]:
     usual = np.abs(values) <= LARGEST
     return (values if usual.all() else np.where(usual, values, 0)).astype(np.float32, copy=False)
+
+
+def is_readable(part: Part) -> bool:
+    """Whether a part is a matrix whose values are read."""
+    return len(part.tensor.shape) == 2 and part.tensor.dtype in VALUES and part.tensor.size > 0
+
+
+def shape_of(part: Part) -> tuple[int, int]:
+    """Outputs and inputs of a matrix."""
+    rows, columns = part.stored_shape
+    return (columns, rows) if part.transposed else (rows, columns)
 
 
 def in_both(weights: tuple[Checkpoint, Checkpoint]) -> tuple[RoleWeights, RoleWeights]:

@@ -28,7 +28,10 @@ from attest.compare.two_sides import public_seed
 from attest.comparison import Control
 from attest.cores import on_all_cores
 
-__all__ = ["GatedNeurons", "signs_outcome"]
+__all__ = ["ONE_DENSE", "GatedNeurons", "signs_outcome"]
+
+ONE_DENSE = "; neurons of experts that two networks made of one dense network agree, too"
+"""Words for a note, where neurons are of several experts."""
 
 _WORK = 100_000_000
 """Pairs of neurons that are looked at for the test, and at most for the search of layers that belong together."""
