@@ -155,8 +155,14 @@ def _on_axes(side: NeuronWeights, layers: Sequence[int], n_axes: int) -> _Projec
         )
         for layer in layers
     }  # fmt: skip
-    wide = [part.astype(np.float64) for parts in projected.values() for part in parts]
-    return _Projected(layers=projected, moments=np.stack([part.T @ part / len(part) for part in wide]))
+    moments = np.stack([_wide_moment(part) for parts in projected.values() for part in parts])
+    return _Projected(layers=projected, moments=moments)
+
+
+def _wide_moment(rows: Matrix) -> NDArray[np.float64]:
+    wide = rows.astype(np.float64)
+    moment: NDArray[np.float64] = wide.T @ wide / len(wide)
+    return moment
 
 
 def _moment(side: NeuronWeights, role: str, layer: int) -> Matrix:
