@@ -7,7 +7,7 @@ out, repeated or moved, while it is that of the layer they came from: training t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,43 +17,28 @@ from attest.compare.mlps import NeuronWeights
 
 __all__ = ["pair_layers", "spectra"]
 
-_MOST_ROWS = 1024
 _MOST_LOOKS = 100_000
 
 Spectra = Mapping[int, NDArray[np.float64]]
 """Of every layer, shape (n_parts, n_eigenvalues): roots, from the greatest on."""
 
 
-def spectra(sides: tuple[NeuronWeights, NeuronWeights]) -> tuple[Spectra, Spectra]:
-    """Spectra of all layers, of as many neurons of each layer in both networks, evenly spaced."""
-    count = min(_MOST_ROWS, *(layer.n_neurons for side in sides for layer in side.layers.values()))
-    length = min(count, max(side.d_model for side in sides))
-
-    def of(side: NeuronWeights) -> Spectra:
-        return {
-            layer: np.stack([_spectrum(_sample(side, role, layer, count), length) for role in side.parts])
-            for layer in side.layers
-        }
-
-    return of(sides[0]), of(sides[1])
+def spectra(side: NeuronWeights, layers: Sequence[int], count: int) -> Spectra:
+    """Spectra of some layers of a network, each part's of so many neurons evenly spaced."""
+    return {layer: np.stack([_spectrum(_sample(side, role, layer, count)) for role in side.parts]) for layer in layers}
 
 
 def pair_layers(first: Spectra, second: Spectra) -> tuple[list[int], list[int]]:
     """Layers of both that are most alike in sum, each once, those at one place beside each other.
 
     What all layers of a network have in common is taken from each: noise of one strength changes all spectra alike.
-
-    Raises
-    ------
-    ValueError
-        More layers than ``assign`` takes.
     """
     if len(first) > len(second):
         theirs, mine = pair_layers(second, first)
         return mine, theirs
     rows, columns = list(first), list(second)
-    own, others = (np.stack([*one.values()]) for one in (first, second))
-    own, others = own - own.mean(axis=0), others - others.mean(axis=0)
+    width = max(one.shape[1] for table in (first, second) for one in table.values())
+    own, others = (_centered(one, width) for one in (first, second))
     distances = [[np.linalg.norm(mine - theirs) for theirs in others] for mine in own]
     found = assign(-np.array(distances, np.float32), most_looks=_MOST_LOOKS)
     places = range(len(rows)) if found is None else found.tolist()
@@ -70,10 +55,16 @@ def _sample(side: NeuronWeights, role: str, layer: int, count: int) -> NDArray[n
     return np.concatenate(found)
 
 
-def _spectrum(rows: NDArray[np.float32], length: int) -> NDArray[np.float64]:
-    """Roots of the eigenvalues of the second moment of unit rows, from the greatest on; zeros fill up the length."""
+def _spectrum(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Roots of the eigenvalues of the second moment of unit rows, from the greatest on."""
     wide = rows.astype(np.float64)
     values = np.linalg.eigvalsh(wide @ wide.T if len(wide) < wide.shape[1] else wide.T @ wide)[::-1] / len(wide)
-    found = np.zeros(length)
-    found[: values.size] = np.sqrt(np.maximum(values, 0.0))[:length]
-    return found
+    roots: NDArray[np.float64] = np.sqrt(np.maximum(values, 0.0))
+    return roots
+
+
+def _centered(table: Spectra, width: int) -> NDArray[np.float64]:
+    """Spectra of all layers, filled up with zeros, less their mean."""
+    filled = np.stack([np.pad(one, ((0, 0), (0, width - one.shape[1]))) for one in table.values()])
+    centered: NDArray[np.float64] = filled - filled.mean(axis=0)
+    return centered

@@ -25,6 +25,7 @@ __all__ = ["RecoveredLayer", "RecoveredNeurons", "recover_neurons"]
 _MAX_WIDTH = 8192
 _MOST_AXES = 256
 _MOST_LAYERS, _LEAST_LAYERS = 8, 2
+_MOST_PAIRED, _MOST_SAMPLED = 256, 1024
 _STEPS = 127.0
 _WORK = 4_000_000_000_000
 """Multiplications for the moments of one network: those of seven layers of 11,008 neurons in 4,096 dimensions."""
@@ -177,9 +178,19 @@ def _chosen(sides: tuple[NeuronWeights, NeuronWeights], count: int) -> tuple[lis
     """Layers of both that are looked at, those at one place beside each other."""
     mine, theirs = (list(one.layers) for one in sides)
     if len(mine) != len(theirs):
-        mine, theirs = pair_layers(*spectra(sides))
-    places = np.linspace(0, len(mine) - 1, count).round().astype(int)
-    return [mine[place] for place in places], [theirs[place] for place in places]
+        first, second = (spectra(one, _spaced([*one.layers], _MOST_PAIRED), _sampled(sides)) for one in sides)
+        mine, theirs = pair_layers(first, second)
+    return _spaced(mine, count), _spaced(theirs, count)
+
+
+def _sampled(sides: tuple[NeuronWeights, NeuronWeights]) -> int:
+    """Neurons of a layer that its spectra are of, as many in both networks."""
+    return min(_MOST_SAMPLED, *(layer.n_neurons for side in sides for layer in side.layers.values()))
+
+
+def _spaced(layers: Sequence[int], count: int) -> list[int]:
+    """At most so many layers, evenly spaced, the first and the last among them."""
+    return [layers[place] for place in np.linspace(0, len(layers) - 1, min(count, len(layers))).round().astype(int)]
 
 
 def _affordable(side: NeuronWeights) -> int:
