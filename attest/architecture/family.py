@@ -47,6 +47,7 @@ PARTS: Mapping[str, str] = {
     "qweight": ".codes",
     "weight_packed": ".codes",
     "scales": ".scale",
+    "biases": ".minimum",
     "qzeros": ".zero",
     "g_idx": ".order",
 }

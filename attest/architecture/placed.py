@@ -97,9 +97,9 @@ class PlacedTensor:
 
 
 def whole_part(one: PlacedTensor, family: Family) -> Part:
-    """A tensor that has a role as a part; the values of its codes where it is a packed weight in a layer."""
+    """A tensor that has a role as a part; the values of its codes where it is a packed weight."""
     in_layer = one.layer is not None and len(one.tensor.shape) == 2
-    if one.packed is not None and one.layer is not None:
+    if one.packed is not None:
         return Part(
             tensor=one.packed.unpacked,
             role=one.role or "",
@@ -107,5 +107,4 @@ def whole_part(one: PlacedTensor, family: Family) -> Part:
             transposed=one.packed.turned,
             packed=one.packed,
         )
-    tensor = one.packed.tensor if one.packed else one.tensor
-    return Part(tensor=tensor, role=one.role or "", layer=one.layer, transposed=family.transposed and in_layer)
+    return Part(tensor=one.tensor, role=one.role or "", layer=one.layer, transposed=family.transposed and in_layer)
