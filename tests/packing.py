@@ -144,6 +144,22 @@ def float8(weight: Values, *, rows: int = 128, columns: int = 128, name: str = "
     return Packing(parts, codes.float().numpy() * wide)
 
 
+def torchao(weight: Values, *, size: int = 32) -> Packing:
+    """Codes of 4 bits in bytes of their own, with zeros below them."""
+    codes, zeros, scales = grouped(weight, 4, size)
+    parts = {
+        "_weight_qdata": (codes - 8).astype(np.int8),
+        "_weight_scale": scales,
+        "_weight_zero_point": (zeros - 8).astype(np.int8),
+    }
+    return Packing(parts, meant(codes, zeros, scales, np.arange(weight.shape[1]) // size))
+
+
+def named(packing: Packing, **names: str) -> Packing:
+    """The same parts under the names that another tool gives them."""
+    return Packing({names[end]: part for end, part in packing.parts.items()}, packing.values)
+
+
 def compressed(weight: Values, *, bits: int = 4, with_zeros: bool = False) -> Packing:
     codes, zeros, scales = grouped(weight, bits, 32)
     if not with_zeros:
@@ -261,6 +277,13 @@ PACKINGS: Mapping[str, Callable[[Values], Packing]] = {
     "compressed-tensors": compressed,
     "compressed-tensors of 8 bits": lambda weight: compressed(weight, bits=8),
     "compressed-tensors with zeros": lambda weight: compressed(weight, with_zeros=True),
+    "torchao": torchao,
+    "torchao with two scales": lambda weight: named(
+        float8(weight, rows=len(weight), columns=weight.shape[1] // 2),
+        weight="_weight_qdata",
+        weight_scale_inv="_weight_scale",
+    ),
+    "Quanto": lambda weight: named(int8_scaled(weight), weight="weight._data", weight_scale="weight._scale"),
     "MXFP4": mxfp4,
     "NVFP4 of ModelOpt": nvfp4,
     "NVFP4 of compressed-tensors": lambda weight: nvfp4(

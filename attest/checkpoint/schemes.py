@@ -137,6 +137,8 @@ def _by_parts(tensor: Tensor, held: Mapping[str, Tensor]) -> str | None:
         ),
         ("MXFP4", tensor.dtype == "U8" and scale is not None and scale.dtype in {"U8", "F8_E8M0"}),
         ("MLX", tensor.dtype == "U32" and last == "weight" and f"{stem}.scales" in held),
+        ("torchao", last == "_weight_qdata" and f"{stem}._weight_scale" in held),
+        ("Quanto", last == "_data" and f"{stem.removesuffix('._data')}._scale" in held),
         ("MXFP4", whole.endswith("_blocks") and f"{whole.removesuffix('_blocks')}_scales" in held),
     )
     return next((scheme for scheme, is_so in told_by if is_so), None)
@@ -146,8 +148,6 @@ def _not_read(tensor: Tensor, held: Mapping[str, Tensor]) -> str | None:
     """A scheme whose values are not made, told by the names of its parts."""
     stem, _, last = tensor.name.rpartition(".")
     told_by = (
-        ("torchao", last == "_weight_qdata" and f"{stem}._weight_scale" in held),
-        ("Quanto", last == "_data" and f"{stem}._scale" in held),
         ("HQQ", last == "W_q"),
         ("AQLM", last == "codes" and f"{stem}.codebooks" in held),
         ("VPTQ", last == "indices" and f"{stem}.centroids.weight" in held),

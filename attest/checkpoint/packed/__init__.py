@@ -18,6 +18,7 @@ from attest.checkpoint.packed.gptq import GPTQ
 from attest.checkpoint.packed.mlx import MLX, MLX_FLOATS
 from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker, of_matrix
 from attest.checkpoint.packed.scaled import FP8, INT8_SCALED
+from attest.checkpoint.packed.torchao import QUANTO, TORCHAO
 from attest.checkpoint.tensor import Tensor
 
 __all__ = ["MLX", "SCHEMES", "Held", "Packed", "Read", "Unpacker", "find_packed", "of_matrix", "open_packed"]
@@ -30,7 +31,23 @@ _LEAST_DIMENSIONS = 3
 
 SCHEMES: Mapping[str, Scheme] = {
     scheme.id: scheme
-    for scheme in (GPTQ, AWQ, NF4, FP4, INT8, COMPRESSED, FP8, INT8_SCALED, MXFP4, NVFP4, MLX, MLX_FLOATS, GGML)
+    for scheme in (
+        GPTQ,
+        AWQ,
+        NF4,
+        FP4,
+        INT8,
+        COMPRESSED,
+        FP8,
+        INT8_SCALED,
+        MXFP4,
+        NVFP4,
+        MLX,
+        MLX_FLOATS,
+        TORCHAO,
+        QUANTO,
+        GGML,
+    )
 }
 """All schemes, by id. Where a tensor may be of two, the first that fits counts."""
 
