@@ -191,15 +191,19 @@ def read_rows(checkpoint: Checkpoint, part: Part, rows: NDArray[np.int64]) -> ND
 
 
 def _read_packed(checkpoint: Checkpoint, packed: Packed, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Values of some rows; of a scheme whose rows lie together those are read alone."""
+    """Values of some rows; of a scheme that stores each as one row, those are read alone."""
     unpacker = open_packed(packed, checkpoint.read_bits)
+    values = np.empty((rows.size, packed.unpacked.shape[1]), np.float32)
     if (unpacker.stored, unpacker.made, packed.turned) != (1, 1, False):
-        values: NDArray[np.float32] = checkpoint.read_values(packed)[rows]
+        values[:] = checkpoint.read_values(packed)[rows]
         return values
     tensor, n_rows = packed.tensor, packed.shape[0]
     as_bytes = replace(tensor, dtype="U8", shape=(n_rows, (tensor.end - tensor.begin) // n_rows))
     codes = _read_stored(checkpoint, as_bytes, rows).view(np.dtype(item_type(tensor.dtype)))
-    return np.concatenate([unpacker.unpack(own[None], row) for own, row in zip(codes, rows.tolist(), strict=True)])
+    begins = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
+    for begin, end in zip(begins, [*begins[1:], rows.size], strict=True):
+        values[begin:end] = unpacker.unpack(codes[begin:end], int(rows[begin]))
+    return values
 
 
 def _read_stored(checkpoint: Checkpoint, tensor: Tensor, rows: NDArray[np.int64]) -> NDArray[Any]:
