@@ -14,7 +14,7 @@ __all__ = ["SPLIT", "Experts", "Part", "PlacedTensor", "part_of_heads", "whole_p
 SPLIT = frozenset({"k_b", "v_b"})
 """Roles of the halves of ``kv_b``, which hold a matrix for each head."""
 
-_MOST = 1 << 24
+_MOST = 1 << 22
 """Values of the largest matrix of one head that is turned."""
 
 
