@@ -48,9 +48,10 @@ class Grid:
 
     def nearest(self, steps: Floats) -> Floats:
         """The nearest whole numbers."""
-        whole = np.floor(np.abs(steps))
-        away: Floats = np.copysign(whole + np.floor(2 * (np.abs(steps) - whole)), steps)
-        return np.rint(steps) if self.on == "a CPU" else away
+        if self.on == "a CPU":
+            return np.rint(steps)
+        whole: Floats = np.floor(np.abs(steps))
+        return np.copysign(whole + np.floor(2 * (np.abs(steps) - whole)), steps)
 
 
 def mlx_codes(values: Floats, grid: Grid) -> NDArray[np.uint32]:
