@@ -144,6 +144,22 @@ def float8(weight: Values, *, rows: int = 128, columns: int = 128, name: str = "
     return Packing(parts, codes.float().numpy() * wide)
 
 
+def torchao(weight: Values, *, size: int = 32) -> Packing:
+    """Codes of 4 bits in bytes of their own, with zeros below them."""
+    codes, zeros, scales = grouped(weight, 4, size)
+    parts = {
+        "_weight_qdata": (codes - 8).astype(np.int8),
+        "_weight_scale": scales,
+        "_weight_zero_point": (zeros - 8).astype(np.int8),
+    }
+    return Packing(parts, meant(codes, zeros, scales, np.arange(weight.shape[1]) // size))
+
+
+def named(packing: Packing, **names: str) -> Packing:
+    """The same parts under the names that another tool gives them."""
+    return Packing({names[end]: part for end, part in packing.parts.items()}, packing.values)
+
+
 def compressed(weight: Values, *, bits: int = 4, with_zeros: bool = False) -> Packing:
     codes, zeros, scales = grouped(weight, bits, 32)
     if not with_zeros:
@@ -217,6 +233,30 @@ def four_bit_floats(codes: NDArray[np.uint8]) -> Values:
     return both.view(ml_dtypes.float4_e2m1fn).astype(np.float32).reshape(*codes.shape[:-1], -1)
 
 
+def mlx(weight: Values, *, bits: int = 4, size: int = 32, dtype: Any = ml_dtypes.bfloat16) -> Packing:
+    """As MLX quantizes on a CPU: the value of largest magnitude is met, and 0 where it lies in the range."""
+    groups = weight.astype(dtype).astype(np.float32).reshape(len(weight), -1, size)
+    low, high, top = groups.min(axis=2), groups.max(axis=2), np.float32((1 << bits) - 1)
+    sign = np.where(np.abs(low) > np.abs(high), np.float32(1), np.float32(-1))
+    scales, edges = sign * np.maximum((high - low) / top, np.float32(1e-7)), np.where(sign > 0, low, high)
+    steps = np.rint(edges / scales)
+    scales = np.where(steps == 0, scales, edges / np.where(steps == 0, np.float32(1), steps))
+    biases = np.where(steps == 0, np.float32(0), edges)
+    codes = np.clip(np.rint((groups - biases[:, :, None]) / scales[:, :, None]), 0, top).astype(int)
+    kept = [part.astype(dtype) for part in (scales, biases)]
+    values = codes * kept[0].astype(np.float32)[:, :, None] + kept[1].astype(np.float32)[:, :, None]
+    words = words_of(codes.reshape(weight.shape), bits).view(np.uint32)
+    parts = {"weight": words, "scales": as_torch(kept[0]), "biases": as_torch(kept[1])}
+    return Packing(parts, values.astype(np.float32).reshape(weight.shape))
+
+
+def as_torch(values: NDArray[Any]) -> torch.Tensor:
+    """An array as a tensor, of bfloat16 too."""
+    if values.dtype != ml_dtypes.bfloat16:
+        return torch.from_numpy(values)
+    return torch.from_numpy(values.view(np.int16)).view(torch.bfloat16)
+
+
 PACKINGS: Mapping[str, Callable[[Values], Packing]] = {
     "GPTQ": gptq,
     "GPTQ of 8 bits": lambda weight: gptq(weight, bits=8),
@@ -237,6 +277,13 @@ PACKINGS: Mapping[str, Callable[[Values], Packing]] = {
     "compressed-tensors": compressed,
     "compressed-tensors of 8 bits": lambda weight: compressed(weight, bits=8),
     "compressed-tensors with zeros": lambda weight: compressed(weight, with_zeros=True),
+    "torchao": torchao,
+    "torchao with two scales": lambda weight: named(
+        float8(weight, rows=len(weight), columns=weight.shape[1] // 2),
+        weight="_weight_qdata",
+        weight_scale_inv="_weight_scale",
+    ),
+    "Quanto": lambda weight: named(int8_scaled(weight), weight="weight._data", weight_scale="weight._scale"),
     "MXFP4": mxfp4,
     "NVFP4 of ModelOpt": nvfp4,
     "NVFP4 of compressed-tensors": lambda weight: nvfp4(
@@ -271,6 +318,25 @@ def write_packed(folder: Path, checkpoint: Path, pack: Callable[[Values], Packin
     save_file(tensors, folder / "model.safetensors")
     config = json.loads((checkpoint / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"bits": 4, **claims}}))
+    return folder
+
+
+def write_mlx(folder: Path, checkpoint: Path, *, bits: int = 4, size: int = 32, **modules: Mapping[str, int]) -> Path:
+    """A copy as mlx-lm converts it: all matrices, the table of tokens too; modules, named with __ for a dot, have their own settings."""
+    folder.mkdir(parents=True)
+    plain, weights = matrices(checkpoint)
+    tables = {name: one.float().numpy() for name, one in plain.items() if one.dim() == 2}
+    tensors = {name: one for name, one in plain.items() if name not in tables}
+    own = {name.replace("__", "."): settings for name, settings in modules.items()}
+    for name, values in (weights | tables).items():
+        stem = name.removesuffix(".weight")
+        settings = own.get(stem, {"bits": bits, "group_size": size})
+        parts = mlx(values, bits=settings["bits"], size=settings["group_size"]).parts
+        tensors |= {f"{stem}.{end}": torch.as_tensor(part) for end, part in parts.items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "mlx"})
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["quantization"] = {"group_size": size, "bits": bits, "mode": "affine", **own}
+    (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 

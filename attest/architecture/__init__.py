@@ -3,10 +3,11 @@
 from attest.architecture.family import FAMILIES, Family, FamilyFile, read_family_file
 from attest.architecture.layout import Rows
 from attest.architecture.model import Model, place_tensors
-from attest.architecture.placed import Experts, Part, PlacedTensor
+from attest.architecture.placed import SPLIT, Experts, Part, PlacedTensor
 
 __all__ = [
     "FAMILIES",
+    "SPLIT",
     "Experts",
     "Family",
     "FamilyFile",

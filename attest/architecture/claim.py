@@ -15,7 +15,7 @@ _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_atte
 _KV_HEADS = "num_key_value_heads"
 _NESTED = ("text_config", "llm_config", "language_config", "decoder")
 _CONFIG = "config.json"
-_FUSED_TRAITS = {"q.bias": "qkv.bias"}
+_FUSED_TRAITS = {"q.bias": "qkv.bias", "kv_b": "v_b"}
 
 
 def _sources(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -44,9 +44,11 @@ PARTS: Mapping[str, str] = {
     "input_scale": ".input_scale",
     "input_global_scale": ".input_scale",
     "activation_scale": ".input_scale",
+    "output_scale": ".output_scale",
     "qweight": ".codes",
     "weight_packed": ".codes",
     "scales": ".scale",
+    "biases": ".minimum",
     "qzeros": ".zero",
     "g_idx": ".order",
 }

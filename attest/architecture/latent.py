@@ -1,7 +1,7 @@
 """Heads of latent attention, whose parts lie in matrices of different widths.
 
 A head's queries, and its keys, have a part without positions and a rotary one. The rotary keys of all heads are the same and
-come out of ``kv_a``; the other keys and the values of each head come out of ``kv_b``.
+come out of ``kv_a``; the other keys and the values of each head come out of ``kv_b``, which some containers cut in two.
 
 References
 ----------
@@ -62,6 +62,8 @@ class LatentHeads:
         return {
             "q": queries,
             "q_b": queries,
+            "k_b": {"k": self._part(0, self.d_key, self.d_key)},
+            "v_b": {"v": self._part(0, self.d_value, self.d_value)},
             "kv_b": {"k": self._part(0, self.d_key, d_kv), "v": self._part(self.d_key, self.d_value, d_kv)},
             "o": {"o": self._part(0, self.d_value, self.d_value)},
         }.get(role, {})

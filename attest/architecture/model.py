@@ -13,7 +13,7 @@ from attest.architecture.family import FAMILIES, Family, FamilyFile
 from attest.architecture.latent import LatentHeads
 from attest.architecture.layout import FUSED, split
 from attest.architecture.place import choose_family, place_stack
-from attest.architecture.placed import Part, PlacedTensor, whole_part
+from attest.architecture.placed import SPLIT, Part, PlacedTensor, part_of_heads, whole_part
 from attest.architecture.shape import Sizes, read_sizes
 from attest.architecture.stack import Stack, read_stacks
 from attest.checkpoint import Checkpoint, Tensor
@@ -171,6 +171,9 @@ def _unplaced(tensor: Any) -> PlacedTensor:
 def _parts(one: PlacedTensor, family: Family | None, sizes: Sizes, n_kv_heads: int | None) -> Iterator[Part]:
     """Parts of a tensor of the main stack."""
     if one.role is None or one.expert is not None or family is None:
+        return
+    if one.role in SPLIT:
+        yield from filter(None, [part_of_heads(one)])
         return
     whole = whole_part(one, family)
     fused, bias = one.role.removesuffix(".bias"), ".bias" if one.role.endswith(".bias") else ""

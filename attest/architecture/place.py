@@ -17,7 +17,7 @@ _MATRICES = frozenset({"q", "k", "v", "o", "gate", "up", "down", *FUSED})
 _STACKED = frozenset({"gate", "up", "down", "gate_up"})
 _ONCE = _MATRICES | frozenset(
     {"attention_norm", "mlp_norm", "output_norm", "attention_output_norm", "final_norm", "embed_norm", "embed",
-     "lm_head", "q_norm", "k_norm", "router", "q_a", "q_b", "kv_a", "kv_b", "q_a_norm", "kv_a_norm"}
+     "lm_head", "q_norm", "k_norm", "router", "q_a", "q_b", "kv_a", "kv_b", "k_b", "v_b", "q_a_norm", "kv_a_norm"}
 )  # fmt: skip
 """Roles that one tensor of a layer or expert has; of others, such as parameters of a state space, there are several."""
 

@@ -9,7 +9,13 @@ from attest.architecture.layout import Rows
 from attest.checkpoint import Tensor
 from attest.checkpoint.packed import Packed
 
-__all__ = ["Experts", "Part", "PlacedTensor", "whole_part"]
+__all__ = ["SPLIT", "Experts", "Part", "PlacedTensor", "part_of_heads", "whole_part"]
+
+SPLIT = frozenset({"k_b", "v_b"})
+"""Roles of the halves of ``kv_b``, which hold a matrix for each head."""
+
+_MOST = 1 << 22
+"""Values of the largest matrix of one head that is turned."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +33,9 @@ class Part:
         Whether the tensor is stored as inputs by outputs; then ``rows`` are its columns.
     packed : Packed or None
         Where the tensor is kept as codes; then ``tensor`` is the matrix as it comes out of them, under their name.
+    turned : int or None
+        Where several matrices are stored one after the other, each as inputs by outputs: the outputs of each. Then the
+        shape of ``tensor`` is that of all of them as outputs by inputs.
     """
 
     tensor: Tensor
@@ -35,6 +44,7 @@ class Part:
     rows: Rows | None = None
     transposed: bool = False
     packed: Packed | None = None
+    turned: int | None = None
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -97,9 +107,9 @@ class PlacedTensor:
 
 
 def whole_part(one: PlacedTensor, family: Family) -> Part:
-    """A tensor that has a role as a part; the values of its codes where it is a packed weight in a layer."""
+    """A tensor that has a role as a part; the values of its codes where it is a packed weight."""
     in_layer = one.layer is not None and len(one.tensor.shape) == 2
-    if one.packed is not None and one.layer is not None:
+    if one.packed is not None:
         return Part(
             tensor=one.packed.unpacked,
             role=one.role or "",
@@ -107,5 +117,20 @@ def whole_part(one: PlacedTensor, family: Family) -> Part:
             transposed=one.packed.turned,
             packed=one.packed,
         )
-    tensor = one.packed.tensor if one.packed else one.tensor
-    return Part(tensor=tensor, role=one.role or "", layer=one.layer, transposed=family.transposed and in_layer)
+    return Part(tensor=one.tensor, role=one.role or "", layer=one.layer, transposed=family.transposed and in_layer)
+
+
+def part_of_heads(one: PlacedTensor) -> Part | None:
+    """Keys or values of all heads as one matrix, head by head; None for a tensor that does not hold one for each head.
+
+    Keys are stored as inputs by outputs, since programs multiply queries with them first.
+    """
+    if len(one.tensor.shape) != 3 or not one.tensor.size:
+        return None
+    whole = one.packed.unpacked if one.packed else one.tensor
+    count, n_rows, n_columns = one.tensor.shape
+    part = Part(tensor=whole, role=one.role or "", layer=one.layer, packed=one.packed)
+    if one.role == "v_b":
+        return replace(part, tensor=replace(whole, shape=(count * n_rows, n_columns)))
+    turned = replace(whole, shape=(count * n_columns, n_rows))
+    return replace(part, tensor=turned, turned=n_columns) if n_rows * n_columns <= _MOST else None

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from attest.architecture.placed import PlacedTensor
+from attest.architecture.placed import SPLIT, PlacedTensor
 
 __all__ = ["Sizes", "read_sizes", "shapes_agree"]
 
@@ -28,7 +28,7 @@ class Sizes:
     d_ff : int or None
         Neurons of a dense MLP.
     d_q_b, d_kv_a, d_kv_b, d_latent : int or None
-        Of latent attention: outputs of ``q_b``, ``kv_a`` and ``kv_b``, inputs of ``kv_b``.
+        Of latent attention: outputs of ``q_b``, ``kv_a`` and ``kv_b``, inputs of ``kv_b``, or of its halves.
     """
 
     d_model: int | None
@@ -56,6 +56,8 @@ def read_sizes(placed: Iterable[PlacedTensor], *, transposed: bool) -> Sizes:
     inputs, routed = [], []
     for one in placed:
         shape = outputs_by_inputs(one, transposed=transposed)
+        if one.role in SPLIT and len(shape) == 3:
+            shapes[one.role].append(shape)
         if one.role is None or len(shape) != 2:
             continue
         if one.role == "router":
@@ -64,6 +66,7 @@ def read_sizes(placed: Iterable[PlacedTensor], *, transposed: bool) -> Sizes:
             inputs.append(shape[1])
         if one.expert is None:
             shapes[one.role].append(shape)
+    d_kv_b, d_latent = _latent(shapes)
     neurons = [shape[0] for shape in shapes["up"]] or [shape[0] // 2 for shape in shapes["gate_up"]]
     return Sizes(
         d_model=_most_common(inputs or routed),
@@ -75,9 +78,20 @@ def read_sizes(placed: Iterable[PlacedTensor], *, transposed: bool) -> Sizes:
         d_ff=_most_common(neurons),
         d_q_b=_most_common(shape[0] for shape in shapes["q_b"]),
         d_kv_a=_most_common(shape[0] for shape in shapes["kv_a"]),
-        d_kv_b=_most_common(shape[0] for shape in shapes["kv_b"]),
-        d_latent=_most_common(shape[1] for shape in shapes["kv_b"]),
+        d_kv_b=d_kv_b,
+        d_latent=d_latent,
     )
+
+
+def _latent(shapes: Mapping[str, Sequence[tuple[int, ...]]]) -> tuple[int | None, int | None]:
+    """Outputs and inputs of ``kv_b``, or of its halves: keys of each head as inputs by outputs, values turned round."""
+    if whole := [shape for shape in shapes["kv_b"] if len(shape) == 2]:
+        return _most_common(shape[0] for shape in whole), _most_common(shape[1] for shape in whole)
+    split = Counter(zip(shapes["k_b"], shapes["v_b"], strict=False)).most_common(1)
+    if not split or {len(shape) for shape in split[0][0]} != {3}:
+        return None, None
+    (count, latent, d_key), (n_values, d_value, inputs) = split[0][0]
+    return (count * (d_key + d_value), latent) if (n_values, inputs) == (count, latent) else (None, None)
 
 
 def shapes_agree(placed: Sequence[PlacedTensor], *, transposed: bool) -> Callable[[PlacedTensor], bool]:

@@ -215,10 +215,11 @@ def open_checkpoint(location: Location) -> Checkpoint:
 
 
 def _find_packed(tree: Tree, config: Mapping[str, Any], tensors: tuple[Tensor, ...]) -> dict[str, Packed]:
-    claims = config.get("quantization_config")
+    claims, modules = config.get("quantization_config"), config.get("quantization", config.get("quantization_config"))
     held = Held(
         tensors={tensor.name: tensor for tensor in tensors},
         claims=claims if isinstance(claims, dict) else {},
+        modules=modules if isinstance(modules, dict) else {},
         read=partial(_read_bits, tree),
     )
     return find_packed(held)

@@ -29,7 +29,7 @@ __all__ = ["describe_schemes", "find_codes"]
 _ADAPTER = "adapter_config.json"
 _ADAPTER_BYTES = 1024 * 1024
 _SETTINGS = ("quant_method", "bits", "group_size", "load_in_4bit", "load_in_8bit", "bnb_4bit_quant_type", "fmt",
-             "weight_block_size", "desc_act", "sym", "version", "format")  # fmt: skip
+             "weight_block_size", "desc_act", "sym", "version", "format", "mode")  # fmt: skip
 _ADAPTER_SETTINGS = ("peft_type", "base_model_name_or_path", "revision", "r", "lora_alpha", "use_rslora", "use_dora")
 _SCALES = ("_scale", "_scale_inv", "_weight_scale")
 _INTEGERS = frozenset({"I8", "U8", "I16", "U16", "I32", "U32"})
@@ -85,7 +85,7 @@ def describe_schemes(
         else:
             text += f", norms and sketches, where there are any, of the values that {known[scheme]} of them stand for"
         yield Finding(code="quantized-weights", path=".", line=None, text=text)
-    declared = config.get("quantization_config")
+    declared = config.get("quantization_config", config.get("quantization"))
     if isinstance(declared, dict):
         text = _settings(declared, _SETTINGS)
         yield Finding(code="declared-quantization", path="config.json", line=None, text=text)
@@ -136,6 +136,9 @@ def _by_parts(tensor: Tensor, held: Mapping[str, Tensor]) -> str | None:
             and any({f"{whole}{end}_scale", f"{whole}{end}_scale_2"} <= held.keys() for end in ("", "_weight")),
         ),
         ("MXFP4", tensor.dtype == "U8" and scale is not None and scale.dtype in {"U8", "F8_E8M0"}),
+        ("MLX", tensor.dtype == "U32" and last == "weight" and f"{stem}.scales" in held),
+        ("torchao", last == "_weight_qdata" and f"{stem}._weight_scale" in held),
+        ("Quanto", last == "_data" and f"{stem.removesuffix('._data')}._scale" in held),
         ("MXFP4", whole.endswith("_blocks") and f"{whole.removesuffix('_blocks')}_scales" in held),
     )
     return next((scheme for scheme, is_so in told_by if is_so), None)
@@ -145,13 +148,10 @@ def _not_read(tensor: Tensor, held: Mapping[str, Tensor]) -> str | None:
     """A scheme whose values are not made, told by the names of its parts."""
     stem, _, last = tensor.name.rpartition(".")
     told_by = (
-        ("torchao", last == "_weight_qdata" and f"{stem}._weight_scale" in held),
-        ("Quanto", last == "_data" and f"{stem}._scale" in held),
         ("HQQ", last == "W_q"),
         ("AQLM", last == "codes" and f"{stem}.codebooks" in held),
         ("VPTQ", last == "indices" and f"{stem}.centroids.weight" in held),
         ("EETQ", tensor.dtype == "I8" and f"{tensor.name}_scales" in held),
-        ("MLX", tensor.dtype == "U32" and last == "weight" and f"{stem}.scales" in held),
         ("BitNet", tensor.dtype == "U8" and last == "weight" and f"{tensor.name}_scale" in held),
         ("compressed-tensors, sparse", last == "compressed" and f"{stem}.bitmask" in held),
     )

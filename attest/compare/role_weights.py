@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from attest.architecture import Model, Part, place_tensors
 from attest.checkpoint import Checkpoint
-from attest.checkpoint.tensor import BLOCKS
 from attest.compare.replay.matrix import Matrix
 from attest.compare.replay.operation import LARGEST, decode
 from attest.compare.weight_delta import VALUES
@@ -81,10 +80,8 @@ class RoleWeights:
         part = self.part(role, layer)
         if part is None or part.transposed or part.rows is not None:
             return None
-        tensor, checkpoint = part.tensor, self.model.checkpoint
-        if tensor.dtype in BLOCKS or part.packed is not None:
-            return self._rows(part, rows)
-        return _finite(decode(read_rows(checkpoint, tensor, rows), tensor.dtype))
+        found = read_rows(self.model.checkpoint, part, rows)
+        return _finite(found if part.packed else decode(found, part.tensor.dtype))
 
     def gain(self, role: str | None, layer: int | None) -> NDArray[np.float32] | None:
         """Gain of a norm, with the one that some families leave out; None where there is none."""

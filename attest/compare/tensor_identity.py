@@ -15,8 +15,8 @@ from attest.evidence import TensorRow
 __all__ = ["TRAINED", "telling", "tensor_identity"]
 
 TRAINED = frozenset(
-    {"q", "k", "v", "o", "qkv", "kv", "gate", "up", "down", "gate_up", "q_a", "q_b", "kv_a", "kv_b", "embed", "lm_head",
-     "experts.gate", "experts.up", "experts.down", "experts.gate_up"}
+    {"q", "k", "v", "o", "qkv", "kv", "gate", "up", "down", "gate_up", "q_a", "q_b", "kv_a", "kv_b", "k_b", "v_b", "embed",
+     "lm_head", "experts.gate", "experts.up", "experts.down", "experts.gate_up"}
 )  # fmt: skip
 """Roles of matrices that training fills: no constants, tables of positions or other buffers."""
 

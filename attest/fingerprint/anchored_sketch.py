@@ -49,6 +49,7 @@ PARTS = ("gate", "up", "down")
 _STEPS = 32.0
 _RIDGE = 1e-3
 _NAME = "anchored-sketch"
+_ROWS = "row-digests"
 
 
 def directions(anchors: Anchors) -> NDArray[np.float64]:
@@ -162,9 +163,9 @@ def sketched_layer_numbers(n_layers: int) -> list[int]:
 
 def _collect(axes: _Axes, model: Model, placed: PlacedTensor) -> Makers:
     makers: dict[str, Callable[[], Accumulator]] = {**collect_values(placed, {"mlp_norm"})}
-    tensor = axes.anchors.tensor
-    if placed.tensor == tensor:
-        makers["row-digests"] = partial(RowDigestAccumulator, tensor.shape[0], tensor.dtype)
+    embed = axes.anchors.embed
+    if placed.tensor.name == embed.tensor.name:
+        makers |= collect_part(_ROWS, embed, partial(RowDigestAccumulator, embed.tensor.shape[0], embed.tensor.dtype))
     for part in placed.parts:
         if part.role in PARTS and part.layer in axes.gains and _can_be_projected(part, model):
             makers |= collect_part(_NAME, part, partial(_make, axes, model, part))
@@ -221,15 +222,15 @@ def _profile(axes: _Axes, model: Model, results: Results) -> Profile:
 def _check(axes: _Axes, model: Model, results: Results) -> None:
     """Refuse embeddings and gains that were read ahead and are not those that were measured."""
     anchors = axes.anchors
-    seen = results[anchors.tensor.name].collected["row-digests"][anchors.rows]
-    ahead = RowDigestAccumulator(anchors.rows.size, anchors.tensor.dtype)
+    seen = collected(_ROWS, anchors.embed, results)[anchors.rows]
+    ahead = RowDigestAccumulator(anchors.rows.size, anchors.embed.tensor.dtype)
     ahead.update(anchors.bits, 0)
     if not np.array_equal(seen, ahead.result()):
         raise CheckpointError(
             "file-changed",
             "changed while it was read",
             fix="measure again when nothing writes to it",
-            where=anchors.tensor.file,
+            where=anchors.embed.tensor.file,
         )
     for layer, gain in axes.gains.items():
         norm = model.index.get(("mlp_norm", layer))

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.architecture import Model
+from attest.architecture import Model, Part
 from attest.checkpoint import Checkpoint, Tensor
 from attest.checkpoint.byte_range import read_range
-from attest.checkpoint.tensor import BITS
+from attest.checkpoint.packed import Packed, open_packed
+from attest.checkpoint.tensor import BITS, item_type
 from attest.digest import sha256
 from attest.document import parse
 from attest.errors import DocumentError, InputError
+from attest.fingerprint.unpacked import can_be_unpacked
 from attest.resource import resource
 from attest.sweep import as_float32
 
@@ -57,8 +59,8 @@ class Anchors:
     rows : ndarray of shape (n_anchors,), int64
         Their rows in the embedding.
     bits : ndarray of shape (n_anchors, d_model)
-        The rows as they are stored.
-    tensor : Tensor
+        The rows as they are stored, or the values of their codes.
+    embed : Part
         The embedding.
     tokenizer_sha256 : str
         Of the file that was read.
@@ -67,12 +69,12 @@ class Anchors:
     strings: tuple[str, ...]
     rows: NDArray[np.int64]
     bits: NDArray[Any]
-    tensor: Tensor
+    embed: Part
     tokenizer_sha256: str
 
     def unit_rows(self) -> NDArray[np.float64]:
         """Embeddings less their mean, each divided by its norm; rows that are not finite or have no norm are 0."""
-        values = as_float32(self.bits, self.tensor.dtype).astype(np.float64)
+        values = as_float32(self.bits, self.embed.tensor.dtype).astype(np.float64)
         finite = np.asarray(np.isfinite(values).all(axis=1))
         values = np.where(finite[:, None], values, 0.0)
         values[finite] -= values[finite].mean(axis=0) if finite.any() else 0.0
@@ -109,7 +111,7 @@ def read_anchors(model: Model) -> Anchors | str:
     The caller checks afterwards that the one read saw the same tokenizer and the same rows.
     """
     embed = model.index.get(("embed", None))
-    if embed is None or len(embed.tensor.shape) != 2 or embed.tensor.dtype not in _DTYPES:
+    if embed is None or not _can_be_read(embed):
         return "no embedding of floating-point values was recognized"
     try:
         texts, digest = read_tokens(model.checkpoint)
@@ -120,8 +122,13 @@ def read_anchors(model: Model) -> Anchors | str:
     if len(strings) < LEAST_ANCHORS:
         return f"there is no {TOKENIZER} with at least {LEAST_ANCHORS} of the anchor strings"
     rows = np.array([places[text] for text in strings], np.int64)
-    bits = read_rows(model.checkpoint, embed.tensor, rows)
-    return Anchors(strings=strings, rows=rows, bits=bits, tensor=embed.tensor, tokenizer_sha256=digest)
+    bits = read_rows(model.checkpoint, embed, rows)
+    return Anchors(strings=strings, rows=rows, bits=bits, embed=embed, tokenizer_sha256=digest)
+
+
+def _can_be_read(embed: Part) -> bool:
+    known = len(embed.tensor.shape) == 2 and embed.tensor.dtype in _DTYPES
+    return known and (embed.packed is None or (can_be_unpacked(embed.packed) and not embed.transposed))
 
 
 def read_tokens(checkpoint: Checkpoint) -> tuple[Mapping[str, int], str]:
@@ -176,8 +183,31 @@ def _tokens(vocabulary: Any) -> Iterator[tuple[str, int]]:
                 yield entry[0], row
 
 
-def read_rows(checkpoint: Checkpoint, tensor: Tensor, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Some rows of a matrix, in that order; rows that lie near each other are read at once."""
+def read_rows(checkpoint: Checkpoint, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Some rows of a matrix, in that order: as they are stored, or the values of their codes, float32."""
+    if part.packed is None:
+        return _read_stored(checkpoint, part.tensor, rows)
+    return _read_packed(checkpoint, part.packed, rows)
+
+
+def _read_packed(checkpoint: Checkpoint, packed: Packed, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Values of some rows; of a scheme that stores each as one row, those are read alone."""
+    unpacker = open_packed(packed, checkpoint.read_bits)
+    values = np.empty((rows.size, packed.unpacked.shape[1]), np.float32)
+    if (unpacker.stored, unpacker.made, packed.turned) != (1, 1, False):
+        values[:] = checkpoint.read_values(packed)[rows]
+        return values
+    tensor, n_rows = packed.tensor, packed.shape[0]
+    as_bytes = replace(tensor, dtype="U8", shape=(n_rows, (tensor.end - tensor.begin) // n_rows))
+    codes = _read_stored(checkpoint, as_bytes, rows).view(np.dtype(item_type(tensor.dtype)))
+    begins = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
+    for begin, end in zip(begins, [*begins[1:], rows.size], strict=True):
+        values[begin:end] = unpacker.unpack(codes[begin:end], int(rows[begin]))
+    return values
+
+
+def _read_stored(checkpoint: Checkpoint, tensor: Tensor, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Some rows as they are stored; those that lie near each other are read at once."""
     size = (tensor.end - tensor.begin) // tensor.shape[0]
     found: NDArray[Any] = np.empty((rows.size, tensor.shape[1]), BITS[tensor.dtype])
     order = np.argsort(rows, kind="stable")

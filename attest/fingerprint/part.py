@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from attest.fingerprint.fingerprint import Makers, Results
 from attest.fingerprint.unpacked import OfValues, can_be_unpacked, unpacked
 from attest.sweep import Accumulator, row_shape
 
-__all__ = ["PartAccumulator", "collect_part", "collected", "whole_rows"]
+__all__ = ["PartAccumulator", "TurnedAccumulator", "collect_part", "collected", "whole_rows"]
 
 
 class PartAccumulator:
@@ -49,9 +50,44 @@ class PartAccumulator:
         return self._inner.result()
 
 
+class TurnedAccumulator:
+    """Shows another accumulator matrices that are stored as inputs by outputs as outputs by inputs, one after the other.
+
+    Parameters
+    ----------
+    n_rows : int
+        Stored rows of each.
+    inner : Accumulator
+    """
+
+    def __init__(self, n_rows: int, inner: Accumulator) -> None:
+        self._n_rows = n_rows
+        self._inner = inner
+        self._waiting: list[NDArray[Any]] = []
+        self._missing, self._shown = n_rows, 0
+
+    def update(self, rows: NDArray[Any], first_row: int) -> None:  # noqa: ARG002 - blocks come in order
+        """See a block of stored rows, which wait until their matrix is whole."""
+        while len(rows):
+            own, rows = rows[: self._missing], rows[self._missing :]
+            self._waiting.append(own.copy())
+            self._missing -= len(own)
+            if not self._missing:
+                turned = np.ascontiguousarray(np.concatenate(self._waiting).T)
+                self._inner.update(turned, self._shown)
+                self._waiting, self._missing, self._shown = [], self._n_rows, self._shown + len(turned)
+
+    def result(self) -> Any:
+        """What the inner accumulator collected."""
+        return self._inner.result()
+
+
 def whole_rows(part: Part) -> bool:
     """Whether a sweep shows the tensor of a part as it is: a vector as one row, a matrix with its own rows."""
     shape = part.tensor.shape
+    if part.turned is not None:
+        shape = (part.tensor.size // part.turned, part.turned)
+        return row_shape(replace(part.tensor, shape=shape)) == shape
     return row_shape(part.tensor) == (shape if len(shape) == 2 else (1, *shape))
 
 
@@ -62,14 +98,14 @@ def collect_part(name: str, part: Part, make: Callable[[], Accumulator]) -> Make
     """
     if part.rows is not None and not whole_rows(part):
         return {}
-    maker = make if part.rows is None else partial(_make, part, make)
+    maker = make if part.rows is None and part.turned is None else partial(_make, part, make)
     if part.packed is None:
         return {_key(name, part): maker}
     return {_key(name, part): OfValues(packed=part.packed, make=maker)} if can_be_unpacked(part.packed) else {}
 
 
-def _make(part: Part, make: Callable[[], Accumulator]) -> PartAccumulator:
-    return PartAccumulator(part, make())
+def _make(part: Part, make: Callable[[], Accumulator]) -> Accumulator:
+    return PartAccumulator(part, make()) if part.turned is None else TurnedAccumulator(part.tensor.shape[1], make())
 
 
 def collected(name: str, part: Part, results: Results) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.architecture import Model, PlacedTensor, Rows
+from attest.architecture import SPLIT, Model, PlacedTensor, Rows
 from attest.fingerprint.fingerprint import Fingerprint, Makers, Profile, Results, layer_table, mean
 from attest.fingerprint.unit_sums import collect_units, collected_sums
 
@@ -45,6 +45,7 @@ def _profile(model: Model, results: Results) -> Profile:
     ``layers.<l>.neuron.<gate|up|down>`` of shape (d_ff,): norms of gate rows, up rows, down columns.
     ``layers.<l>.head.<q|k|v|o>`` of shape (n_heads,) or (n_kv_heads,): norms of each head's rows (columns for o); of
     latent attention those of ``q_b`` (or q), and of keys and values those of ``kv_b``.
+    Where ``kv_b`` is cut in two, they are those of its halves, and an input of it has the sum of both.
     ``layers.<l>.latent.<q_a|q_b|kv_a|kv_b>`` of shape (n_latent,): norms of each latent dimension's row, or column of
     ``q_b`` and ``kv_b``. Rows of ``kv_a`` beyond those that ``kv_b`` takes are rotary and no latent dimensions.
     ``layers.<l>.residual.<role>`` of shape (d_model,): norms over the other axis.
@@ -52,8 +53,11 @@ def _profile(model: Model, results: Results) -> Profile:
     arrays: dict[str, NDArray[np.float32]] = {}
     for (role, layer), part in sorted(model.index.items(), key=lambda item: (item[0][1] or 0, item[0][0])):
         sums = collected_sums(part, results)
-        if sums is not None and layer is not None:
+        if sums is not None and layer is not None and role not in SPLIT:
             arrays |= _norms(model, role, layer, *sums)
+    for layer in range(model.n_layers):
+        if ("kv_b", layer) not in model.index:
+            arrays |= _norms_of_halves(model, layer, results)
     if not arrays:
         return Profile(arrays={}, table=None, not_measured="no matrices of attention or MLP were recognized")
     parts = [part for part in ("neuron.gate", "neuron.up", "neuron.down", "residual.q", "residual.up")
@@ -112,10 +116,25 @@ def _norms(
     if role in _NEURONS:
         norms[f"layers.{layer}.neuron.{role}"] = _roots(inner)
     elif role in _LATENT:
-        n_latent = _inputs(model, _LATENT[role], layer)
+        n_latent = _inputs(model, _LATENT[role], layer) or (_inputs(model, "v_b", layer) if role == "kv_a" else 0)
         if 0 < n_latent <= inner.size:
             norms[f"layers.{layer}.latent.{role}"] = _roots(inner[:n_latent])
     return norms
+
+
+def _norms_of_halves(model: Model, layer: int, results: Results) -> dict[str, NDArray[np.float32]]:
+    """Norms of a ``kv_b`` that is cut in two; none where a half is missing, or does not fit the other."""
+    norms: dict[str, NDArray[np.float32]] = {}
+    squares: list[NDArray[np.float64]] = []
+    for role in ("k_b", "v_b"):
+        part = model.index.get((role, layer))
+        sums = collected_sums(part, results) if part else None
+        heads = _heads(model, role, sums[0].size) if sums else {}
+        if sums is None or not heads or any(one.shape != sums[1].shape for one in squares):
+            return {}
+        norms |= {f"layers.{layer}.head.{name}": _roots(_totals(sums[0], rows)) for name, rows in heads.items()}
+        squares.append(sums[1])
+    return norms | {f"layers.{layer}.latent.kv_b": _roots(squares[0] + squares[1])}
 
 
 def _heads(model: Model, role: str, size: int) -> Mapping[str, Rows]:

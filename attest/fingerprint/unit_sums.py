@@ -44,7 +44,7 @@ __all__ = [
 
 N_BUCKETS = 8
 _SPEC = "attest neuron-sketch/v1"
-_ROLES = frozenset({"q", "k", "v", "o", "gate", "up", "down", "q_a", "q_b", "kv_a", "kv_b"})
+_ROLES = frozenset({"q", "k", "v", "o", "gate", "up", "down", "q_a", "q_b", "kv_a", "kv_b", "k_b", "v_b"})
 
 
 def public_signs(part: str, n: int) -> NDArray[np.float64]:

@@ -36,8 +36,8 @@ SCHEMES = {
 
 
 NOT_READ = {
-    "torchao": parts(_weight_qdata=(np.int8, (64, 64)), _weight_scale=(np.float32, (64, 1))),
-    "Quanto": parts(**{"weight._data": (np.int8, (64, 64)), "weight._scale": (np.float32, (64, 1))}),
+    "torchao": parts(_weight_qdata=(np.uint8, (64, 64)), _weight_scale=(np.float32, (64, 1))),
+    "Quanto": parts(**{"weight._data._data": (np.uint8, (64, 64)), "weight._scale": (np.float32, (64, 1))}),
     "HQQ": parts(W_q=(np.uint8, (64, 64)), scale=(np.float16, (128, 1)), zero=(np.float16, (128, 1))),
     "AQLM": parts(codes=(np.int16, (64, 8, 1)), codebooks=(np.float16, (1, 8, 1, 8)), scales=(np.float16, (64, 1, 1, 1))),
     "VPTQ": parts(indices=(np.int32, (1, 64, 64)), **{"centroids.weight": (np.float16, (1, 64))}),

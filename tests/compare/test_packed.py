@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mixture import write_mixture
-from packing import PACKINGS, Packing, float8, four_bits, gptq, matrices, write_gguf, write_packed
+from packing import PACKINGS, Packing, float8, four_bits, gptq, matrices, write_gguf, write_mlx, write_packed
 from small_checkpoint import write_tensors
 
 from attest.architecture import place_tensors
@@ -89,6 +89,10 @@ def test_strangers_quantized_by_one_tool(scheme: str, family: Path, tmp_path: Pa
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_gguf_copy(kind: str, family: Path, tmp_path: Path):
     agrees_with_its_parent_alone(write_gguf(tmp_path / "model.gguf", family / "seed-1", kind), family)
+
+
+def test_an_mlx_copy(family: Path, tmp_path: Path):
+    agrees_with_its_parent_alone(write_mlx(tmp_path / "copy", family / "seed-1", bits=3), family)
 
 
 def test_two_copies_by_different_schemes(family: Path, tmp_path: Path):

@@ -15,11 +15,13 @@ from attest.checkpoint.packed.compressed import COMPRESSED
 from attest.checkpoint.packed.fp4 import MXFP4, NVFP4
 from attest.checkpoint.packed.ggml import GGML
 from attest.checkpoint.packed.gptq import GPTQ
+from attest.checkpoint.packed.mlx import MLX, MLX_FLOATS
 from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker, of_matrix
 from attest.checkpoint.packed.scaled import FP8, INT8_SCALED
+from attest.checkpoint.packed.torchao import QUANTO, TORCHAO
 from attest.checkpoint.tensor import Tensor
 
-__all__ = ["SCHEMES", "Held", "Packed", "Read", "Unpacker", "find_packed", "of_matrix", "open_packed"]
+__all__ = ["MLX", "SCHEMES", "Held", "Packed", "Read", "Unpacker", "find_packed", "of_matrix", "open_packed"]
 
 MAX_COMPANION = 1 << 26
 """Most bytes of a tensor beside codes that are kept while a matrix is unpacked."""
@@ -28,7 +30,24 @@ _LEAST_DIMENSIONS = 3
 """Of a stack of matrices."""
 
 SCHEMES: Mapping[str, Scheme] = {
-    scheme.id: scheme for scheme in (GPTQ, AWQ, NF4, FP4, INT8, COMPRESSED, FP8, INT8_SCALED, MXFP4, NVFP4, GGML)
+    scheme.id: scheme
+    for scheme in (
+        GPTQ,
+        AWQ,
+        NF4,
+        FP4,
+        INT8,
+        COMPRESSED,
+        FP8,
+        INT8_SCALED,
+        MXFP4,
+        NVFP4,
+        MLX,
+        MLX_FLOATS,
+        TORCHAO,
+        QUANTO,
+        GGML,
+    )
 }
 """All schemes, by id. Where a tensor may be of two, the first that fits counts."""
 

@@ -124,6 +124,8 @@ class Held:
         All tensors, by name.
     claims : mapping
         ``quantization_config`` of the configuration, or nothing: claims.
+    modules : mapping
+        ``quantization`` of the configuration, as MLX writes it: settings, and those of modules by their path. Claims, too.
     read : callable
         Reads a small tensor.
     stacked : int or None
@@ -133,6 +135,7 @@ class Held:
     tensors: Mapping[str, Tensor]
     claims: Mapping[str, Any]
     read: Read
+    modules: Mapping[str, Any] = field(default_factory=dict)
     stacked: int | None = None
 
     def get(self, name: str) -> Tensor | None:

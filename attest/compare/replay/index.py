@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.replay.matrix import LineSums, Matrix
+from attest.compare.replay.mlx import Grid
 from attest.compare.replay.operation import BLOCKS_MADE, Operation, largest_of, operations
 
 __all__ = ["LEAST_LINE", "Index", "Made", "sums_of"]
@@ -70,13 +71,19 @@ class Index:
         Lengths of the lines that the child has, by dtype.
     fused : mapping of str to sequence of Matrix
         Which matrices may have one scale together, by the name of each tensor among them.
+    grids : sequence of Grid
+        Which MLX may have quantized the child on.
     """
 
     def __init__(
-        self, parents: Iterable[Matrix], wanted: Mapping[str, set[int]], fused: Mapping[str, Sequence[Matrix]]
+        self,
+        parents: Iterable[Matrix],
+        wanted: Mapping[str, set[int]],
+        fused: Mapping[str, Sequence[Matrix]],
+        grids: Sequence[Grid],
     ) -> None:
         largest = _Largest(fused)
-        made = [one for matrix in parents for one in _make(matrix, wanted, largest)]
+        made = [one for matrix in parents for one in _make(matrix, wanted, largest, grids)]
         self._ordered, self._unordered = (_shelve(made, wanted, ordered=ordered) for ordered in (True, False))
 
     def ordered(self, dtype: str, length: int) -> _Shelf | None:
@@ -121,11 +128,11 @@ class _Largest:
         return self._known[name]
 
 
-def _make(matrix: Matrix, wanted: Mapping[str, set[int]], largest: _Largest) -> Iterator[Made]:
+def _make(matrix: Matrix, wanted: Mapping[str, set[int]], largest: _Largest, grids: Sequence[Grid]) -> Iterator[Made]:
     for dtype, lengths in wanted.items():
-        for operation in operations(matrix.tensor.dtype, dtype, matrix.columns):
+        for operation in operations(matrix.tensor.dtype, dtype, matrix.columns, grids):
             columns = operation.apply(matrix.take(np.zeros(1, np.int64)), np.ones((1, 1), np.float32)).shape[1]
-            if columns not in lengths and (operation.four_bits or matrix.rows not in lengths):
+            if columns not in lengths and (operation.by_row or matrix.rows not in lengths):
                 continue
             for scale in largest.of(operation, matrix):
                 sums = LineSums(matrix.rows, columns)

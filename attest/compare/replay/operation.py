@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -13,10 +13,12 @@ from attest.checkpoint.packed.ggml import block_values
 from attest.checkpoint.tensor import BLOCKS
 from attest.compare.replay.fp4 import ggml_mxfp4, ggml_nvfp4, mxfp4_codes, mxfp4_scales, nvfp4_codes, nvfp4_scales
 from attest.compare.replay.matrix import Matrix
+from attest.compare.replay.mlx import Grid, mlx_biases, mlx_codes, mlx_scales
 
 __all__ = ["BLOCKS_MADE", "LARGEST", "Operation", "decode", "largest_of", "operations"]
 
 Floats = NDArray[np.float32]
+MlxPart: TypeAlias = Literal["codes", "scales", "biases"]
 FourBits: TypeAlias = Literal["MXFP4 codes", "MXFP4 scales", "NVFP4 codes", "NVFP4 scales"]
 
 LARGEST = 2.0**50
@@ -58,15 +60,22 @@ class Operation:
         What shares one scale, of an int8 quantization; None for all other operations.
     four_bits : str or None
         What is made of 4-bit floats whose scales lie in a tensor beside them.
+    mlx : tuple of (str, Grid) or None
+        What is made of a weight that MLX quantizes, and how.
     """
 
     reads: str
     writes: str
     scale: Literal["row", "column", "tensor"] | None = None
     four_bits: FourBits | None = None
+    mlx: tuple[MlxPart, Grid] | None = None
 
     def __str__(self) -> str:
         """What is done, in words."""
+        if self.mlx:
+            part, grid = self.mlx
+            cast = "" if grid.dtype == self.reads else f" as {grid.dtype}"
+            return f"MLX {part} of {self.reads}{cast}, {grid.bits} bits by {grid.size}, as on {grid.on}"
         if self.reads == self.writes:
             return "same values"
         if self.four_bits:
@@ -76,6 +85,11 @@ class Operation:
         if self.reads in BLOCKS_MADE:
             return f"{self.reads} as {self.writes}"
         return f"{self.writes} of {self.reads}"
+
+    @property
+    def by_row(self) -> bool:
+        """Whether groups of a row share scales, so that columns are none of the parent's."""
+        return self.four_bits is not None or self.mlx is not None
 
     @property
     def may_be_fused(self) -> bool:
@@ -90,6 +104,8 @@ class Operation:
 
     def apply(self, codes: NDArray[Any], largest: Floats) -> NDArray[Any]:
         """Codes of whole rows that were made, shape (n, n_made)."""
+        if self.mlx:
+            return _of_mlx(*self.mlx, decode(codes, self.reads))
         if self.reads == self.writes:
             return codes
         values = decode(codes, self.reads)
@@ -108,8 +124,8 @@ def largest_of(matrix: Matrix, *, by_column: bool = False) -> Floats:
     return (largest if by_column else largest.max(keepdims=True))[None, :]
 
 
-def operations(reads: str, writes: str, columns: int) -> Iterator[Operation]:
-    """Operations on rows of so many codes between two dtypes, the simplest first."""
+def operations(reads: str, writes: str, columns: int, grids: Iterable[Grid] = ()) -> Iterator[Operation]:
+    """Operations on rows of so many codes between two dtypes, the simplest first; of MLX's on these grids."""
     floats = reads in _FLOATS
     blocks = floats and writes in BLOCKS_MADE and columns % BLOCKS[writes][0] == 0
     if reads == writes or (writes in _FLOATS and (floats or reads in BLOCKS_MADE)) or blocks:
@@ -122,6 +138,14 @@ def operations(reads: str, writes: str, columns: int) -> Iterator[Operation]:
         for kind, size in _FOUR_BITS.get(writes, {}).items():
             if columns % size == 0:
                 yield Operation(reads=reads, writes=writes, four_bits=kind)
+    for grid in grids:
+        if floats and columns % grid.size == 0:
+            parts: tuple[MlxPart, ...] = ("codes",) if writes == "U32" else ("scales", "biases")
+            yield from (
+                Operation(reads=reads, writes=writes, mlx=(part, grid))
+                for part in parts
+                if writes in {"U32", grid.dtype}
+            )
 
 
 def decode(codes: NDArray[Any], dtype: str) -> NDArray[Any]:
@@ -172,6 +196,13 @@ def _encode(values: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 def _of_four_bits(kind: FourBits, values: Floats, largest: Floats) -> NDArray[np.uint8]:
     return _BY_ROWS[kind](values) if kind in _BY_ROWS else _BY_TENSOR[kind](values, largest)
+
+
+def _of_mlx(part: MlxPart, grid: Grid, values: NDArray[Any]) -> NDArray[Any]:
+    rounded = decode(_encode(values, grid.dtype), grid.dtype)
+    if part == "codes":
+        return mlx_codes(rounded, grid)
+    return _encode(mlx_scales(rounded, grid) if part == "scales" else mlx_biases(rounded, grid), grid.dtype)
 
 
 def _int8(values: NDArray[Any], largest: Floats) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attest.checkpoint import Checkpoint
+from attest.checkpoint.packed import MLX
 from attest.checkpoint.values import FLOATS
 from attest.compare.descriptive import counted
 from attest.compare.digested_rows import count_telling, has_telling_values, in_main_stack, is_trained
@@ -16,6 +17,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.replay.index import Index, sums_of
 from attest.compare.replay.matrix import Matrix
+from attest.compare.replay.mlx import Grid
 from attest.compare.replay.proposal import Piece, propose
 from attest.compare.replay.remake import Remade, remake
 from attest.compare.whereabouts import short
@@ -68,7 +70,7 @@ def exact_replay(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
     Notes
     -----
     What can be made: the same values, a cast between F64, F32, F16 and BF16, symmetric int8 with one scale a row, column
-    or tensor, the blocks Q8_0, Q4_0, MXFP4 and NVFP4 and back, codes and scales of MXFP4 and NVFP4 in tensors of their own; and of these any selection of rows or of columns, in any order, out of
+    or tensor, the blocks Q8_0, Q4_0, MXFP4 and NVFP4 and back, codes and scales of MXFP4 and NVFP4 in tensors of their own, codes, scales and biases of MLX; and of these any selection of rows or of columns, in any order, out of
     several parents, transposed or not (stacks of matrices: each by itself), or a whole matrix with both rows and columns reordered. Names play no part, but that roles
     propose which matrices share a scale. Lines are found by sums of 64 bits, and then every code is compared: nothing is left to chance.
 
@@ -103,7 +105,7 @@ def _replay(child: Checkpoint, parent: Checkpoint, rows: Rows, origins: Rows, na
     wanted: dict[str, set[int]] = defaultdict(set)
     for matrix in children:
         wanted[matrix.tensor.dtype] |= {matrix.rows, matrix.columns}
-    index = Index([*parents, *turned], wanted, _fused(parents, origins))
+    index = Index([*parents, *turned], wanted, _fused(parents, origins), _grids(child))
     remade = [one for matrix in children if (one := _first(matrix, index)) is not None]
     sides = [_sides(one, rows, origins) for one in remade]
     telling = tuple(_is_telling(one, *its) for one, its in zip(remade, sides, strict=True))
@@ -116,6 +118,17 @@ def _replay(child: Checkpoint, parent: Checkpoint, rows: Rows, origins: Rows, na
         tensors=len(child.tensors),
         values=sum(one.tensor.size for one in children),
     )
+
+
+def _grids(child: Checkpoint) -> list[Grid]:
+    """What MLX may have quantized a checkpoint's weights on, by the settings that their values follow from."""
+    weights = [one for one in child.packed.values() if one.scheme == MLX.id and one.settings["bits"] > 1]
+    told = {(one.settings["bits"], one.settings["groupSize"], one.companions["scales"].dtype) for one in weights}
+    return [
+        Grid(bits=bits, size=size, dtype=dtype, on=on)
+        for bits, size, dtype in sorted(told)
+        for on in ("a CPU", "a GPU")
+    ]
 
 
 def _fused(matrices: Sequence[Matrix], rows: Rows) -> dict[str, list[Matrix]]:

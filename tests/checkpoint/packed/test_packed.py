@@ -148,6 +148,12 @@ LEFT: dict[str, tuple[str, dict[str, Any]]] = {
     "a shape that is none": ("compressed-tensors", {"weight_shape": torch.tensor([64, -96])}),
     "another shape": ("compressed-tensors", {"weight_shape": torch.tensor([63, 96])}),
     "zeros of another shape": ("compressed-tensors", {"weight_zero_point": torch.ones(1, 3, dtype=torch.int32)}),
+    "scales that do not divide it": ("torchao", {"_weight_scale": torch.ones(64, 5)}),
+    "zeros beside other scales": ("torchao", {"_weight_zero_point": torch.ones(64, 1, dtype=torch.int8)}),
+    "zeros that are no integers": ("torchao", {"_weight_zero_point": torch.ones(64, 3)}),
+    "zeros beside floats": ("torchao with two scales", {"_weight_zero_point": torch.ones(1, 2, dtype=torch.int8)}),
+    "no scales at all": ("Quanto", {"weight._scale": torch.ones(0, 1)}),
+    "scales in a line": ("Quanto", {"weight._scale": torch.ones(64)}),
     "the weight itself": ("GPTQ", {"weight": torch.ones(64, 96)}),
 }  # fmt: skip
 
