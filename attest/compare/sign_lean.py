@@ -48,13 +48,8 @@ def lean_z(layers: Sequence[SignedRows]) -> float:
     Up and down of every neuron are each laid beside its gate, and beside the sum over the next layer; the largest of the four
     counts. With coins each product is as likely positive as negative, given the signs of the next layer and all that has
     none. Beside the next layer the median counts, since a layer that was copied has the signs of the next for a good reason.
-    Gates do lean, so names that tell gate and up apart wrongly would hide all coins: the lesser of both readings is given.
+    Gates do lean, so where names tell gate and up apart wrongly, signs seem to lean in every network.
     """
-    exchanged = [SignedRows(gate=one.up, up=one.gate, down=one.down) for one in layers]
-    return min(_largest_of_four(layers), _largest_of_four(exchanged))
-
-
-def _largest_of_four(layers: Sequence[SignedRows]) -> float:
     own = [(_z(one.up, one.gate), _z(one.down, one.gate)) for one in layers]
     following = [
         (_z(one.up, after.up.sum(axis=0)), _z(one.down, after.down.sum(axis=0))) for one, after in pairwise(layers)

@@ -170,7 +170,7 @@ def signs_outcome(
 
 def _lean(layers: Layers, own: Sequence[int], seed: str) -> float:
     """How far the signs of a network lean to one side, in standard deviations, in a sample of these layers."""
-    size = _sample_size([layers[i] for i in own], _CONTROL_SHARE)
+    size = _sample_size([layers[i] for i in own])
 
     def rows(i: int) -> SignedRows:
         sample = public_order(layers[i].size, f"{seed} lean {i}", count=size)
@@ -268,10 +268,9 @@ def _twins(neurons: GatedNeurons, rows: NDArray[np.int64], *, pooled: bool) -> N
     return found
 
 
-def _alone(twins: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which neurons have no twin before them, shape (n_rows,)."""
-    later: NDArray[np.bool_] = np.tril(twins, -1).any(axis=1)
-    return ~later
+def _alone(twins: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Places of the neurons that have no twin before them."""
+    return np.flatnonzero(~np.tril(twins, -1).any(axis=1))
 
 
 def _search(

@@ -55,11 +55,6 @@ def test_every_rule_shows(rule: str):
     assert lean_z([ruled(one, RULES[rule]) for one in network()]) > 10
 
 
-def test_names_that_tell_gate_and_up_apart_wrongly_hide_no_coins():
-    exchanged = [SignedRows(gate=one.up, up=one.gate, down=one.down) for one in network()]
-    assert lean_z(exchanged) < 5
-
-
 def test_a_layer_that_was_copied_and_neurons_of_zeros_lean_nowhere():
     copied, *rest = network(6)
     zeros = np.zeros((20, 32))
