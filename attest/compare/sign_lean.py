@@ -18,10 +18,10 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEANING", "SignedRows", "lean_z"]
+__all__ = ["LEANING", "SignedRows", "lean_share"]
 
 LEANING = 6.0
-"""Standard deviations from which on signs lean, as for an order of units."""
+"""Standard deviations from which on what lean shares explain is too much: what the default policy asks of a rejection."""
 
 Rows = NDArray[np.float64]
 
@@ -40,14 +40,17 @@ class SignedRows:
     down: Rows
 
 
-def lean_z(layers: Sequence[SignedRows]) -> float:
-    """How far the signs of a network are from coins, in standard deviations, at least 0.
+def lean_share(layers: Sequence[SignedRows]) -> float:
+    """How far the signs of a network are from coins: 0 for coins, up to chance, and at most 1.
 
     Notes
     -----
     Up and down of every neuron are each laid beside its gate, and beside the sum over the next layer; the largest of the four
-    counts. With coins each product is as likely positive as negative, given the signs of the next layer and all that has
-    none. Beside the next layer the median counts, since a layer that was copied has the signs of the next for a good reason.
+    z counts, over the root of the number of neurons. With coins each product is as likely positive as negative, given the
+    signs of the next layer and all that has none. Beside the next layer the median over layers counts, since one that was
+    copied has the signs of the next for a good reason. Two networks of shares r and s agree in n neurons by about r s sqrt(n)
+    standard deviations at most, and no share of one makes that large where the other has coins.
+
     Gates do lean, so where names tell gate and up apart wrongly, signs seem to lean in every network.
     """
     own = [(_z(one.up, one.gate), _z(one.down, one.gate)) for one in layers]
@@ -56,7 +59,8 @@ def lean_z(layers: Sequence[SignedRows]) -> float:
     ]
     beside_gates = [abs(sum(zs)) / math.sqrt(len(zs)) for zs in zip(*own, strict=True)]
     beside_the_next = [abs(median(zs)) * math.sqrt(len(zs)) for zs in zip(*following, strict=True)]
-    return float(max(*beside_gates, *beside_the_next))
+    n = sum(len(one.down) for one in layers)
+    return min(1.0, float(max(*beside_gates, *beside_the_next)) / math.sqrt(max(1, n)))
 
 
 def _z(rows: Rows, reference: Rows) -> float:

@@ -22,7 +22,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching import public_order
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import Pairing
-from attest.compare.sign_lean import LEANING, SignedRows, lean_z
+from attest.compare.sign_lean import LEANING, SignedRows, lean_share
 from attest.compare.sign_test import Coins, sign_test
 from attest.compare.tied_layers import tied_layers
 from attest.compare.two_sides import public_seed
@@ -52,8 +52,8 @@ _SHIFTED = frozenset({"gpt-oss"})
 """Families that add 1 to what up gives: there a neuron with up and down negated computes something else."""
 
 _LEANING = (
-    "in both the signs of neurons lean to one side and are no coins, as where up began as the gate, something is added to it,"
-    " or one rule set all signs"
+    "in both the signs of neurons lean to one side and are no coins, as where up began as the gate or without negative values,"
+    " something is added to it, or one rule turned or rounded all"
 )
 _NO_COIN = "in the family of both, a neuron with up and down negated computes something else"
 _TIED = (
@@ -154,9 +154,9 @@ def signs_outcome(
     x, y = (theirs, mine) if swapped else (mine, theirs)
     seed = public_seed(test_id, a, b)
     pairs, tied = _untied(x, y, _belonging(x, y, seed))
-    if min(_lean(x, sorted({i for i, _ in pairs}), seed), _lean(y, sorted({j for _, j in pairs}), seed)) >= LEANING:
-        return Outcome(not_compared=left_out(test_id, _LEANING))
     coins = _toss(x, y, pairs, seed, 1)
+    if _explained(x, y, pairs, coins, seed) >= LEANING:
+        return Outcome(not_compared=left_out(test_id, _LEANING))
     named = [Coins(layer=j if swapped else i, values=one.values) for (i, j), one in zip(pairs, coins, strict=True)]
     test = sign_test(test_id, named, seed=seed, unsigned=unsigned, note=note)
     reasons = (f"{_TIED} {', '.join(str(pair[swapped]) for pair in tied)}",) if tied else ()
@@ -168,15 +168,21 @@ def signs_outcome(
     return Outcome(tests=(test,), controls=controls, not_compared=left_out(test_id, *reasons))
 
 
+def _explained(x: Layers, y: Layers, pairs: Sequence[tuple[int, int]], coins: Sequence[Coins], seed: str) -> float:
+    """Standard deviations by which two networks may agree since the signs of both lean to one side."""
+    shares = _lean(x, sorted(i for i, _ in pairs), seed), _lean(y, sorted(j for _, j in pairs), seed)
+    return math.prod(shares) * math.sqrt(sum(one.values.size for one in coins))
+
+
 def _lean(layers: Layers, own: Sequence[int], seed: str) -> float:
-    """How far the signs of a network lean to one side, in standard deviations, in a sample of these layers."""
+    """How far the signs of a network lean to one side, in [0, 1], by a sample of these layers."""
     size = _sample_size([layers[i] for i in own])
 
     def rows(i: int) -> SignedRows:
         sample = public_order(layers[i].size, f"{seed} lean {i}", count=size)
         return layers[i].signed(sample[_alone(_twins(layers[i], sample, pooled=layers[i].pooled))])
 
-    return lean_z(on_all_cores(rows, own))
+    return lean_share(on_all_cores(rows, own))
 
 
 def _belonging(x: Layers, y: Layers, seed: str) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from attest.checkpoint import open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matched_signs import matched_signs
 from attest.compare.recovered_matching import recovered_matching
-from attest.compare.sign_lean import SignedRows, lean_z
+from attest.compare.sign_lean import SignedRows, lean_share
 
 RNG = np.random.default_rng(31)
 Matrix = NDArray[np.float64]
@@ -47,21 +47,21 @@ def ruled(one: SignedRows, rule: Rule) -> SignedRows:
 
 
 def test_coins_lean_nowhere():
-    assert max(lean_z(network()) for _ in range(50)) < 5
+    assert max(lean_share(network()) for _ in range(50)) < 0.15
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_shows(rule: str):
-    assert lean_z([ruled(one, RULES[rule]) for one in network()]) > 10
+    assert lean_share([ruled(one, RULES[rule]) for one in network()]) > 0.5
 
 
 def test_a_layer_that_was_copied_and_neurons_of_zeros_lean_nowhere():
     copied, *rest = network(6)
     zeros = np.zeros((20, 32))
     padded = [SignedRows(gate=zeros, up=zeros, down=zeros), *network(1)]
-    assert lean_z([copied, copied, *rest]) < 5
-    assert lean_z(padded[:1]) == 0
-    assert lean_z(padded) < 5
+    assert lean_share([copied, copied, *rest]) < 0.15
+    assert lean_share(padded[:1]) == 0
+    assert lean_share(padded) < 0.3
 
 
 @cache
