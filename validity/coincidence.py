@@ -288,6 +288,30 @@ def _balance(network: Network) -> Network:
     return network.mapped(balanced)
 
 
+def _turn_to_gates(network: Network) -> Network:
+    """Up of every neuron on the side of its gate, as where it began as a copy of it, and down with it."""
+    changed: dict[str, torch.Tensor] = {}
+    for mlp in mlps(network):
+        gate, up, down = (f"{mlp}.{part}_proj.weight" for part in ("gate", "up", "down"))
+        signs = torch.where((network.weights[gate] * network.weights[up]).sum(dim=1) < 0, -1.0, 1.0)
+        changed |= {up: network.weights[up] * signs[:, None], down: network.weights[down] * signs}
+    return network.with_weights(changed)
+
+
+def _round_down(network: Network) -> Network:
+    """Four values for every 32 weights, from the least to the greatest; each weight takes the next below it."""
+
+    def rounded(name: str, value: torch.Tensor) -> torch.Tensor:
+        if value.ndim != 2 or "proj" not in name:
+            return value
+        groups = value.reshape(-1, 32)
+        least, greatest = groups.aminmax(dim=1, keepdim=True)
+        step = (greatest - least).clamp_min(1e-12) / 3
+        return (((groups - least) / step).floor() * step + least).reshape(value.shape)
+
+    return network.mapped(rounded)
+
+
 COINCIDENCES = (
     Coincidence(
         name="neurons-padded", title="a quarter of the neurons is zero, at the same places", apply=_pad_neurons
@@ -316,6 +340,8 @@ COINCIDENCES = (
     Coincidence(name="two-of-four", title="two of every four weights kept", apply=_keep_two_of_four),
     Coincidence(name="int4", title="rounded to the same grid, int4", apply=damage.int4),
     Coincidence(name="pruned", title="half of the weights pruned", apply=lambda network: damage.prune(network, 0.5)),
+    Coincidence(name="turned-to-gates", title="neurons turned so that up is on its gate's side", apply=_turn_to_gates),
+    Coincidence(name="rounded-down", title="rounded down to the same grid, 2 bits", apply=_round_down),
     Coincidence(name="gains-folded", title="norm gains folded into the matrices", apply=symmetries.fold_gains),
 )
 """Every habit. A new one is a function and a line here."""

@@ -22,6 +22,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching import public_order
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.permutation import Pairing
+from attest.compare.sign_lean import LEANING, SignedRows, lean_share
 from attest.compare.sign_test import Coins, sign_test
 from attest.compare.tied_layers import tied_layers
 from attest.compare.two_sides import public_seed
@@ -50,6 +51,10 @@ _STRANGERS_SD, _POOLED_SD = 4.2, 3.2
 _SHIFTED = frozenset({"gpt-oss"})
 """Families that add 1 to what up gives: there a neuron with up and down negated computes something else."""
 
+_LEANING = (
+    "in both the signs of neurons lean to one side and are no coins, as where up began as the gate or without negative values,"
+    " something is added to it, or one rule turned or rounded all"
+)
 _NO_COIN = "in the family of both, a neuron with up and down negated computes something else"
 _TIED = (
     "both have layers that list their units in one order, as shared, repeated or stacked layers do; left out: layers"
@@ -90,6 +95,11 @@ class GatedNeurons:
         """Down of every neuron at length 1, shape (n_neurons, n_axes); zeros stay."""
         values, inverse = _with_inverse_norms(self.down)
         return values.astype(np.float64) * inverse[:, None].astype(np.float64)
+
+    def signed(self, rows: NDArray[np.int64]) -> SignedRows:
+        """Some of them at length 1."""
+        gate, up = ((values[rows] * inverse[rows, None]).astype(np.float64) for values, inverse in self.reading)
+        return SignedRows(gate=gate, up=up, down=self.writing[rows])
 
     def likeness(
         self, rows: NDArray[np.int64], other: GatedNeurons, columns: NDArray[np.int64] | slice
@@ -145,6 +155,8 @@ def signs_outcome(
     seed = public_seed(test_id, a, b)
     pairs, tied = _untied(x, y, _belonging(x, y, seed))
     coins = _toss(x, y, pairs, seed, 1)
+    if _explained(x, y, pairs, coins, seed) >= LEANING:
+        return Outcome(not_compared=left_out(test_id, _LEANING))
     named = [Coins(layer=j if swapped else i, values=one.values) for (i, j), one in zip(pairs, coins, strict=True)]
     test = sign_test(test_id, named, seed=seed, unsigned=unsigned, note=note)
     reasons = (f"{_TIED} {', '.join(str(pair[swapped]) for pair in tied)}",) if tied else ()
@@ -154,6 +166,23 @@ def signs_outcome(
     ordered = [pair[::-1] if swapped else pair for pair in pairs]
     controls = _controls(test_id, sides[0], sides[1], ordered, seed)
     return Outcome(tests=(test,), controls=controls, not_compared=left_out(test_id, *reasons))
+
+
+def _explained(x: Layers, y: Layers, pairs: Sequence[tuple[int, int]], coins: Sequence[Coins], seed: str) -> float:
+    """Standard deviations by which two networks may agree since the signs of both lean to one side."""
+    shares = _lean(x, sorted(i for i, _ in pairs), seed), _lean(y, sorted(j for _, j in pairs), seed)
+    return math.prod(shares) * math.sqrt(sum(one.values.size for one in coins))
+
+
+def _lean(layers: Layers, own: Sequence[int], seed: str) -> float:
+    """How far the signs of a network lean to one side, in [0, 1], by a sample of these layers."""
+    size = _sample_size([layers[i] for i in own])
+
+    def rows(i: int) -> SignedRows:
+        sample = public_order(layers[i].size, f"{seed} lean {i}", count=size)
+        return layers[i].signed(sample[_alone(_twins(layers[i], sample, pooled=layers[i].pooled))])
+
+    return lean_share(on_all_cores(rows, own))
 
 
 def _belonging(x: Layers, y: Layers, seed: str) -> list[tuple[int, int]]:
@@ -218,7 +247,7 @@ def _matched(
     chosen = np.sort(likest[first])
     rows, columns = sample[chosen], partners[chosen]
     pooled = x.pooled and y.pooled
-    alone = ~np.tril(_twins(x, rows, pooled=pooled) & _twins(y, columns, pooled=pooled), -1).any(axis=1)
+    alone = _alone(_twins(x, rows, pooled=pooled) & _twins(y, columns, pooled=pooled))
     return rows[alone], columns[alone]
 
 
@@ -243,6 +272,11 @@ def _twins(neurons: GatedNeurons, rows: NDArray[np.int64], *, pooled: bool) -> N
     mean, variance = parts * math.sqrt(2 / (math.pi * n_axes)), parts * (1 - 2 / math.pi) / n_axes
     found: NDArray[np.bool_] = likeness >= max(parts * _TWINS, mean + deviations * math.sqrt(variance))
     return found
+
+
+def _alone(twins: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Places of the neurons that have no twin before them."""
+    return np.flatnonzero(~np.tril(twins, -1).any(axis=1))
 
 
 def _search(
