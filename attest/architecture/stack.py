@@ -141,7 +141,11 @@ def read_stacks(tensors: Sequence[Tensor]) -> tuple[Stack, ...]:
     modules = {prefix: _module(f"{_folder(layers[prefix][0].tensor)}{prefix}") for prefix in sizes}
     labels = {prefix: label for prefix, (label, _) in modules.items()}
     prefixes = sorted(sizes, key=lambda prefix: (_ASIDE.get(labels[prefix], 0), -sizes[prefix], prefix))[:MAX_STACKS]
-    if prefixes and labels[prefixes[0]] in _ASIDE and _is_more_than_a_head(others, [one for _, one in modules.values()]):
+    if (
+        prefixes
+        and labels[prefixes[0]] in _ASIDE
+        and _is_more_than_a_head(others, [one for _, one in modules.values()])
+    ):
         prefixes.insert(0, _NO_LAYERS)
     owners = _owners(prefixes)
     outside: dict[str, list[Name]] = defaultdict(list)

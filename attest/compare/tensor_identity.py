@@ -20,7 +20,7 @@ _MATRICES = (
 _KINDS = ("experts", "cross", "linear", "first", "second")
 TRAINED = frozenset(
     {*_MATRICES, *(f"{kind}.{role}" for kind in _KINDS for role in _MATRICES)}
-    | {"embed", "lm_head", "linear.in", "ssm.in", "ssm.out"}
+    | {"branch_up", "embed", "lm_head", "linear.in", "ssm.in", "ssm.out"}
 )
 """Roles of matrices that training fills: no constants, tables of positions or other buffers, nothing that begins by a formula."""
 
