@@ -25,7 +25,7 @@ Stacked: TypeAlias = Literal["gate", "up", "down", "gate_up"]
 FUSED: Mapping[str, tuple[str, ...]] = {
     "qkv": ("q", "k", "v"), "kv": ("k", "v"), "gate_up": ("gate", "up"), "branch_up": ("branch", "up"),
 }  # fmt: skip
-"""Roles of fused matrices, and of their parts. A ``branch`` passes a state space before it is multiplied with ``up``."""
+"""Roles of fused matrices, and of their parts. A ``branch`` is not measured: what it is multiplied with, ``up``, is for both."""
 
 _BLOCKS = 4
 
