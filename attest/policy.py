@@ -6,7 +6,7 @@ a whole reference panel; inconclusive; no evidence. "No evidence" is not evidenc
 To be above a panel is not enough. Of 20 pairs trained apart one is the highest, so a panel of 19 alone would accuse one
 in twenty wrongly; its pairs share networks, so they count for fewer; and nobody can draw a panel from all networks there
 are. So the policy asks for a distance besides: a multiple of the highest, and some way above it. What is above the panel
-and nearer is inconclusive.
+and nearer is inconclusive, and so is what is that far above a panel of too few pairs for the number of ranked tests.
 
 References
 ----------
@@ -199,7 +199,7 @@ def _shared_components(comparison: Comparison) -> list[str]:
 
 
 def _above_panel(comparison: Comparison, policy: Policy) -> tuple[list[str], list[str]]:
-    """Sentences on the statistics above the whole panel: those well above it, and those nearer."""
+    """Sentences on the statistics above the whole panel: those well above it and rare for that, and the others."""
     if comparison.panel is None or not _accepts(policy, comparison.panel):
         return [], []
     ranks = {rank.id: rank for rank in comparison.panel.ranks if rank.independent.n >= policy.minimum_pairs}
@@ -210,12 +210,13 @@ def _above_panel(comparison: Comparison, policy: Policy) -> tuple[list[str], lis
     near: list[str] = []
     for test, level in zip(tests, holm([ranks[test.id].pvalue for test in tests]), strict=True):
         population = ranks[test.id].independent
-        if population.at_least or level > policy.panel_alpha:
-            continue
         far = test.statistic >= max(
             policy.panel_ratio * population.greatest, population.greatest + policy.panel_distance
         )
-        (above if far else near).append(_describe_rank(test, level, ranks[test.id], comparison.panel))
+        rare = level <= policy.panel_alpha
+        if not population.at_least and (far or rare):
+            sentences = above if far and rare else near
+            sentences.append(_describe_rank(test, level, ranks[test.id], comparison.panel))
     return above, near
 
 

@@ -290,7 +290,12 @@ def test_ranks_are_corrected_for_their_number() -> None:
     other = dataclasses.replace(one.tests[1], id="anchored-agreement/v1")
     ranks = (*one.panel.ranks, dataclasses.replace(one.panel.ranks[0], id=other.id))
     both = dataclasses.replace(one, tests=(*one.tests, other), panel=dataclasses.replace(one.panel, ranks=ranks))
-    assert conclude(both).rung == "no-evidence"
+    said = conclude(both)
+    assert said.rung == "inconclusive"
+    assert "above all 19 comparable pairs" in said.because[0]
+    assert "rank p = 0.1 after Holm" in said.because[0]
+    low = [dataclasses.replace(one, statistic=0.015) if one.calibration == "empirical" else one for one in both.tests]
+    assert conclude(dataclasses.replace(both, tests=tuple(low))).rung == "no-evidence"
 
 
 @pytest.mark.parametrize("name", ["attention-std-correlation/v1", "layer-alignment/v1", "anything/v1"])

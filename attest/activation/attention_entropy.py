@@ -42,6 +42,8 @@ class _Entropy:
                 arrays={}, not_measured="the network gives no attention probabilities of one number of heads"
             )
         entropy = np.array([self._sums[layer] for layer in sorted(self._sums)]) / self._tokens
+        if not np.isfinite(entropy).all():
+            return Observed(arrays={}, not_measured="attention probabilities of the network are not finite numbers")
         return Observed(arrays={"entropy": entropy.astype(np.float32)})
 
 

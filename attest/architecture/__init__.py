@@ -4,10 +4,12 @@ from attest.architecture.family import FAMILIES, Family, FamilyFile, read_family
 from attest.architecture.layout import Rows
 from attest.architecture.model import Model, place_tensors
 from attest.architecture.placed import SPLIT, Experts, Part, PlacedTensor
+from attest.architecture.stack import STACK_LABELS
 
 __all__ = [
     "FAMILIES",
     "SPLIT",
+    "STACK_LABELS",
     "Experts",
     "Family",
     "FamilyFile",

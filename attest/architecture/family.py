@@ -114,7 +114,7 @@ class Family:
     Notes
     -----
     Roles of matrices: ``q k v o gate up down`` (``up`` and ``down`` alone where there is no gate); ``qkv``, ``kv``
-    and ``gate_up`` for fused ones; ``q_a q_b kv_a kv_b`` of latent attention; ``router``, ``shared_router``. Of
+    ``gate_up`` and ``branch_up`` for fused ones; ``q_a q_b kv_a kv_b`` of latent attention; ``router``, ``shared_router``. Of
     norms on the residual stream: ``attention_norm`` and ``mlp_norm`` in front of attention and MLP,
     ``attention_output_norm`` and ``output_norm`` behind them, ``final_norm``, ``embed_norm``. ``cross.`` stands
     before roles of attention to another stack; ``linear.`` and ``ssm.`` before those of other mixers.

@@ -22,8 +22,10 @@ Layout: TypeAlias = Literal["joined", "by-group", "four-blocks", "in-turn"]
 Stacked: TypeAlias = Literal["gate", "up", "down", "gate_up"]
 """Roles of matrices that all experts of a layer may have in one tensor."""
 
-FUSED: Mapping[str, tuple[str, ...]] = {"qkv": ("q", "k", "v"), "kv": ("k", "v"), "gate_up": ("gate", "up")}
-"""Roles of fused matrices, and of their parts."""
+FUSED: Mapping[str, tuple[str, ...]] = {
+    "qkv": ("q", "k", "v"), "kv": ("k", "v"), "gate_up": ("gate", "up"), "branch_up": ("branch", "up"),
+}  # fmt: skip
+"""Roles of fused matrices, and of their parts. A ``branch`` is not measured: what it is multiplied with, ``up``, is for both."""
 
 _BLOCKS = 4
 
@@ -61,7 +63,7 @@ def split(role: str, layout: Layout, n_rows: int, *, d_q: int | None, n_kv_heads
 
     Parameters
     ----------
-    role : {"qkv", "kv", "gate_up"}
+    role : {"qkv", "kv", "gate_up", "branch_up"}
     layout : Layout
     n_rows : int
         Outputs of the matrix.

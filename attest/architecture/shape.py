@@ -11,7 +11,9 @@ from attest.architecture.placed import SPLIT, PlacedTensor
 __all__ = ["Sizes", "read_sizes", "shapes_agree"]
 
 _NORMS = frozenset({"attention_norm", "mlp_norm", "output_norm", "attention_output_norm", "final_norm", "embed_norm"})
-_INPUTS = frozenset({"q", "up", "qkv", "gate_up", "q_a", "kv_a"})
+_HALVED = ("gate_up", "branch_up")
+"""Roles of matrices whose lower half has a row for each neuron."""
+_INPUTS = frozenset({"q", "up", "qkv", *_HALVED, "q_a", "kv_a"})
 """Roles of matrices that take the residual stream."""
 
 
@@ -67,7 +69,7 @@ def read_sizes(placed: Iterable[PlacedTensor], *, transposed: bool) -> Sizes:
         if one.expert is None:
             shapes[one.role].append(shape)
     d_kv_b, d_latent = _latent(shapes)
-    neurons = [shape[0] for shape in shapes["up"]] or [shape[0] // 2 for shape in shapes["gate_up"]]
+    neurons = [shape[0] for shape in shapes["up"]] or [shape[0] // 2 for role in _HALVED for shape in shapes[role]]
     return Sizes(
         d_model=_most_common(inputs or routed),
         d_q=_most_common(shape[0] for shape in shapes["q"]),
@@ -134,7 +136,7 @@ def _expected(sizes: Sizes, d_ff: int | None) -> Mapping[str, tuple[int | None, 
         "kv_a": (None, d_model),
         "gate": (d_ff, d_model),
         "up": (d_ff, d_model),
-        "gate_up": (None if d_ff is None else 2 * d_ff, d_model),
+        **dict.fromkeys(_HALVED, (None if d_ff is None else 2 * d_ff, d_model)),
         "down": (d_model, d_ff),
         "q.bias": (sizes.d_q,),
         "k.bias": (sizes.d_k,),
@@ -152,7 +154,7 @@ def _neurons_by_layer(placed: Iterable[PlacedTensor], sizes: Sizes, *, transpose
             continue
         if one.role in {"gate", "up"} and shape[1] == sizes.d_model:
             counts[one.layer][shape[0]] += 1
-        elif one.role == "gate_up" and shape[1] == sizes.d_model and shape[0] % 2 == 0:
+        elif one.role in _HALVED and shape[1] == sizes.d_model and shape[0] % 2 == 0:
             counts[one.layer][shape[0] // 2] += 1
         elif one.role == "down" and shape[0] == sizes.d_model:
             counts[one.layer][shape[1]] += 1

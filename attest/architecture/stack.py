@@ -2,7 +2,8 @@
 
 A stack is all layers under one prefix, such as ``model.layers``. The one with the most parameters is the main one, those
 of images and speech aside where there are others, and so are encoders of text that say of themselves that they serve
-something else: generators of images and music take large public ones. What attest measures of layers is of the main
+something else, or bear the name of a public one: generators of images, speech and music take large public ones. Beside a
+part of their own that has no such names there is no main stack. What attest measures of layers is of the main
 stack. The roles of other stacks get a label in front, such as ``vision.q``.
 """
 
@@ -15,20 +16,34 @@ from dataclasses import dataclass
 
 from attest.checkpoint import Tensor
 
-__all__ = ["EXPERT", "LABELS", "LAYER", "MAX_STACKS", "Name", "Stack", "read_stacks"]
+__all__ = ["EXPERT", "LABELS", "LAYER", "MAX_STACKS", "STACK_LABELS", "Name", "Stack", "read_stacks"]
 
 LAYER = re.compile(
-    r"(?:^|\.)(?:layers|layer|h|blocks|block|blk|resblocks|encoders|cross_attn_layers"
-    r"|(?:transformer|single_transformer|double|single|joint|input|output|down|up)_blocks)\.([0-9]{1,3})\.(.+)$"
+    r"(?:^|\.)(?:layers|layer|h|blocks|block|blk|resblocks|encoders|cross_attn_layers|albert_layers"
+    r"|(?:transformer|single_transformer|double|single|joint|input|output|down|up)_blocks)\.([0-9]{1,3})"
+    r"\.(?!(?:layers|blocks)\.[0-9])(.+)$"
 )
-"""Up to a thousand layers: every one is a row of the tables that are signed."""
+"""Up to a thousand layers: every one is a row of the tables that are signed. Stages that hold layers are none themselves."""
 
-EXPERT = re.compile(r"\bexperts\.([0-9]{1,5})\.")
+EXPERT = re.compile(r"\bexperts\.(?:expert_)?([0-9]{1,5})\.")
 
 LABELS: Sequence[tuple[str, str]] = (
     ("text_encoder", "conditioner"),
     ("cond_stage", "conditioner"),
     ("conditioner", "conditioner"),
+    ("text_backbone", "conditioner"),
+    ("decoder.bert.", "decoder"),
+    (".bert.", "conditioner"),
+    (".roberta.", "conditioner"),
+    (".xlm_roberta.", "conditioner"),
+    (".deberta.", "conditioner"),
+    (".t5.", "conditioner"),
+    ("hubert", "audio"),
+    ("wav2vec2", "audio"),
+    ("wavlm", "audio"),
+    (".whisper.", "audio"),
+    (".backbone.encoder.", "vision"),
+    ("pixel_level_module", "vision"),
     ("vision", "vision"),
     ("visual", "vision"),
     ("image", "vision"),
@@ -41,14 +56,24 @@ LABELS: Sequence[tuple[str, str]] = (
 )
 """Label of a stack that is not the main one: by the first of these that occurs in its prefix, else ``other``.
 
-The prefix of a stack whose files lie in a folder begins with that folder.
+The prefix stands between points, so that a word with points is a whole one. That of a stack whose files lie in a folder
+begins with that folder. Whoever builds on a public encoder most often leaves it the name that its authors gave it.
 """
 
+STACK_LABELS = frozenset({label for _, label in LABELS} | {"other"})
+"""What may stand before the roles of a stack that is not the main one."""
+
 _ASIDE = {"conditioner.": 1, "vision.": 2, "audio.": 2}
-"""Labels of stacks that are the main one only where there is none before them."""
+"""Labels of stacks that are the main one only where there is none before them, and no other part of some size."""
+
+_MOST_IN_A_HEAD = 64
+"""Tensors without a layer that may be beside an encoder and still be no more than a head on it."""
 
 MAX_STACKS = 64
 """Stacks whose tensors get a role; of more, the smallest are left out."""
+
+_NO_LAYERS = ""
+"""Prefix of a main stack of which no name is known to be of a layer."""
 
 _MAX_DEPTH = 8
 """Words of a prefix that are compared."""
@@ -113,8 +138,15 @@ def read_stacks(tensors: Sequence[Tensor]) -> tuple[Stack, ...]:
         prefix = tensor.name[: found.start(1) - 1]
         layers[prefix].append(_in_layer(tensor, int(found[1]), found[2]))
         sizes[prefix] += tensor.size
-    labels = {prefix: _label(f"{_folder(layers[prefix][0].tensor)}{prefix}") for prefix in sizes}
+    modules = {prefix: _module(f"{_folder(layers[prefix][0].tensor)}{prefix}") for prefix in sizes}
+    labels = {prefix: label for prefix, (label, _) in modules.items()}
     prefixes = sorted(sizes, key=lambda prefix: (_ASIDE.get(labels[prefix], 0), -sizes[prefix], prefix))[:MAX_STACKS]
+    if (
+        prefixes
+        and labels[prefixes[0]] in _ASIDE
+        and _is_more_than_a_head(others, [one for _, one in modules.values()])
+    ):
+        prefixes.insert(0, _NO_LAYERS)
     owners = _owners(prefixes)
     outside: dict[str, list[Name]] = defaultdict(list)
     for tensor in others:
@@ -133,7 +165,7 @@ def _in_layer(tensor: Tensor, layer: int, rest: str) -> Name:
     expert = EXPERT.search(rest)
     if expert is None:
         return Name(tensor=tensor, layer=layer, expert=None, rest=rest)
-    without = rest[: expert.start(1)] + rest[expert.end() :]
+    without = f"{rest[: expert.start()]}experts.{rest[expert.end() :]}"
     return Name(tensor=tensor, layer=layer, expert=int(expert[1]), rest=without)
 
 
@@ -164,5 +196,18 @@ def _folder(tensor: Tensor) -> str:
     return f"{folder}." if folder else ""
 
 
-def _label(prefix: str) -> str:
-    return next((label for word, label in LABELS if word in prefix), "other") + "."
+def _module(prefix: str) -> tuple[str, str]:
+    """Label of a stack, and its prefix between points up to the end of the word that gives the label."""
+    path = f".{prefix}."
+    for word, label in LABELS:
+        begin = path.find(word)
+        if begin >= 0:
+            return f"{label}.", path[: path.index(".", begin + len(word) - 1) + 1]
+    return "other.", path
+
+
+def _is_more_than_a_head(others: Sequence[Tensor], modules: Sequence[str]) -> bool:
+    """Whether tensors without a layer that lie in none of the modules are more than stand on an encoder as a head."""
+    within = tuple(modules)
+    beside = sum(not f".{_folder(tensor)}{tensor.name}".startswith(within) for tensor in others)
+    return beside > _MOST_IN_A_HEAD

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from attest.compare.descriptive import descriptive
-from attest.compare.digested_rows import has_telling_values, is_trained
+from attest.compare.digested_rows import beside_main_stack, has_telling_values, is_trained
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.comparison import Found
@@ -57,7 +57,7 @@ def _components(one: Fingerprints) -> Iterator[TensorRow]:
 
 
 def _label(row: TensorRow) -> str:
-    return (row.role or "").rpartition(".")[0]
+    return beside_main_stack(row.role or "")[0]
 
 
 def _values(row: TensorRow) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.architecture import STACK_LABELS
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.tensor_identity import TRAINED
 from attest.compare.whereabouts import MatrixRows
@@ -23,6 +24,7 @@ __all__ = [
     "LEAST_COLUMNS",
     "ROW_DIGESTS",
     "DigestedRows",
+    "beside_main_stack",
     "constant_digests",
     "count_telling",
     "digested_rows",
@@ -196,7 +198,19 @@ def tells_by_rows(row: TensorRow) -> bool:
 
 def is_trained(row: TensorRow) -> bool:
     """Whether a tensor's role is one that training fills, in whatever stack."""
-    return row.role is not None and row.role.rpartition(".")[2] in TRAINED
+    return row.role is not None and beside_main_stack(row.role)[1] in TRAINED
+
+
+def beside_main_stack(role: str) -> tuple[str, str]:
+    """Label of the stack that a role is of, empty for the main one, and the role without it.
+
+    Examples
+    --------
+    >>> beside_main_stack("vision.cross.q"), beside_main_stack("cross.q")
+    (('vision', 'cross.q'), ('', 'cross.q'))
+    """
+    label, _, rest = role.partition(".")
+    return (label, rest) if label in STACK_LABELS else ("", role)
 
 
 def in_main_stack(row: TensorRow) -> bool:

@@ -14,11 +14,15 @@ from attest.evidence import TensorRow
 
 __all__ = ["TRAINED", "telling", "tensor_identity"]
 
-TRAINED = frozenset(
-    {"q", "k", "v", "o", "qkv", "kv", "gate", "up", "down", "gate_up", "q_a", "q_b", "kv_a", "kv_b", "k_b", "v_b", "embed",
-     "lm_head", "experts.gate", "experts.up", "experts.down", "experts.gate_up"}
+_MATRICES = (
+    "q", "k", "v", "o", "qkv", "kv", "gate", "up", "down", "gate_up", "q_a", "q_b", "kv_a", "kv_b", "k_b", "v_b",
 )  # fmt: skip
-"""Roles of matrices that training fills: no constants, tables of positions or other buffers."""
+_KINDS = ("experts", "cross", "linear", "first", "second")
+TRAINED = frozenset(
+    {*_MATRICES, *(f"{kind}.{role}" for kind in _KINDS for role in _MATRICES)}
+    | {"branch_up", "embed", "lm_head", "linear.in", "ssm.in", "ssm.out"}
+)
+"""Roles of matrices that training fills: no constants, tables of positions or other buffers, nothing that begins by a formula."""
 
 _MIN_VALUES = 4096
 _MIN_DISTINCT = 64

@@ -67,7 +67,8 @@ def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
     Notes
     -----
     Of matrices that training fills, where roles are known: masks, tables of positions and other buffers are the same in
-    networks that have nothing in common, and may outweigh all else; gains of norms lie near 1 in all networks.
+    networks that have nothing in common, and may outweigh all else; gains of norms lie near 1 in all networks. Where no
+    role is known, of what has two or more dimensions: running variances bring strangers nearer than a descendant.
 
     For each: the share of values that changed, the relative norm and the cosine, the stable rank of the difference
     and its rank above the rounding of b's dtype (a merged adapter of rank r gives r), the excess kurtosis of both, and
@@ -107,15 +108,16 @@ def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
         _four(_relative(weighed) or 0.0),
         len(deltas),
         f"norm of b - a over that of a, of {len(weighed)} of the {len(deltas)} tensors with one name and shape, the matrices"
-        f" that training fills where roles tell; {unchanged} of all are unchanged; unrelated networks of one norm give about"
+        f" (that training fills, where roles tell); {unchanged} of all are unchanged; unrelated networks of one norm give about"
         " 1.4, and it is no evidence by itself",
     )
     return Outcome(tests=(test,), found=tuple(_tables(deltas)))
 
 
 def _weighed(deltas: Sequence[_Delta]) -> Sequence[_Delta]:
-    """Matrices that training fills; all tensors where none has such a role."""
-    return [one for one in deltas if one.trained] or deltas
+    """Matrices that training fills; where no role tells which, all of two or more dimensions, else all tensors."""
+    matrices = [one for one in deltas if len(one.tensor.shape) > 1]
+    return [one for one in deltas if one.trained] or matrices or deltas
 
 
 def _relative(deltas: Sequence[_Delta]) -> float | None:

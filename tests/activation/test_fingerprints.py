@@ -124,6 +124,16 @@ def test_attention_entropy_is_that_of_the_definition():
     assert entropy.table(found.arrays).rows == (("0", "1.49786615", "0", "2.99573231"),)
 
 
+def test_attention_that_is_no_number_is_not_measured():
+    """As where a mask leaves a token nothing to look at, and the network goes on with zeros."""
+    (entropy,) = (one for one in ACTIVATION_FINGERPRINTS if one.id == "attention-entropy/v1")
+    values = np.full((2, LENGTH, LENGTH), 1 / LENGTH, np.float32)
+    values[1, 0] = np.nan
+    found = observed(entropy, [Seen(kind="attention", layer=0, sequence=0, values=values)], plan())
+    assert (found.arrays, "not finite" in (found.not_measured or "")) == ({}, True)
+    assert entropy.table(found.arrays) is None
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_predictions_are_the_most_likely_in_order(named: bool):  # noqa: FBT001 - the two cases
     logits = numbers(SEQUENCES, LENGTH, 100)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from small_checkpoint import bfloat16, read_tensors, write_shards
 
 from attest.compare.component_identity import COMPONENT_ID
+from attest.compare.digested_rows import beside_main_stack
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.tensor_identity import TRAINED
 from attest.policy import conclude
 
 Codes = NDArray[np.uint16]
@@ -91,3 +93,11 @@ def test_without_other_stacks_nothing_is_compared(family: Path):
     comparison = compared(measured_at(family / "seed-1"), measured_at(family / "seed-2"))
     assert COMPONENT_ID not in by_id(comparison)
     assert [item.reason for item in comparison.not_compared if item.id == COMPONENT_ID]
+
+
+@pytest.mark.parametrize("role", ["experts.gate_up", "cross.q", "linear.qkv", "ssm.in", "first.q_b"])
+def test_parts_of_the_main_stack_are_no_component(role: str):
+    """A point in a role is no label of a stack: what is copied there is the network's own."""
+    assert beside_main_stack(role) == ("", role)
+    assert role in TRAINED
+    assert beside_main_stack(f"vision.{role}") == ("vision", role)

@@ -19,6 +19,9 @@ Files = dict[str, Tensors]
 T5 = (("layer.0.SelfAttention.q", (64, 64)), ("layer.0.SelfAttention.o", (64, 64)), ("layer.1.DenseReluDense.wi_0", (128, 64)),
       ("layer.1.DenseReluDense.wi_1", (128, 64)), ("layer.1.DenseReluDense.wo", (64, 128)))  # fmt: skip
 CLIP = (("self_attn.q_proj", (64, 64)), ("self_attn.k_proj", (64, 64)), ("mlp.fc1", (128, 64)), ("mlp.fc2", (64, 128)))
+BERT = (("attention.self.query", (64, 64)), ("attention.output.dense", (64, 64)), ("intermediate.dense", (128, 64)),
+        ("output.dense", (64, 128)))  # fmt: skip
+SWIN = (("attention.self.query", (64, 64)), ("attention.output.dense", (64, 64)), ("intermediate.dense", (128, 64)))
 UNET = (("attn1.to_q", (64, 64)), ("attn1.to_k", (64, 64)), ("ff.net.2", (64, 128)))
 DIT = (("attn.qkv", (192, 64)), ("attn.proj", (64, 64)), ("mlp.fc1", (128, 64)))
 
@@ -60,6 +63,25 @@ def pixart(seed: int) -> Files:
     }
 
 
+def voice(seed: int) -> Files:
+    """A network that speaks, smaller than the frozen BERT under its own name beside it, and without layers that a table knows."""
+    rng = np.random.default_rng(seed)
+    own = {
+        f"dec.ups.{number}.weight": bfloat16(rng.standard_normal((8, 16)).astype(np.float32)) for number in range(70)
+    }
+    return {"model.safetensors": {**layers("bert.encoder.layer", BERT, 6, 1), **own}}
+
+
+def detector(seed: int) -> Files:
+    """Boxes for words: Swin frozen, as its authors trained it, and a network of its own beside it."""
+    return {
+        "model.safetensors": {
+            **layers("pixel_level_module.encoder.model.encoder.layers.2.blocks", SWIN, 6, 1),
+            **layers("transformer_module.decoder.layers", CLIP, 2, seed),
+        }
+    }
+
+
 @pytest.fixture
 def generator(tmp_path: Path) -> Callable[[str, Files], Fingerprints]:
     def made(name: str, files: Files) -> Fingerprints:
@@ -72,16 +94,26 @@ def generator(tmp_path: Path) -> Callable[[str, Files], Fingerprints]:
     return made
 
 
-@pytest.mark.parametrize("made", [flux, stable_diffusion, pixart])
-def test_one_encoder_of_text_in_two_independent_generators_accuses_nobody(
-    generator: Callable[[str, Files], Fingerprints], made: Callable[[int], Files]
+@pytest.mark.parametrize(
+    ("made", "label"),
+    [(flux, "conditioner"), (stable_diffusion, "conditioner"), (pixart, "conditioner"), (voice, "conditioner"), (detector, "vision")],
+)  # fmt: skip
+def test_one_encoder_in_two_independent_networks_accuses_nobody(
+    generator: Callable[[str, Files], Fingerprints], made: Callable[[int], Files], label: str
 ):
     comparison = compared(generator("a", made(2)), generator("b", made(3)))
     conclusion = conclude(comparison)
     assert conclusion.rung == "inconclusive"
     assert any("says nothing of the main stack" in sentence for sentence in conclusion.because)
     assert by_id(comparison)[COMPONENT_ID].n > 10
-    assert [one.table.rows[0][0] for one in comparison.found if one.id == COMPONENT_ID] == ["conditioner"]
+    assert [one.table.rows[0][0] for one in comparison.found if one.id == COMPONENT_ID] == [label]
+
+
+def test_an_encoder_with_a_head_of_its_own_is_a_main_stack(generator: Callable[[str, Files], Fingerprints]):
+    """As BERT with a classifier: the same layers under two heads are one network's."""
+    few = {name: dict(list(voice(seed)["model.safetensors"].items())[:40]) for name, seed in (("a", 2), ("b", 3))}
+    sides = [generator(name, {"model.safetensors": tensors}) for name, tensors in few.items()]
+    assert conclude(compared(*sides)).rung == "exact-rejected"
 
 
 def test_a_generator_that_was_copied_is_the_same_whatever_its_tensors_are_called(

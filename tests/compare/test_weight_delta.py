@@ -163,3 +163,16 @@ def test_values_that_were_trained_lie_on_no_grid(seed: int, dtype: str) -> None:
 def test_grids(make: Callable[[np.ndarray], np.ndarray], words: str) -> None:
     values = np.random.default_rng(5).standard_normal((16, 96)).astype(np.float32)
     assert describe_grid(np.ascontiguousarray(make(values)), "F32") == words
+
+
+def test_where_no_role_is_known_statistics_of_batches_count_for_nothing(tmp_path: Path) -> None:
+    """Convolutions of two strangers, and running variances that are alike in all networks and far larger."""
+    sides = [np.random.default_rng(seed) for seed in (1, 2)]
+    a, b = (
+        {
+            "stages.0.conv.weight": one.standard_normal((16, 8, 3, 3)).astype(np.float32),
+            "stages.0.norm.running_var": (100 + one.standard_normal(64)).astype(np.float32),
+        }
+        for one in sides
+    )
+    assert described(tmp_path, a, b).tests[0].statistic == pytest.approx(1.4, abs=0.1)
