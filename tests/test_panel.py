@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attest.comparison import EMPIRICAL
 from attest.digest import sha256
 from attest.errors import DocumentError, InputError
 from attest.panel import (
@@ -26,6 +27,7 @@ from attest.panel import (
     read_panel,
     shipped_panel,
 )
+from attest.policy_file import DEFAULT_POLICY
 
 SHAPE = Shape(layers=4, d_model=96, d_ff=256, gated=True)
 MATCHED, WORDS, PUBLISHED = "matched-agreement/v1", "anchored-agreement/v1", "attention-std-correlation/v1"
@@ -162,11 +164,21 @@ def test_axes_of_words_ask_for_one_tokenizer_in_the_panel():
 
 def test_the_shipped_panel_is_small_and_of_both_kinds():
     panel = shipped_panel()
-    assert len(pack_panel(panel.panel)) < 400_000
+    assert len(pack_panel(panel.panel)) < 450_000
     members = {one.name: one for one in panel.panel.models}
     relations = [members[one.a].relation(members[one.b]) for one in panel.panel.pairs]
     assert relations.count("independent") > 100
     assert relations.count("derived") > 200
+
+
+@pytest.mark.parametrize("gated", [True, False], ids=["gates", "no gates"])
+def test_the_shipped_panel_suffices_for_as_many_tests_as_can_be_ranked(*, gated: bool):
+    """After Holm the least p is the number of ranked tests over the number of pairs and one."""
+    shape = Shape(layers=4, d_model=96, d_ff=256 if gated else 384, gated=gated)
+    pair = (Placed(tree_digest="a" * 64, shape=shape), Placed(tree_digest="b" * 64, shape=shape))
+    ranks = shipped_panel().ranks(pair, {test: Statistic(statistic=1.0, n=768) for test in EMPIRICAL}).ranks
+    assert {one.id for one in ranks} == EMPIRICAL
+    assert min(one.independent.n for one in ranks) >= len(EMPIRICAL) / DEFAULT_POLICY.panel_alpha - 1
 
 
 def test_the_shipped_panel_is_what_the_validity_report_gives():
