@@ -68,7 +68,7 @@ _OTHER_REASONS = (
     " from one seed (a frozen projection, noise), or were taught the inner values of one teacher unit by unit."
 )
 _EXPERTS = "expert-alignment/v1"
-_ON_EXPERTS = frozenset({_EXPERTS, "matched-signs/v1"})
+_ON_EXPERTS = frozenset({_EXPERTS, "matched-signs/v1", "recovered-signs/v1"})
 _ONE_DENSE = (
     "Neurons of experts agree so, too, where one dense network, which may be a public one, was made into experts by both: no"
     " other test on units rejects H2, so nothing says that one of the two was made of the other."

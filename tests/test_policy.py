@@ -134,6 +134,18 @@ def test_lengths_of_neurons_that_agree_in_nothing_else_accuse_nobody() -> None:
     assert rung(lengths, nothing, by_words, exact(9.0, 0.0001, name="qkv-bias-correspondence/v1")) == "exact-rejected"
 
 
+@pytest.mark.parametrize("name", ["expert-alignment/v1", "matched-signs/v1", "recovered-signs/v1"])
+def test_neurons_of_mixtures_that_agree_alone_may_be_those_of_one_dense_network(name: str) -> None:
+    """What was not compared is that of two mixtures; between dense networks there is nothing to be said of experts."""
+    both = comparison(exact(40.0, 0.0001, name=name))
+    dense = conclude(both).because
+    mixed = conclude(dataclasses.replace(both, not_compared=())).because
+    assert not any("one dense network" in sentence for sentence in dense)
+    assert any("nothing says that one of the two was made of the other" in sentence for sentence in mixed)
+    more = comparison(exact(40.0, 0.0001, name=name), exact(40.0, 0.0001))
+    assert not any("one dense network" in one for one in conclude(dataclasses.replace(more, not_compared=())).because)
+
+
 def test_a_middling_p_is_no_evidence() -> None:
     assert rung(exact(1.9, 0.06)) == "no-evidence"
 
