@@ -84,8 +84,8 @@ def _show_policy(context: click.Context, _option: click.Parameter, value: object
     "--weights",
     "with_weights",
     is_flag=True,
-    help="Also make the tensors of one again out of the other, bit for bit, and describe what changed."
-    " A and B must be checkpoints.",
+    help="Also run the tests that read the weights of both: neurons on axes that are recovered from them, tensors of one"
+    " made again out of the other, bit for bit, and what changed. A and B must be checkpoints.",
 )
 @click.option(
     "--assignments",
