@@ -39,7 +39,12 @@ def ending(signed: Signed, data: bytes) -> int:
         return error.exit_code
 
 
-def signed_parts(data: bytes) -> Any:
+def is_promised(data: bytes) -> bool:
+    """Whether the log promised what it took up, and so vouches for its time; an authority may tell one as well."""
+    return all(entry.get("inclusionPromise") for entry in Bundle.from_json(data, where="x").log_entries)
+
+
+def signed_parts(data: bytes, *, promised: bool = True) -> Any:
     """What a bundle says, without the places that no signature covers and no check reads."""
     bundle = Bundle.from_json(data, where="x")
     entries = [dict(entry) for entry in bundle.log_entries]
@@ -48,6 +53,8 @@ def signed_parts(data: bytes) -> Any:
             "integratedTime" not in entry
         ):  # Rekor v2 signs the place in the inclusion proof alone, and no name of itself
             del entry["logIndex"], entry["logId"]
+        elif not promised:
+            entry |= {"inclusionPromise": None, "integratedTime": None}
         note = entry["inclusionProof"]["checkpoint"]["envelope"]
         entry["inclusionProof"]["checkpoint"]["envelope"] = note.partition("\n\n")[0]
     return bundle.content, bundle.certificate, entries
@@ -86,4 +93,19 @@ def test_any_value_in_any_place_ends_with_a_code(signed: Signed, data: st.DataOb
     code = ending(signed, json.dumps(value).encode())
     assert code in {0, 1, 3, 4}
     if code == 0 and place[key] != before:
-        assert signed_parts(json.dumps(value).encode()) == signed_parts(signed.good)
+        altered = json.dumps(value).encode()
+        promised = is_promised(altered)
+        assert signed_parts(altered, promised=promised) == signed_parts(signed.good, promised=promised)
+
+
+def test_the_time_of_a_log_that_promised_nothing_is_not_believed(signed: Signed):
+    """Where an authority told the time as well, the rest stands without the log's promise."""
+    value = json.loads(signed.good)
+    material = value["verificationMaterial"]
+    (entry,) = material["tlogEntries"]
+    entry["inclusionPromise"] = None
+    if "integratedTime" in entry:
+        entry["integratedTime"] = "1"
+    assert ending(signed, json.dumps(value).encode()) == 0
+    material["timestampVerificationData"] = None
+    assert ending(signed, json.dumps(value).encode()) == 1
