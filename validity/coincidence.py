@@ -290,12 +290,7 @@ def _balance(network: Network) -> Network:
 
 def _turn_to_gates(network: Network) -> Network:
     """Up of every neuron on the side of its gate, as where it began as a copy of it, and down with it."""
-    changed: dict[str, torch.Tensor] = {}
-    for mlp in mlps(network):
-        gate, up, down = (f"{mlp}.{part}_proj.weight" for part in ("gate", "up", "down"))
-        signs = torch.where((network.weights[gate] * network.weights[up]).sum(dim=1) < 0, -1.0, 1.0)
-        changed |= {up: network.weights[up] * signs[:, None], down: network.weights[down] * signs}
-    return network.with_weights(changed)
+    return symmetries.with_signs(network, lambda gate, up: torch.where((gate * up).sum(dim=1) < 0, -1.0, 1.0))
 
 
 def _round_down(network: Network) -> Network:

@@ -21,6 +21,7 @@ __all__ = [
     "rename",
     "rescale",
     "rotate_residual",
+    "with_signs",
 ]
 
 
@@ -40,10 +41,15 @@ def permute_neurons(network: Network, rng: torch.Generator) -> Network:
 
 def change_signs(network: Network, rng: torch.Generator) -> Network:
     """Up and down of half of the neurons of every MLP with the other sign."""
+    return with_signs(network, lambda _gate, up: torch.randint(2, up.shape[:1], generator=rng) * 2.0 - 1.0)
+
+
+def with_signs(network: Network, signs_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Network:
+    """Up and down of every neuron times a sign, which is told by the gate and the up matrix of its MLP."""
     changed: dict[str, torch.Tensor] = {}
     for mlp in mlps(network):
-        up, down = (f"{mlp}.{part}_proj.weight" for part in ("up", "down"))
-        signs = torch.randint(2, network.weights[up].shape[:1], generator=rng) * 2.0 - 1.0
+        gate, up, down = (f"{mlp}.{part}_proj.weight" for part in ("gate", "up", "down"))
+        signs = signs_of(network.weights[gate], network.weights[up])
         changed |= {up: network.weights[up] * signs[:, None], down: network.weights[down] * signs}
     return network.with_weights(changed)
 

@@ -113,8 +113,9 @@ class Family:
 
     Notes
     -----
-    Roles of matrices: ``q k v o gate up down`` (``up`` and ``down`` alone where there is no gate); ``qkv``, ``kv``
-    ``gate_up`` and ``branch_up`` for fused ones; ``q_a q_b kv_a kv_b`` of latent attention; ``router``, ``shared_router``. Of
+    Roles of matrices: ``q k v o gate up down`` (``up`` and ``down`` alone where there is no gate); ``qkv``, ``kv``,
+    ``gate_up`` and ``branch_up`` for fused ones; ``q_a q_b kv_a kv_b`` of latent attention, and ``k_b v_b`` where ``kv_b`` is
+    cut in two; ``router``, ``shared_router``. Of
     norms on the residual stream: ``attention_norm`` and ``mlp_norm`` in front of attention and MLP,
     ``attention_output_norm`` and ``output_norm`` behind them, ``final_norm``, ``embed_norm``. ``cross.`` stands
     before roles of attention to another stack; ``linear.`` and ``ssm.`` before those of other mixers.

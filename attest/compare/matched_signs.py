@@ -11,7 +11,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.layer_agreement import sketched_layers
 from attest.compare.matching import Neurons
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.sign_matching import ONE_DENSE, GatedNeurons, signs_outcome
+from attest.compare.sign_matching import GatedNeurons, signs_outcome
 from attest.compare.sketched_experts import sketched_experts
 from attest.compare.two_sides import unlike_widths
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
@@ -63,7 +63,6 @@ def _on_sketches(test_id: str, a: Fingerprints, b: Fingerprints, sketch: str, wi
         "z of the products of what matched neurons write, whose signs are fair coins in networks trained apart; near 0 also"
         " after the signs of neurons were changed"
         + ("" if sketch == ANCHORED_SKETCH_ID else " or the residual stream turned")
-        + (ONE_DENSE if any(neurons.pooled for side in (mine, theirs) for neurons in side.values()) else "")
     )
     return signs_outcome(test_id, a, b, mine, theirs, note=note)
 

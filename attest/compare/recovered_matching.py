@@ -19,7 +19,7 @@ from attest.compare.matching import Neurons
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.recovered_neurons import RecoveredLayer, RecoveredNeurons, recover_neurons
 from attest.compare.role_weights import in_both
-from attest.compare.sign_matching import ONE_DENSE, GatedNeurons, signs_outcome
+from attest.compare.sign_matching import GatedNeurons, signs_outcome
 from attest.compare.two_sides import public_seed
 from attest.comparison import Found
 from attest.document import decimal
@@ -48,7 +48,8 @@ def recovered_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoi
     a neuron have several partners. Both survive what ``anchored-signs/v1`` and ``anchored-agreement/v1`` survive, and
     besides embeddings made anew. They need the weights of both and an eigendecomposition of d_model by d_model; the
     axes are recovered once for both. Signs of neurons that were changed on purpose defeat the first: then z is near 0,
-    and that shows nothing. Layers put in before a rotation, or a mixture with a stranger, may leave no axes in common.
+    and that shows nothing. Layers put in before a rotation and then trained for long, or a mixture with a stranger, may
+    leave no axes in common.
     """
     swapped = b.side.tree_digest < a.side.tree_digest
     found = recover_neurons(*in_both(weights[::-1] if swapped else weights), public_seed(_SIGNS, a, b))
@@ -76,8 +77,7 @@ def _signs(found: RecoveredNeurons, a: Fingerprints, b: Fingerprints, mine: Laye
         return GatedNeurons(gate=gate, up=up, down=down, pooled=layer.pooled)
 
     x, y = ({number: gated(layer) for number, layer in side.items()} for side in (mine, theirs))
-    pooled = any(neurons.pooled for side in (x, y) for neurons in side.values())
-    return signs_outcome(_SIGNS, a, b, x, y, note=_NOTE + (ONE_DENSE if pooled else ""), unsigned=True)
+    return signs_outcome(_SIGNS, a, b, x, y, note=_NOTE, unsigned=True)
 
 
 def _agreement(found: RecoveredNeurons, a: Fingerprints, b: Fingerprints, mine: Layers, theirs: Layers) -> Outcome:

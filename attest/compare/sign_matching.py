@@ -29,10 +29,7 @@ from attest.compare.two_sides import public_seed
 from attest.comparison import Control
 from attest.cores import on_all_cores
 
-__all__ = ["ONE_DENSE", "GatedNeurons", "signs_outcome"]
-
-ONE_DENSE = "; neurons of experts that two networks made of one dense network agree, too"
-"""Words for a note, where neurons are of several experts."""
+__all__ = ["GatedNeurons", "signs_outcome"]
 
 _WORK = 100_000_000
 """Pairs of neurons that are looked at for the test, and at most for the search of layers that belong together."""
@@ -55,6 +52,7 @@ _LEANING = (
     "in both the signs of neurons lean to one side and are no coins, as where up began as the gate or without negative values,"
     " something is added to it, or one rule turned or rounded all"
 )
+_ONE_DENSE = "; neurons of experts that two networks made of one dense network agree, too"
 _NO_COIN = "in the family of both, a neuron with up and down negated computes something else"
 _TIED = (
     "both have layers that list their units in one order, as shared, repeated or stacked layers do; left out: layers"
@@ -158,7 +156,8 @@ def signs_outcome(
     if _explained(x, y, pairs, coins, seed) >= LEANING:
         return Outcome(not_compared=left_out(test_id, _LEANING))
     named = [Coins(layer=j if swapped else i, values=one.values) for (i, j), one in zip(pairs, coins, strict=True)]
-    test = sign_test(test_id, named, seed=seed, unsigned=unsigned, note=note)
+    pooled = any(layer.pooled for side in (mine, theirs) for layer in side.values())
+    test = sign_test(test_id, named, seed=seed, unsigned=unsigned, note=note + (_ONE_DENSE if pooled else ""))
     reasons = (f"{_TIED} {', '.join(str(pair[swapped]) for pair in tied)}",) if tied else ()
     if test is None:
         return Outcome(not_compared=left_out(test_id, *(reasons or ("no neuron has a partner",))))
