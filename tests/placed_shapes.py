@@ -21,6 +21,8 @@ def placed(
         for name in sorted(shapes)
     )
     return place_tensors(
-        cast("Checkpoint", SimpleNamespace(tensors=tensors, config=config or {}, packed={}, codes=frozenset())),
+        cast(
+            "Checkpoint", SimpleNamespace(tensors=tensors, config=config or {}, packed={}, codes=frozenset(), turned={})
+        ),
         given=given,
     )

@@ -81,7 +81,7 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
     own = given.families if given else ()
     families = (*own, *FAMILIES)
     model_types = claimed_model_types(checkpoint.config)
-    packed = {one.name: one for one in checkpoint.packed.values()}
+    kept = _Kept.of(checkpoint)
     stacks = read_stacks(_weights(checkpoint))
     chosen = [choose_family(stack, families, model_types=model_types, given=len(own)) for stack in stacks]
     main = _place(stacks[0], chosen[0]) if stacks else []
@@ -90,7 +90,7 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
     sizes = read_sizes(valued, transposed=family is not None and family.transposed)
     n_heads, n_kv_heads, d_head = claimed_heads(checkpoint.config, sizes)
     latent = LatentHeads.of(sizes, claimed=claimed_count(checkpoint.config)) if n_heads is None else None
-    main = [_with_codes(one, packed) for one in main]
+    main = [kept.attach(one) for one in main]
     main = [
         one
         if one.tensor.name in checkpoint.codes
@@ -98,11 +98,7 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
         for one in main
     ]
     main = with_experts(main, family, sizes.d_model) if family else main
-    others = [
-        _with_codes(one, packed)
-        for stack, its in zip(stacks[1:], chosen[1:], strict=True)
-        for one in _place(stack, its)
-    ]
+    others = [kept.attach(one) for stack, its in zip(stacks[1:], chosen[1:], strict=True) for one in _place(stack, its)]
     placed = {one.tensor.name: one for weight in (*main, *others) for one in _stored(weight)}
     roles = {one.role for one in main if one.role is not None}
     return Model(
@@ -123,24 +119,45 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
     )
 
 
-def _with_codes(one: PlacedTensor, packed: Mapping[str, Packed]) -> PlacedTensor:
-    return replace(one, packed=packed[one.tensor.name]) if one.tensor.name in packed else one
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kept:
+    """How weights are kept that are not in the file as themselves, by their names: as codes, or turned round."""
+
+    packed: Mapping[str, Packed]
+    stored: Mapping[str, Tensor]
+
+    @staticmethod
+    def of(checkpoint: Checkpoint) -> _Kept:
+        turned = checkpoint.turned
+        return _Kept(
+            packed={one.name: one for one in checkpoint.packed.values()},
+            stored={turned[tensor.name]: tensor for tensor in checkpoint.tensors if tensor.name in turned},
+        )
+
+    def attach(self, one: PlacedTensor) -> PlacedTensor:
+        name = one.tensor.name
+        if name not in self.packed and name not in self.stored:
+            return one
+        return replace(one, packed=self.packed.get(name), stored=self.stored.get(name))
 
 
 def _weights(checkpoint: Checkpoint) -> list[Tensor]:
-    """Tensors with packed ones as the weights that they stand for, without what lies beside the codes."""
+    """Tensors as the weights that they stand for, if they are codes or turned round; without what lies beside codes."""
     beside = {tensor.name for one in checkpoint.packed.values() for tensor in one.companions.values()}
-    return [
-        checkpoint.packed[tensor.name].weight if tensor.name in checkpoint.packed else tensor
-        for tensor in checkpoint.tensors
-        if tensor.name not in beside
-    ]
+    return [_weight(checkpoint, tensor) for tensor in checkpoint.tensors if tensor.name not in beside]
+
+
+def _weight(checkpoint: Checkpoint, tensor: Tensor) -> Tensor:
+    if tensor.name in checkpoint.packed:
+        return checkpoint.packed[tensor.name].weight
+    name = checkpoint.turned.get(tensor.name)
+    return replace(tensor, name=name, shape=tensor.shape[::-1]) if name else tensor
 
 
 def _stored(one: PlacedTensor) -> Iterator[PlacedTensor]:
-    """The tensor itself; of a packed one the tensor of its codes, and those beside it with roles of their own."""
+    """The tensor as it is in the file; of a packed one that of its codes, and those beside it with roles of their own."""
     if one.packed is None:
-        yield one
+        yield one if one.stored is None else replace(one, tensor=one.stored)
         return
     yield replace(one, tensor=one.packed.tensor)
     for kind, tensor in one.packed.companions.items():
@@ -169,8 +186,8 @@ def _unplaced(tensor: Any) -> PlacedTensor:
 
 
 def _parts(one: PlacedTensor, family: Family | None, sizes: Sizes, n_kv_heads: int | None) -> Iterator[Part]:
-    """Parts of a tensor of the main stack."""
-    if one.role is None or one.expert is not None or family is None:
+    """Parts of a tensor of the main stack; a table of tokens or positions lies with a row for each, or has none."""
+    if one.role is None or one.expert is not None or family is None or (one.stored and one.layer is None):
         return
     if one.role in SPLIT:
         yield from filter(None, [part_of_heads(one)])

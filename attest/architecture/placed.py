@@ -90,7 +90,8 @@ class PlacedTensor:
     ``parts`` are what fingerprints take from it: nothing from experts, from stacks beside the main one, and from
     tensors without a role; the parts of a fused matrix where the sizes of heads are known; else the tensor itself.
     ``experts`` are the experts of the main stack that it holds, one or all of a layer.
-    ``packed`` says how its values are kept as codes, if they are.
+    ``packed`` says how its values are kept as codes, if they are. ``stored`` is the matrix of inputs by outputs that is in
+    the file, where ``tensor`` is that weight under the name of its module.
     """
 
     tensor: Tensor
@@ -100,6 +101,7 @@ class PlacedTensor:
     parts: tuple[Part, ...] = ()
     experts: Experts | None = None
     packed: Packed | None = None
+    stored: Tensor | None = None
 
     def without_role(self) -> PlacedTensor:
         """The same tensor as one that has lost its role."""
@@ -117,6 +119,8 @@ def whole_part(one: PlacedTensor, family: Family) -> Part:
             transposed=one.packed.turned,
             packed=one.packed,
         )
+    if one.stored is not None:
+        return Part(tensor=one.stored, role=one.role or "", layer=one.layer, transposed=True)
     return Part(tensor=one.tensor, role=one.role or "", layer=one.layer, transposed=family.transposed and in_layer)
 
 

@@ -24,6 +24,7 @@ from attest.checkpoint.shards import Beside, choose_weights, compare_with_index,
 from attest.checkpoint.source import Location, open_tree
 from attest.checkpoint.tensor import BITS, Tensor, item_type
 from attest.checkpoint.tree import Tree
+from attest.checkpoint.use import Use, find_turned
 from attest.digest import sha256
 from attest.errors import CheckpointError, DocumentError, UnsafeFormatError
 from attest.finding import Finding
@@ -91,6 +92,8 @@ class Checkpoint:
         Weights that are kept as codes, by the name of the tensor that holds the codes.
     codes : frozenset of str
         Tensors of codes whose values are not known: neither numbers nor shapes need be those of weights.
+    turned : mapping of str to str
+        By the name of a matrix of inputs by outputs, the name of the weight that it is when it is turned round.
     findings : tuple of Finding
         What a reader should know about the files.
     """
@@ -106,6 +109,7 @@ class Checkpoint:
     documents: Mapping[str, str]
     packed: Mapping[str, Packed]
     codes: frozenset[str]
+    turned: Mapping[str, str]
     findings: tuple[Finding, ...]
 
     @property
@@ -190,7 +194,7 @@ def open_checkpoint(location: Location) -> Checkpoint:
     readings = (main, *beside)
     layouts = {file: layout for one in readings for file, layout in one.layouts.items()}
     others = [file for file in tree.sizes if file not in {*layouts, *(finding.path for finding in unread)}]
-    packed = _find_packed(tree, config, main.tensors)
+    packed = _find_packed(tree, config, main)
     findings = [
         *documents.findings,
         *(finding for one in readings for finding in one.findings),
@@ -210,19 +214,9 @@ def open_checkpoint(location: Location) -> Checkpoint:
         documents=documents.digests,
         packed=packed,
         codes=frozenset(find_codes(main.tensors, packed)),
+        turned=find_turned(main.tensors, main.uses),
         findings=_cut(findings),
     )
-
-
-def _find_packed(tree: Tree, config: Mapping[str, Any], tensors: tuple[Tensor, ...]) -> dict[str, Packed]:
-    claims, modules = config.get("quantization_config"), config.get("quantization", config.get("quantization_config"))
-    held = Held(
-        tensors={tensor.name: tensor for tensor in tensors},
-        claims=claims if isinstance(claims, dict) else {},
-        modules=modules if isinstance(modules, dict) else {},
-        read=partial(_read_bits, tree),
-    )
-    return find_packed(held)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,6 +228,27 @@ class _Reading:
     tensors: tuple[Tensor, ...]
     layouts: Mapping[str, Layout]
     findings: tuple[Finding, ...]
+
+    @property
+    def uses(self) -> dict[str, Use]:
+        return {name: use for one in self.contents.values() for name, use in one.uses.items()}
+
+    @property
+    def zeros(self) -> dict[str, tuple[int, ...]]:
+        return {name: zeros for one in self.contents.values() for name, zeros in one.zeros.items()}
+
+
+def _find_packed(tree: Tree, config: Mapping[str, Any], main: _Reading) -> dict[str, Packed]:
+    claims, modules = config.get("quantization_config"), config.get("quantization", config.get("quantization_config"))
+    held = Held(
+        tensors={tensor.name: tensor for tensor in main.tensors},
+        claims=claims if isinstance(claims, dict) else {},
+        modules=modules if isinstance(modules, dict) else {},
+        uses=main.uses,
+        zeros=main.zeros,
+        read=partial(_read_bits, tree),
+    )
+    return find_packed(held)
 
 
 def _read_formats(documents: Beside, *, where: str) -> tuple[_Reading, list[_Reading], list[Finding]]:

@@ -13,6 +13,7 @@ from importlib import import_module
 
 from attest.checkpoint.tensor import Tensor
 from attest.checkpoint.tree import Tree
+from attest.checkpoint.use import Use
 from attest.digest import CHUNK_SIZE
 from attest.finding import Finding
 
@@ -65,6 +66,10 @@ class Contents:
         As the file claims.
     config : mapping of str to int
         What the file claims of the network, in the words of ``config.json``; taken where there is no such file.
+    uses : mapping of str to Use
+        How a graph multiplies with matrices, by their names; of several uses the first.
+    zeros : mapping of str to tuple of int
+        Zeros of quantized matrices that are written as integers of varying length, which are no tensor, by their names.
     parsed : tuple of ParsedRange
     findings : tuple of Finding
         What a reader of the evidence should know.
@@ -73,6 +78,8 @@ class Contents:
     tensors: tuple[Tensor, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, int] = field(default_factory=dict)
+    uses: Mapping[str, Use] = field(default_factory=dict)
+    zeros: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     parsed: tuple[ParsedRange, ...] = ()
     findings: tuple[Finding, ...] = ()
 

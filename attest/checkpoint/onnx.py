@@ -7,7 +7,7 @@ take the last.
 References
 ----------
 ONNX, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto (ModelProto, GraphProto, TensorProto), and
-docs/ExternalData.md; Protocol Buffers, "Encoding".
+docs/ExternalData.md.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from typing import BinaryIO, Final
 
 from attest.checkpoint.cursor import Cursor, refuse
 from attest.checkpoint.format import Contents
+from attest.checkpoint.protobuf import Field, Walk
 from attest.checkpoint.tensor import DTYPE_BITS, Tensor, check_tensor_name
 from attest.checkpoint.tree import Tree
+from attest.checkpoint.use import MULTIPLIES, SCOPES, ZERO_POINT, Use, as_named, find_module
 from attest.finding import Finding
 
 __all__ = ["read", "read_onnx"]
@@ -37,11 +39,22 @@ _STRINGS: Final = 8
 _CLAIMS = {2: "producer_name", 3: "producer_version", 4: "domain", 6: "doc_string"}
 """Fields of ModelProto that say what the model is."""
 
+_ATTENTION = frozenset({"Attention", "GroupQueryAttention", "MultiHeadAttention"})
+_HEADS = {
+    "num_heads": "num_attention_heads",
+    "kv_num_heads": "num_key_value_heads",
+    "q_num_heads": "num_attention_heads",
+}
+"""What attributes of these nodes are called in ``config.json``."""
+
 _PACKED = {4: ("F32", "C64"), 9: (), 10: ("F64", "ONNX_15")}
 """Fields of TensorProto that hold values in one little-endian piece, and the dtypes each is for; any where empty."""
 
 _NOT_IN_ONE_PIECE = frozenset({5, 6, 7, 11})
 """Fields of TensorProto that hold values as strings or as integers of varying length."""
+
+_INT32: Final = 5
+"""Field of TensorProto that holds integers of up to 32 bits."""
 
 _FUNCTION: Final = 25
 """Field of ModelProto with nodes that stand for one node of the graph."""
@@ -49,23 +62,14 @@ _FUNCTION: Final = 25
 _PASSED_BY = frozenset({4, 7, 8, 9, 10, 11, 15, 22, 23})
 """Fields of AttributeProto that hold texts, lists, or sparse tensors."""
 
-_MAX_FIELDS = 1_000_000
-_MAX_TEXT = 4096
 _MAX_DIMENSIONS = 32
+_MAX_INPUTS = 8
 _MAX_DEPTH = 16
 _SIZE_LIMIT = 2**53
 _LARGE = 65536
+_GIVE_BOTH = "give the folder that holds both, or add it"
 _SMALL_CONSTANT = 128
 """Bytes of a constant, with its shape, that is taken for a part of the graph: a shape, an axis, a single number."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Field:
-    """One field of a message: its number, and its value, or the bytes it takes from here."""
-
-    number: int
-    wire: int
-    value: int
 
 
 @dataclass(kw_only=True, slots=True)
@@ -80,74 +84,23 @@ class _Initializer:
     external: dict[str, str] = field(default_factory=dict)
     is_external: bool = False
     elsewhere: bool = False
-
-
-class _Walk:
-    """Walks the messages of one file, never more than ``_MAX_FIELDS`` fields."""
-
-    def __init__(self, cursor: Cursor) -> None:
-        self.cursor = cursor
-        self._fields = 0
-
-    def fields(self, size: int) -> Iterator[_Field]:
-        """Fields of a message of ``size`` bytes that begins here; what the caller leaves of one is passed by."""
-        cursor = self.cursor
-        end = cursor.position + size
-        while cursor.position < end:
-            self._fields += 1
-            if self._fields > _MAX_FIELDS:
-                refuse("header-too-long", f"holds more than {_MAX_FIELDS} fields", cursor.file)
-            key = self.varint()
-            wire, number = key & 7, key >> 3
-            value = self.varint() if wire in {0, 2} else {1: 8, 5: 4}.get(wire, -1)
-            if not 0 < number < 2**29 or value < 0:
-                refuse("not-onnx", f"byte {cursor.position} begins no field of a message", cursor.file)
-            after = cursor.position + (value if wire else 0)
-            if after > end:
-                refuse("truncated-file", f"a field at byte {cursor.position} is longer than what holds it", cursor.file)
-            yield _Field(number=number, wire=wire, value=value)
-            if cursor.position > after:
-                refuse("not-onnx", f"a value goes on behind byte {after}, the end of its field", cursor.file)
-            cursor.pass_by(after - cursor.position)
-
-    def varint(self) -> int:
-        """The next integer of varying length, at most 64 bits."""
-        value = 0
-        for shift in range(0, 70, 7):
-            byte = self.cursor.byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-        else:
-            refuse("not-onnx", f"an integer before byte {self.cursor.position} has no end", self.cursor.file)
-        return value & 0xFFFFFFFFFFFFFFFF
-
-    def text(self, one: _Field) -> str:
-        """The beginning of a string field."""
-        if one.wire != 2:
-            refuse("not-onnx", f"the field {one.number} should be a string", self.cursor.file)
-        return self.cursor.read(min(one.value, 4 * _MAX_TEXT)).decode(errors="replace")[:_MAX_TEXT]
-
-    def pair(self, size: int) -> tuple[str, str]:
-        """Key and value of a StringStringEntryProto."""
-        texts = {1: "", 2: ""}
-        for one in self.fields(size):
-            if one.number in texts:
-                texts[one.number] = self.text(one)
-        return texts[1], texts[2]
+    integers: list[int] = field(default_factory=list)
 
 
 class _Reader:
     """Collects initializers, claims and findings of one file."""
 
-    def __init__(self, walk: _Walk, sizes: Mapping[str, int]) -> None:
+    def __init__(self, walk: Walk, sizes: Mapping[str, int]) -> None:
         self._walk = walk
         self._cursor = walk.cursor
         self._file = walk.cursor.file
         self._sizes = sizes
         self.tensors: list[Tensor] = []
         self.metadata: dict[str, str] = {}
+        self.config: dict[str, int] = {}
         self.findings: list[Finding] = []
+        self.uses: dict[str, Use] = {}
+        self.zeros: dict[str, tuple[int, ...]] = {}
 
     def model(self) -> None:
         """Read a ModelProto."""
@@ -186,20 +139,45 @@ class _Reader:
 
     def _node(self, size: int, within: str, depth: int) -> None:
         """Read a NodeProto, which is known by its first output; an output has one name in its graph, a node may have none."""
-        output = ""
+        output, scopes = "", ""
+        inputs: list[str] = []
+        words = {3: "", 4: ""}
+        settings: dict[str, int] = {}
         for one in self._walk.fields(size):
-            if one.number == 2 and not output:
+            if one.number == 1 and len(inputs) < _MAX_INPUTS:
+                inputs.append(self._walk.text(one))
+            elif one.number == 2 and not output:
                 output = self._walk.text(one)
+            elif one.number in words:
+                words[one.number] = self._walk.text(one)
             elif one.number == 5 and one.wire == 2:
-                self._attribute(one.value, within + output, depth)
+                settings |= self._attribute(one.value, within + output, depth)
+            elif one.number == 9 and one.wire == 2:
+                key, value = self._walk.pair(one.value)
+                scopes = value if key == SCOPES else scopes
+        self._use(
+            words[4], [one and within + one for one in inputs], settings, find_module(node=words[3], scopes=scopes)
+        )
 
-    def _attribute(self, size: int, node: str, depth: int) -> None:
-        """Read an AttributeProto: its tensor or its graph; lists of numbers, texts or tensors are passed by."""
+    def _use(self, operator: str, inputs: list[str], settings: dict[str, int], module: str) -> None:
+        """Note the matrix that a node multiplies with, and how many heads its attention has; of several the first."""
+        if operator in MULTIPLIES and len(inputs) > 1:
+            beside = tuple(inputs[2:])
+            self.uses.setdefault(inputs[1], Use(operator=operator, module=module, beside=beside, settings=settings))
+        elif operator in _ATTENTION:
+            for attribute in _HEADS.keys() & settings.keys():
+                self.config.setdefault(_HEADS[attribute], settings[attribute])
+
+    def _attribute(self, size: int, node: str, depth: int) -> dict[str, int]:
+        """Read an AttributeProto: its tensor, its graph, or its integer; lists of numbers, texts or tensors are passed by."""
         end = self._cursor.position + size
         name = ""
+        found = {}
         for one in self._walk.fields(size):
             if one.number == 1:
                 name = self._walk.text(one)
+            elif one.number == 3 and one.wire == 0:
+                found = {name: one.value}
             elif one.wire == 2 and one.number == 5 and one.value > _SMALL_CONSTANT:
                 self._tensor(one.value, "", constant=node if name == "value" else f"{node}/{name}")
             elif one.wire == 2 and one.number == 6:
@@ -210,6 +188,7 @@ class _Reader:
         if rest > _LARGE:
             self._not_read(f"an attribute of {rest} bytes was hashed; constants in it were not measured")
         self._cursor.pass_by(rest)
+        return found
 
     def _not_read(self, text: str) -> None:
         self.findings.append(Finding(code="tensor-not-read", path=self._file, line=None, text=text[:500]))
@@ -227,12 +206,14 @@ class _Reader:
             refuse("duplicate-field", f"{found.name!r} has values here and in another file", self._file)
         if found.elsewhere and found.values:
             refuse("duplicate-field", f"{found.name!r} has values in two fields", self._file)
-        if found.kind == _STRINGS or found.elsewhere:
+        if found.elsewhere and found.integers and found.name.endswith(ZERO_POINT):
+            self.zeros[found.name] = tuple(found.integers)
+        elif found.kind == _STRINGS or found.elsewhere:
             self._not_read(f"{found.name}: its values do not lie in one piece; they were hashed and not measured")
         else:
             self._place(found)
 
-    def _part(self, found: _Initializer, one: _Field) -> None:
+    def _part(self, found: _Initializer, one: Field) -> None:
         """Take one field of a TensorProto."""
         if one.number in {2, 8, 14, *_PACKED}:
             if one.number in found.seen:
@@ -256,7 +237,7 @@ class _Reader:
         else:
             self._values(found, one)
 
-    def _values(self, found: _Initializer, one: _Field) -> None:
+    def _values(self, found: _Initializer, one: Field) -> None:
         """Take a field of values, or none."""
         if one.number in _PACKED and one.wire == 2:
             if found.values:
@@ -264,9 +245,17 @@ class _Reader:
             found.values = (one.number, self._cursor.position, one.value)
             self._cursor.skip(one.value)
         elif one.number in _NOT_IN_ONE_PIECE or one.number in _PACKED:
+            if one.number == _INT32 and one.wire == 2 and one.value <= _LARGE and not found.elsewhere:
+                found.integers = list(self._integers(one.value))
             found.elsewhere = True
 
-    def _sizes_of_shape(self, shape: list[int], one: _Field) -> None:
+    def _integers(self, size: int) -> Iterator[int]:
+        end = self._cursor.position + size
+        while self._cursor.position < end:
+            value = self._walk.varint()
+            yield value - (value >> 63 << 64)
+
+    def _sizes_of_shape(self, shape: list[int], one: Field) -> None:
         end = self._cursor.position + (one.value if one.wire == 2 else 0)
         sizes = [one.value] if one.wire == 0 else []
         while self._cursor.position < end and len(shape) + len(sizes) <= _MAX_DIMENSIONS:
@@ -302,7 +291,7 @@ class _Reader:
         location = found.external.get("location", "")
         file = posixpath.normpath(posixpath.join(posixpath.dirname(self._file), location))
         if file not in self._sizes or file == self._file or ".." in location.split("/"):
-            refuse("missing-shard", f"names the file {location[:200]!r}, which is not there", self._file, "add it")
+            refuse("missing-shard", f"names the file {location[:200]!r}, which is not there", self._file, _GIVE_BOTH)
         numbers = [found.external.get(key, default) for key, default in (("offset", "0"), ("length", ""))]
         if not all(text.isascii() and (text.isdigit() or not text) and len(text) < 17 for text in numbers):
             refuse("bad-offsets", f"offset or length of {found.name!r} is no size", self._file)
@@ -338,15 +327,19 @@ def read_onnx(stream: BinaryIO, *, file: str, size: int, sizes: Mapping[str, int
     -----
     Some exporters write every weight as a constant, some put the whole network into the branches of one node: so
     graphs inside of nodes are read too. A constant of at most ``_SMALL_CONSTANT`` bytes is a part of the graph, which is
-    hashed. Not measured, with a finding: strings, sparse initializers, values that are written as integers of varying
-    length, and long lists in attributes. Names are kept as they are; exporters make up many of them.
+    hashed, and so are zeros of quantized matrices that are written as integers of varying length. Not measured, with a
+    finding: strings, sparse initializers, other values that are written so, and long lists in attributes. Names are kept as they are; exporters make up many of them, and then the graph
+    may tell which module uses a matrix.
     """
     cursor = Cursor(stream, file=file, size=size)
-    reader = _Reader(_Walk(cursor), sizes)
+    reader = _Reader(Walk(cursor, code="not-onnx"), sizes)
     reader.model()
     return Contents(
         tensors=tuple(reader.tensors),
         metadata=reader.metadata,
+        config=reader.config,
+        uses=as_named(reader.uses, (tensor.name for tensor in reader.tensors)),
+        zeros=reader.zeros,
         parsed=cursor.parsed(),
         findings=tuple(reader.findings),
     )

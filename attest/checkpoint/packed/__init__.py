@@ -16,6 +16,7 @@ from attest.checkpoint.packed.fp4 import MXFP4, NVFP4
 from attest.checkpoint.packed.ggml import GGML
 from attest.checkpoint.packed.gptq import GPTQ
 from attest.checkpoint.packed.mlx import MLX, MLX_FLOATS
+from attest.checkpoint.packed.onnxruntime import ONNX_INT8, ONNX_NBITS
 from attest.checkpoint.packed.packed import Held, Packed, Read, Scheme, Unpacker, of_matrix
 from attest.checkpoint.packed.scaled import FP8, INT8_SCALED
 from attest.checkpoint.packed.torchao import QUANTO, TORCHAO
@@ -46,6 +47,8 @@ SCHEMES: Mapping[str, Scheme] = {
         MLX_FLOATS,
         TORCHAO,
         QUANTO,
+        ONNX_INT8,
+        ONNX_NBITS,
         GGML,
     )
 }

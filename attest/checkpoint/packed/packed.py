@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint.tensor import Tensor
+from attest.checkpoint.use import Use
 
 __all__ = ["Held", "Packed", "Read", "Scheme", "Unpacker", "is_count", "of_matrix", "unpack_words"]
 
@@ -56,6 +57,8 @@ class Packed:
         inputs by outputs as one that is not packed.
     settings : mapping of str to int
         What names and shapes do not tell.
+    zeros : tuple of int
+        Of the matrix or of each output, where they are no tensor.
     """
 
     scheme: str
@@ -67,6 +70,7 @@ class Packed:
     turned: bool = False
     as_stored: bool = False
     settings: Mapping[str, int] = field(default_factory=dict)
+    zeros: tuple[int, ...] = ()
 
     @property
     def weight(self) -> Tensor:
@@ -126,6 +130,10 @@ class Held:
         ``quantization_config`` of the configuration, or nothing: claims.
     modules : mapping
         ``quantization`` of the configuration, as MLX writes it: settings, and those of modules by their path. Claims, too.
+    uses : mapping of str to Use
+        How a graph multiplies with matrices, by their names. Claims, too.
+    zeros : mapping of str to tuple of int
+        Zeros beside codes that are no tensor, by their names.
     read : callable
         Reads a small tensor.
     stacked : int or None
@@ -136,6 +144,8 @@ class Held:
     claims: Mapping[str, Any]
     read: Read
     modules: Mapping[str, Any] = field(default_factory=dict)
+    uses: Mapping[str, Use] = field(default_factory=dict)
+    zeros: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     stacked: int | None = None
 
     def get(self, name: str) -> Tensor | None:
