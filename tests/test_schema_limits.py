@@ -9,7 +9,7 @@ from schema_files import NAMES, SCHEMAS, objects
 
 from attest import coverage, digest, document, evidence_directory, evidence_summary
 from attest.checkpoint import checkpoint, tensor, tree
-from attest.compare import permutation
+from attest.compare.correspondence import permutation
 from attest.licenses import repository, source, summary, walk
 from attest.panel import MIN_PAIRS
 from attest.resource import resource

@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.compare.matching import public_order
-from attest.compare.permutation import Centered, Pairing, signed_digits
+from attest.compare.correspondence.permutation import Centered, Pairing, signed_digits
+from attest.compare.matching.partners import public_order
 from attest.comparison import Control, ControlKind
 
 __all__ = ["combined_control", "exact_controls", "share_controls"]

@@ -10,12 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint
-from attest.compare.cloned_units import find_copies
 from attest.compare.controls import exact_controls
+from attest.compare.correspondence.cloned_units import find_copies
+from attest.compare.correspondence.order import IN_ORDER, REACH, is_in_order
+from attest.compare.correspondence.permutation import (
+    Pairing,
+    layer_statistics,
+    normal_pvalue,
+    permutation_test,
+    tells_apart,
+)
+from attest.compare.correspondence.tied_layers import tied_layers
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.order import IN_ORDER, REACH, is_in_order
-from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test, tells_apart
-from attest.compare.tied_layers import tied_layers
 from attest.compare.two_sides import public_seed
 from attest.comparison import Control, Found, NotCompared, Test
 

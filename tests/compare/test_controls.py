@@ -9,8 +9,8 @@ import pytest
 from compare.pairs import compared, measured
 
 from attest.compare.controls import exact_controls
+from attest.compare.correspondence.permutation import Centered, Pairing
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.permutation import Centered, Pairing
 from attest.comparison import Comparison, Control
 from attest.policy import Conclusion, conclude
 from attest.reading import Reading
