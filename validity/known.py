@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from attest.compare.correspondence.features import normal_scores
-from attest.compare.correspondence.permutation import Pairing, normal_pvalue, permutation_test
+from attest.compare.correspondence.permutation import Pairing, permutation_test
+from attest.compare.resampling import normal_pvalue
 
 __all__ = ["norm_lesson", "published_permutations"]
 

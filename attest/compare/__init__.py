@@ -11,7 +11,7 @@ from attest.compare.activations.activation_matching import activation_matching
 from attest.compare.activations.prediction_agreement import prediction_agreement
 from attest.compare.activations.representation_similarity import representation_similarity
 from attest.compare.activations.residual_activations import residual_activation_correspondence
-from attest.compare.correspondence.anchored_alignment import anchored_agreement, anchored_alignment
+from attest.compare.correspondence.anchored_alignment import anchored_alignment
 from attest.compare.correspondence.expert_alignment import expert_alignment
 from attest.compare.correspondence.neuron_alignment import neuron_alignment
 from attest.compare.correspondence.norms import (
@@ -25,6 +25,7 @@ from attest.compare.correspondence.norms import (
     residual_norm_correspondence,
 )
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.matching.anchored_agreement import anchored_agreement
 from attest.compare.matching.expert_ancestry import expert_ancestry
 from attest.compare.matching.neuron_matching import neuron_matching
 from attest.compare.outcome import PairTest, WeightTest

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.correspondence.anchored_alignment import ALIGNMENT_TEST
+from attest.compare.correspondence.exact_outcome import exchangeable
 from attest.compare.correspondence.features import normal_scores
 from attest.compare.correspondence.neuron_alignment import NEURON_TEST
 from attest.compare.correspondence.norms import NORM_GAIN_TEST, norm_gain_names
 from attest.compare.correspondence.order import is_in_order
 from attest.compare.correspondence.permutation import Pairing, tells_apart
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import exchangeable
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID
 from attest.fingerprint.neuron_sketch import NEURON_SKETCH
 from attest.library.products import inner_products, may_repeat_rows, multiply

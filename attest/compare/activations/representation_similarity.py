@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 
 from attest.compare.activations.common_places import common_places
 from attest.compare.controls import share_controls
-from attest.compare.correspondence.permutation import signed_digits
 from attest.compare.descriptive import descriptive
+from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching.partners import public_order
 from attest.compare.outcome import Outcome, left_out
+from attest.compare.resampling import public_order, public_seed
 from attest.compare.strangers import strangers_gave
-from attest.compare.two_sides import public_seed
 from attest.comparison import Control, ControlKind, Found, LayerStatistic, Test
 from attest.document import decimal
 from attest.evidence import Table

@@ -1,21 +1,19 @@
-"""``anchored-alignment/v1`` and ``anchored-agreement/v1``: neurons told by words, whatever axes the network has."""
+"""``anchored-alignment/v1``: neurons told by words, whatever axes the network has."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from attest.compare.correspondence.exact_outcome import exact_outcome
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching.agreement_tests import agreement_outcome, share_test
-from attest.compare.matching.layer_agreement import agreement_of_sides, sketched_layers
-from attest.compare.outcome import Outcome, exact_outcome, left_out
+from attest.compare.matching.sketches import NO_ANCHORED_SKETCH, sketched_layers
+from attest.compare.outcome import Outcome, left_out
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 
-__all__ = ["ALIGNMENT_TEST", "NO_ANCHORED_SKETCH", "anchored_agreement", "anchored_alignment"]
+__all__ = ["ALIGNMENT_TEST", "anchored_alignment"]
 
 ALIGNMENT_TEST = "anchored-alignment/v1"
-_AGREEMENT = "anchored-agreement/v1"
-NO_ANCHORED_SKETCH = "one of the two has no anchored sketch; attest measure --deep makes one where there is a tokenizer"
 
 
 def anchored_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
@@ -55,24 +53,3 @@ def anchored_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
         reasons=(f"layers {unequal}: the numbers of neurons or of their parts differ",) if unequal else (),
         directions=True,
     )
-
-
-def anchored_agreement(a: Fingerprints, b: Fingerprints) -> Outcome:
-    """Share of neurons whose partner by gate and by the rest is the same, on anchored sketches.
-
-    Notes
-    -----
-    Survives what ``matched-agreement/v1`` survives, and besides all that ``anchored-alignment/v1`` does. Descriptive, as
-    all that is found by matching.
-    """
-    mine, theirs = (sketched_layers(one, ANCHORED_SKETCH_ID, WIDTH) for one in (a, b))
-    if not mine or not theirs:
-        return Outcome(not_compared=left_out(_AGREEMENT, NO_ANCHORED_SKETCH))
-    if len({neurons.gated for neurons in (*mine.values(), *theirs.values())}) > 1:
-        return Outcome(not_compared=left_out(_AGREEMENT, "only one of the two has gates, or only some layers have"))
-    agreement = agreement_of_sides(_AGREEMENT, a, b, mine, theirs)
-    note = (
-        "mean share of neurons whose partner by gate and by the rest is the same, on axes of common words, each layer"
-        " with the sketched layer that agrees most, layer 0 apart; see the controls"
-    )
-    return agreement_outcome(_AGREEMENT, agreement, lambda: share_test(_AGREEMENT, note, agreement))

@@ -20,11 +20,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from attest.compare.correspondence.exact_outcome import exact_outcome
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching.sketched_experts import sketched_experts
-from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_layers
-from attest.compare.two_sides import unlike_widths
+from attest.compare.matching.sketches import sketched_experts
+from attest.compare.outcome import Outcome, left_out, shared_layers, unlike_widths
 from attest.comparison import NO_EXPERTS
 
 __all__ = ["expert_alignment"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from attest.compare.correspondence.exact_outcome import exact_outcome
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_layers
-from attest.compare.two_sides import unlike_widths
+from attest.compare.outcome import Outcome, left_out, shared_layers, unlike_widths
 
 __all__ = ["NEURON_TEST", "neuron_alignment"]
 

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.correspondence.common_tables import common_table
+from attest.compare.correspondence.exact_outcome import exact_outcome
 from attest.compare.correspondence.features import normal_scores, unit_rows
 from attest.compare.correspondence.order import IN_ORDER
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, exact_outcome, left_out, shared_layers
+from attest.compare.outcome import Outcome, left_out, shared_layers
 
 __all__ = [
     "NORM_GAIN_TEST",

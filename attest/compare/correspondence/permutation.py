@@ -13,7 +13,6 @@ Liang, "Independence Tests for Language Models", ICML 2025, section 3 (the hypot
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,36 +23,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.correspondence.order import center_among_neighbors
+from attest.compare.digits import signed_digits
+from attest.compare.resampling import MAX_RESAMPLES, MIN_RESAMPLES, WORK, describe_null, public_source
 from attest.comparison import LayerStatistic, NullDistribution
 from attest.cores import on_all_cores
-from attest.document import decimal
 from attest.native import Kernel
 
 __all__ = [
-    "MAX_RESAMPLES",
-    "MIN_RESAMPLES",
-    "WORK",
     "Centered",
     "Pairing",
     "PermutationTest",
-    "describe_null",
     "layer_statistics",
-    "normal_pvalue",
     "permutation_test",
-    "public_source",
-    "share_digits",
-    "signed_digits",
     "tells_apart",
 ]
 
-MAX_RESAMPLES = 9_999
-MIN_RESAMPLES = 999
-WORK = 2_000_000_000
-"""Products beyond which resamples are shifts: see ``_shift``."""
 
-_SMALLEST_NORMAL_P = 1e-6
 _BY_SHIFTS = ", the halves of a random order shifted"
-_EDGES = tuple(edge / 4 for edge in range(-20, 21))
 _BATCH = 64
 _AT_ONCE = 8
 """Features that are transformed together: few, so that they stay in the processor's cache."""
@@ -308,11 +294,6 @@ def _sums_of_shifts(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[n
     return np.fft.irfft(spectrum, x.shape[0])
 
 
-def public_source(seed: str) -> Any:
-    """Philox-4x64 keyed by SHA-256 of a public text."""
-    return np.random.Philox(key=np.frombuffer(hashlib.sha256(seed.encode()).digest()[:16], np.uint64))
-
-
 def _shuffle_and_sum(  # noqa: PLR0913, PLR0917 - a compiled loop takes addresses and sizes
     x: Any, y: Any, n: int, width: int, draws: Any, order: Any, lanes: Any, sums: Any, resamples: int
 ) -> None:
@@ -335,44 +316,3 @@ def _shuffle_and_sum(  # noqa: PLR0913, PLR0917 - a compiled loop takes addresse
 _SHUFFLE_AND_SUM = Kernel(
     _shuffle_and_sum, "float64*", "float64*", "int64", "int64", "uint64*", "int64*", "float64*", "float64*", "int64"
 )
-
-
-def describe_null(null: NDArray[np.float64], method: str, seed: str) -> NullDistribution:
-    """The record of what was resampled: its moments, and a histogram from -5 to 5."""
-    inside = np.clip(null, _EDGES[0], _EDGES[-1])
-    counts, _ = np.histogram(inside, bins=np.array(_EDGES))
-    return NullDistribution(
-        method=method,
-        resamples=null.size,
-        seed=seed,
-        mean=signed_digits(float(null.mean())),
-        sd=signed_digits(float(null.std(ddof=1))),
-        edges=_EDGES,
-        counts=tuple(int(count) for count in counts),
-    )
-
-
-def normal_pvalue(z: float) -> float:
-    """Two-sided tail of the normal distribution, never below 1e-6: beyond that, quote z."""
-    return signed_digits(max(math.erfc(abs(z) / math.sqrt(2)), _SMALLEST_NORMAL_P))
-
-
-def signed_digits(value: float) -> float:
-    """The value with the 6 significant digits that are signed and shown.
-
-    Sums of floats may differ in the last bits between machines; 6 digits do not.
-    """
-    return float(decimal(value, 6))
-
-
-def share_digits(part: int, whole: int) -> float:
-    """A share of a whole in the digits that are signed: 0 only for nothing, 1 only for all of it.
-
-    Examples
-    --------
-    >>> share_digits(6_999_999_999, 7_000_000_000)
-    0.999999
-    """
-    if part in {0, whole}:
-        return float(part > 0)
-    return min(signed_digits(part / whole), 1 - 1e-6)

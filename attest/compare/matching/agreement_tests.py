@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from attest.compare.controls import share_controls
-from attest.compare.correspondence.permutation import signed_digits
 from attest.compare.descriptive import descriptive
+from attest.compare.digits import signed_digits
 from attest.compare.matching.layer_agreement import NO_OTHER_LAYER, LayerAgreement
 from attest.compare.matching.layer_alignment import AlignedLayer
 from attest.compare.outcome import Outcome, left_out

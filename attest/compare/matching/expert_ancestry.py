@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.controls import share_controls
-from attest.compare.correspondence.permutation import signed_digits
 from attest.compare.descriptive import descriptive
+from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching.layer_agreement import NO_OTHER_LAYER, WORK, sample_size, sketched_layers
-from attest.compare.matching.partners import Neurons, Sample, find_partners, public_order, share_found
-from attest.compare.matching.sketched_experts import sketched_experts
-from attest.compare.outcome import Outcome, left_out
-from attest.compare.two_sides import public_seed, unlike_widths
+from attest.compare.matching.layer_agreement import NO_OTHER_LAYER, WORK, sample_size
+from attest.compare.matching.partners import Neurons, Sample, find_partners, share_found
+from attest.compare.matching.sketches import sketched_experts, sketched_layers
+from attest.compare.outcome import Outcome, left_out, unlike_widths
+from attest.compare.resampling import public_order, public_seed
 from attest.comparison import ControlKind, Found, LayerStatistic
 from attest.document import decimal
 from attest.evidence import Table

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching.partners import Neurons, Sample, find_partners, public_order, share_found
-from attest.compare.two_sides import public_seed
+from attest.compare.matching.partners import Neurons, Sample, find_partners, share_found
+from attest.compare.resampling import public_order, public_seed
 from attest.comparison import ControlKind
 from attest.cores import on_all_cores
 
@@ -22,7 +22,6 @@ __all__ = [
     "agreement_of_sides",
     "layer_agreement",
     "sample_size",
-    "sketched_layers",
 ]
 
 WORK = 100_000_000
@@ -192,14 +191,3 @@ def agreement_of_sides(test_id: str, a: Fingerprints, b: Fingerprints, mine: Lay
     if a.side.tree_digest <= b.side.tree_digest:
         return layer_agreement(mine, theirs, seed)
     return layer_agreement(theirs, mine, seed).exchanged()
-
-
-def sketched_layers(one: Fingerprints, fingerprint: str, width: int) -> dict[int, Neurons]:
-    """Neurons of every layer that a sketch has; ``width`` numbers a part."""
-    found = {}
-    for name, array in one.arrays.get(fingerprint, {}).items():
-        neurons = Neurons.of(array, width=width)
-        layer = name.removeprefix("layers.")
-        if neurons is not None and layer.isdecimal() and len(layer) <= 3:
-            found[int(layer)] = neurons
-    return found

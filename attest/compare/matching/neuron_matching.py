@@ -19,17 +19,11 @@ from attest.compare.controls import share_controls
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.agreement_tests import alignment_test, lines_table, matched_test, matrix_table
-from attest.compare.matching.layer_agreement import (
-    NO_OTHER_LAYER,
-    LayerAgreement,
-    LayerPair,
-    agreement_of_sides,
-    sketched_layers,
-)
+from attest.compare.matching.layer_agreement import NO_OTHER_LAYER, LayerAgreement, LayerPair, agreement_of_sides
 from attest.compare.matching.layer_alignment import align_layers
 from attest.compare.matching.rank_correlation import matched_rank_correlation
-from attest.compare.outcome import Outcome, left_out
-from attest.compare.two_sides import unlike_widths
+from attest.compare.matching.sketches import sketched_layers
+from attest.compare.outcome import Outcome, left_out, unlike_widths
 from attest.comparison import NotCompared, Test
 from attest.fingerprint.unit_sums import N_BUCKETS
 

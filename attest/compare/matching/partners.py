@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.compare.correspondence.permutation import public_source
 from attest.compare.matching.nearest import Rows, are_nearest, nearest
+from attest.compare.resampling import public_order
 
-__all__ = ["Neurons", "Sample", "find_partners", "public_order", "share_found"]
+__all__ = ["Neurons", "Sample", "find_partners", "share_found"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,22 +121,3 @@ def _led_back(sample: Sample, ends: NDArray[np.int64], target: Neurons) -> NDArr
 def share_found(partners: NDArray[np.int64]) -> float:
     """Share of a sample that has a partner."""
     return float(np.count_nonzero(partners >= 0)) / partners.size if partners.size else 0.0
-
-
-def public_order(n: int, seed: str, *, count: int | None = None) -> NDArray[np.int64]:
-    """A public random order of n things: 64-bit words of Philox-4x64 keyed by SHA-256 of the seed, sorted.
-
-    ``count`` asks for the first of the order only, which is faster.
-    """
-    words = public_source(seed).random_raw(n)
-    if count is None or not 0 < count < n:
-        return _stable_order(words)[:count]
-    first = np.flatnonzero(words <= np.partition(words, count - 1)[count - 1])
-    return first[_stable_order(words[first])][:count]
-
-
-def _stable_order(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """A stable sort's order, faster where no two words are the same, as 64 random bits hardly ever are."""
-    order: NDArray[np.int64] = np.argsort(words)
-    ordered = words[order]
-    return np.argsort(words, kind="stable") if (ordered[1:] == ordered[:-1]).any() else order

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.compare.correspondence.permutation import signed_digits
 from attest.compare.descriptive import descriptive
+from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.comparison import LayerStatistic

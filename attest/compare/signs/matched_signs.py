@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from attest.compare.correspondence.anchored_alignment import NO_ANCHORED_SKETCH
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching.layer_agreement import sketched_layers
 from attest.compare.matching.partners import Neurons
-from attest.compare.matching.sketched_experts import sketched_experts
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.matching.sketches import NO_ANCHORED_SKETCH, sketched_experts, sketched_layers
+from attest.compare.outcome import Outcome, left_out, unlike_widths
 from attest.compare.signs.sign_matching import GatedNeurons, signs_outcome
-from attest.compare.two_sides import unlike_widths
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 from attest.fingerprint.unit_sums import N_BUCKETS
 

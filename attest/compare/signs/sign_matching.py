@@ -21,11 +21,10 @@ from attest.compare.controls import combined_control
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.correspondence.tied_layers import tied_layers
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching.partners import public_order
 from attest.compare.outcome import Outcome, left_out
+from attest.compare.resampling import public_order, public_seed
 from attest.compare.signs.sign_lean import LEANING, SignedRows, lean_share
 from attest.compare.signs.sign_test import Coins, sign_test
-from attest.compare.two_sides import public_seed
 from attest.comparison import Control
 from attest.cores import on_all_cores
 

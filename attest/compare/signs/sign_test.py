@@ -22,15 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.compare.correspondence.permutation import (
-    MAX_RESAMPLES,
-    MIN_RESAMPLES,
-    WORK,
-    describe_null,
-    normal_pvalue,
-    public_source,
-    signed_digits,
-)
+from attest.compare.digits import signed_digits
+from attest.compare.resampling import MAX_RESAMPLES, MIN_RESAMPLES, WORK, describe_null, normal_pvalue, public_source
 from attest.comparison import LayerStatistic, Test
 
 __all__ = ["Coins", "sign_test"]

@@ -6,8 +6,8 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from attest.compare.correspondence.permutation import share_digits
 from attest.compare.descriptive import counted
+from attest.compare.digits import share_digits
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome
 from attest.evidence import TensorRow

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from attest.checkpoint import Checkpoint
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching.layer_agreement import LayerAgreement, agreement_of_sides, sketched_layers
+from attest.compare.matching.layer_agreement import LayerAgreement, agreement_of_sides
 from attest.compare.matching.layer_alignment import FOUND
 from attest.compare.matching.rank_correlation import rank_correlation
+from attest.compare.matching.sketches import sketched_layers
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.weights.assignment import MOST_ROWS, assign
 from attest.compare.weights.role_weights import RoleWeights, in_both

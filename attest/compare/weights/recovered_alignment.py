@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from attest.architecture import Model, Part
 from attest.checkpoint import Checkpoint
+from attest.compare.correspondence.exact_outcome import exact_outcome
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, exact_outcome, left_out
+from attest.compare.outcome import Outcome, left_out
 from attest.compare.weights.role_weights import RoleWeights, in_both
 from attest.compare.weights.shared_tokens import centered_embeddings, shared_tokens
 from attest.comparison import Found

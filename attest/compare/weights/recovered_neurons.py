@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.compare.correspondence.permutation import public_source
+from attest.compare.resampling import public_source
 from attest.compare.weights.layer_spectra import pair_layers, spectra
 from attest.compare.weights.mlps import NeuronWeights
 from attest.compare.weights.moment_basis import Matrix, common_basis, principal_axes

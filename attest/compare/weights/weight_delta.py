@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.checkpoint import Checkpoint, Tensor
-from attest.compare.correspondence.permutation import signed_digits
 from attest.compare.descriptive import descriptive
+from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.tensors.digested_rows import is_trained

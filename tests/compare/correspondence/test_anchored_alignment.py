@@ -13,8 +13,9 @@ import pytest
 from compare.pairs import by_id, compared
 from relabeled import Weights, basis, rotated, weights, with_neurons_permuted, write
 
-from attest.compare.correspondence.anchored_alignment import anchored_agreement, anchored_alignment
+from attest.compare.correspondence.anchored_alignment import anchored_alignment
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.matching.anchored_agreement import anchored_agreement
 from attest.measure import measure
 from attest.policy import conclude
 

@@ -10,6 +10,7 @@ import pytest
 from compare.pairs import measured
 
 from attest.compare.correspondence.cloned_units import Copies, find_copies
+from attest.compare.correspondence.exact_outcome import exchangeable
 from attest.compare.correspondence.norms import (
     head_norm_correspondence,
     neuron_norm_correspondence,
@@ -17,7 +18,7 @@ from attest.compare.correspondence.norms import (
 )
 from attest.compare.correspondence.permutation import Pairing, layer_statistics
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import PairTest, exchangeable
+from attest.compare.outcome import PairTest
 
 RNG = np.random.default_rng(9)
 

@@ -11,7 +11,7 @@ from compare.pairs import by_id, compared, measured, measured_at
 from numpy.typing import NDArray
 from small_checkpoint import copy_with, read_tensors
 
-from attest.compare import outcome
+from attest.compare.correspondence import exact_outcome
 from attest.compare.correspondence.features import normal_scores
 from attest.compare.correspondence.order import IN_ORDER, center_among_neighbors, is_in_order, order_z
 from attest.compare.correspondence.permutation import Pairing
@@ -67,8 +67,8 @@ def test_independent_networks_that_are_both_sorted_are_not_accused(
 
 
 def test_without_looking_at_the_order_they_would_be(in_order: Sorting, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(outcome, "is_in_order", lambda _features, _least: False)
-    monkeypatch.setattr(outcome, "find_copies", lambda _pairing: None)  # neighbors in an order look like copies
+    monkeypatch.setattr(exact_outcome, "is_in_order", lambda _features, _least: False)
+    monkeypatch.setattr(exact_outcome, "find_copies", lambda _pairing: None)  # neighbors in an order look like copies
     comparison = compared(in_order("seed-1", by_norm), in_order("seed-2", by_norm))
     assert (by_id(comparison)[NORMS].z or 0.0) > 10
     assert conclude(comparison).rung == "exact-rejected"

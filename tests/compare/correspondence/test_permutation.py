@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from attest.compare.correspondence import permutation
-from attest.compare.correspondence.permutation import Pairing, normal_pvalue, permutation_test, signed_digits
+from attest.compare.correspondence.permutation import Pairing, permutation_test
+from attest.compare.digits import signed_digits
+from attest.compare.resampling import normal_pvalue
 
 
 def pairing(seed: int, n: int, width: int, *, shared: float = 0.0, layer: int = 0) -> Pairing:

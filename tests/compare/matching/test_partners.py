@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attest.compare.matching.partners import Neurons, Sample, find_partners, public_order, share_found
+from attest.compare.matching.partners import Neurons, Sample, find_partners, share_found
+from attest.compare.resampling import public_order
 
 RNG = np.random.default_rng(5)
 

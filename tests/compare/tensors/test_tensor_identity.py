@@ -11,7 +11,7 @@ import pytest
 from compare.derived import Values, layer_name, read_family, write
 from compare.pairs import by_id, compared, measured, measured_at
 
-from attest.compare.correspondence.permutation import share_digits
+from attest.compare.digits import share_digits
 from attest.comparison import Comparison
 from attest.policy import conclude
 

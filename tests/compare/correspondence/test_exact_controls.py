@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from compare.pairs import compared, measured
 
-from attest.compare.controls import exact_controls
+from attest.compare.correspondence.exact_controls import exact_controls
 from attest.compare.correspondence.permutation import Centered, Pairing
 from attest.compare.fingerprints import Fingerprints
 from attest.comparison import Comparison, Control

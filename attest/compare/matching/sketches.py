@@ -1,4 +1,4 @@
-"""Sketches of experts, by layer and number."""
+"""Sketches that evidence holds, as neurons by layer, and by layer and expert."""
 
 from __future__ import annotations
 
@@ -9,10 +9,24 @@ from typing import Any
 from numpy.typing import NDArray
 
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.matching.partners import Neurons
 
-__all__ = ["sketched_experts"]
+__all__ = ["NO_ANCHORED_SKETCH", "sketched_experts", "sketched_layers"]
+
+NO_ANCHORED_SKETCH = "one of the two has no anchored sketch; attest measure --deep makes one where there is a tokenizer"
 
 _EXPERTS = "expert-sketch/v1"
+
+
+def sketched_layers(one: Fingerprints, fingerprint: str, width: int) -> dict[int, Neurons]:
+    """Neurons of every layer that a sketch has; ``width`` numbers a part."""
+    found = {}
+    for name, array in one.arrays.get(fingerprint, {}).items():
+        neurons = Neurons.of(array, width=width)
+        layer = name.removeprefix("layers.")
+        if neurons is not None and layer.isdecimal() and len(layer) <= 3:
+            found[int(layer)] = neurons
+    return found
 
 
 def sketched_experts(one: Fingerprints) -> Mapping[int, Mapping[int, NDArray[Any]]]:
