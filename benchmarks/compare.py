@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from attest.checkpoint import open_checkpoint
 from attest.checkpoint.safetensors_writer import PendingTensor, write_safetensors
-from attest.compare.full_matching import match_layers
-from attest.compare.role_weights import RoleWeights
+from attest.compare.weights.full_matching import match_layers
+from attest.compare.weights.role_weights import RoleWeights
 
 
 def _layer(neurons: int, width: int, seed: int) -> dict[str, NDArray[np.float32]]:

@@ -9,7 +9,7 @@ from schema_files import NAMES, SCHEMAS, objects
 
 from attest import coverage, digest, document, evidence_directory, evidence_summary
 from attest.checkpoint import checkpoint, tensor, tree
-from attest.compare import permutation
+from attest.compare import resampling
 from attest.licenses import repository, source, summary, walk
 from attest.panel import MIN_PAIRS
 from attest.resource import resource
@@ -30,10 +30,10 @@ LIMITS_OF_THE_CODE = {
     ("detail", "TensorRow", "dtype", "pattern"): tensor.DTYPE_PATTERN,
     ("detail", "LicenseDetail", "filesScanned", "maximum"): walk.MAX_ENTRIES,
     ("detail", "ScannedFile", "path", "maxLength"): walk._MAX_PATH,
-    ("comparison", "NullDistribution", "resamples", "minimum"): permutation.MIN_RESAMPLES,
-    ("comparison", "NullDistribution", "resamples", "maximum"): permutation.MAX_RESAMPLES,
-    ("comparison", "NullDistribution", "edges", "maxItems"): len(permutation._EDGES),
-    ("comparison", "Test", "normalPvalue", "minimum"): permutation._SMALLEST_NORMAL_P,
+    ("comparison", "NullDistribution", "resamples", "minimum"): resampling.MIN_RESAMPLES,
+    ("comparison", "NullDistribution", "resamples", "maximum"): resampling.MAX_RESAMPLES,
+    ("comparison", "NullDistribution", "edges", "maxItems"): len(resampling._EDGES),
+    ("comparison", "Test", "normalPvalue", "minimum"): resampling._SMALLEST_NORMAL_P,
 }
 
 

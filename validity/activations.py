@@ -21,12 +21,12 @@ from attest.activation.network import do_job
 from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare.activation_arrays import activation_arrays
-from attest.compare.activation_matching import activation_matching
+from attest.compare.activations.activation_matching import activation_matching
+from attest.compare.activations.prediction_agreement import prediction_agreement
+from attest.compare.activations.representation_similarity import representation_similarity
+from attest.compare.activations.residual_activations import residual_activation_correspondence
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import PairTest
-from attest.compare.prediction_agreement import prediction_agreement
-from attest.compare.representation_similarity import representation_similarity
-from attest.compare.residual_activations import residual_activation_correspondence
 from attest.comparison import Side, Test
 from attest.digest import sha256
 from attest.document import decimal

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from attest.compare.features import normal_scores
-from attest.compare.permutation import Pairing, normal_pvalue, permutation_test
+from attest.compare.correspondence.features import normal_scores
+from attest.compare.correspondence.permutation import Pairing, permutation_test
+from attest.compare.resampling import normal_pvalue
 
 __all__ = ["norm_lesson", "published_permutations"]
 

@@ -19,8 +19,8 @@ from attest.cli.progress import Progress
 from attest.compare import compare, comparison_statement
 from attest.compare.announcement import find_deviations, read_protocol
 from attest.compare.fingerprints import Fingerprints, holds_evidence, read_fingerprints
-from attest.compare.full_matching import ASSIGNED_TEST
-from attest.compare.merge import Parent
+from attest.compare.weights.full_matching import ASSIGNED_TEST
+from attest.compare.weights.merge import Parent
 from attest.document import dump
 from attest.errors import InputError
 from attest.evidence_directory import refuse_place, write_evidence

@@ -7,11 +7,14 @@ from datetime import datetime
 from functools import partial
 
 from attest.checkpoint import Checkpoint
-from attest.compare.activation_matching import activation_matching
-from attest.compare.anchored_alignment import anchored_agreement, anchored_alignment
-from attest.compare.attention_std import attention_std_correlation
-from attest.compare.component_identity import component_identity
-from attest.compare.correspondence import (
+from attest.compare.activations.activation_matching import activation_matching
+from attest.compare.activations.prediction_agreement import prediction_agreement
+from attest.compare.activations.representation_similarity import representation_similarity
+from attest.compare.activations.residual_activations import residual_activation_correspondence
+from attest.compare.correspondence.anchored_alignment import anchored_alignment
+from attest.compare.correspondence.expert_alignment import expert_alignment
+from attest.compare.correspondence.neuron_alignment import neuron_alignment
+from attest.compare.correspondence.norms import (
     expert_norm_correspondence,
     head_norm_correspondence,
     key_latent_correspondence,
@@ -21,35 +24,33 @@ from attest.compare.correspondence import (
     query_latent_correspondence,
     residual_norm_correspondence,
 )
-from attest.compare.direction_signs import direction_signs
-from attest.compare.embedding_anchors import embedding_anchors
-from attest.compare.expert_alignment import expert_alignment
-from attest.compare.expert_ancestry import expert_ancestry
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.full_matching import full_matching
-from attest.compare.head_alignment import head_alignment
-from attest.compare.invariant_terms import invariant_terms
-from attest.compare.matched_signs import anchored_signs, matched_signs
-from attest.compare.matrix_alignment import matrix_alignment
-from attest.compare.merge import Parent, merge_coefficients
-from attest.compare.multiset_identity import multiset_identity
-from attest.compare.neuron_alignment import neuron_alignment
-from attest.compare.neuron_matching import neuron_matching
-from attest.compare.norm_gain_cosine import norm_gain_cosine
+from attest.compare.matching.anchored_agreement import anchored_agreement
+from attest.compare.matching.expert_ancestry import expert_ancestry
+from attest.compare.matching.neuron_matching import neuron_matching
 from attest.compare.outcome import PairTest, WeightTest
-from attest.compare.prediction_agreement import prediction_agreement
-from attest.compare.projection_spectra import projection_spectra
+from attest.compare.published.attention_std import attention_std_correlation
+from attest.compare.published.norm_gain_cosine import norm_gain_cosine
 from attest.compare.ranks import hold_against, placed
-from attest.compare.recovered_alignment import recovered_alignment
-from attest.compare.recovered_matching import recovered_matching
-from attest.compare.replay import exact_replay
-from attest.compare.representation_similarity import representation_similarity
-from attest.compare.residual_activations import residual_activation_correspondence
-from attest.compare.row_containment import row_containment
-from attest.compare.tensor_identity import tensor_identity
-from attest.compare.token_rows import token_rows
-from attest.compare.vocabulary_lens import vocabulary_lens
-from attest.compare.weight_delta import weight_delta
+from attest.compare.signs.matched_signs import anchored_signs, matched_signs
+from attest.compare.tensors.component_identity import component_identity
+from attest.compare.tensors.direction_signs import direction_signs
+from attest.compare.tensors.multiset_identity import multiset_identity
+from attest.compare.tensors.row_containment import row_containment
+from attest.compare.tensors.tensor_identity import tensor_identity
+from attest.compare.weights.embedding_anchors import embedding_anchors
+from attest.compare.weights.full_matching import full_matching
+from attest.compare.weights.head_alignment import head_alignment
+from attest.compare.weights.invariant_terms import invariant_terms
+from attest.compare.weights.matrix_alignment import matrix_alignment
+from attest.compare.weights.merge import Parent, merge_coefficients
+from attest.compare.weights.projection_spectra import projection_spectra
+from attest.compare.weights.recovered_alignment import recovered_alignment
+from attest.compare.weights.recovered_matching import recovered_matching
+from attest.compare.weights.replay import exact_replay
+from attest.compare.weights.token_rows import token_rows
+from attest.compare.weights.vocabulary_lens import vocabulary_lens
+from attest.compare.weights.weight_delta import weight_delta
 from attest.comparison import COMPARISON_TYPE, Comparison, Side
 from attest.document import dump, timestamp
 from attest.evidence import Environment, Tool

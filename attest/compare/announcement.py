@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from attest.compare.permutation import MAX_RESAMPLES, MIN_RESAMPLES, WORK
+from attest.compare.resampling import MAX_RESAMPLES, MIN_RESAMPLES, WORK
 from attest.comparison import Announcement, Comparison
 from attest.document import load, timestamp
 from attest.errors import InputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attest.compare.permutation import signed_digits
+from attest.compare.digits import signed_digits
 from attest.comparison import LayerStatistic, Test
 
 __all__ = ["counted", "descriptive"]

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from attest.checkpoint import Checkpoint
-from attest.compare.cloned_units import find_copies
-from attest.compare.controls import exact_controls
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.order import IN_ORDER, REACH, is_in_order
-from attest.compare.permutation import Pairing, layer_statistics, normal_pvalue, permutation_test, tells_apart
-from attest.compare.tied_layers import tied_layers
-from attest.compare.two_sides import public_seed
 from attest.comparison import Control, Found, NotCompared, Test
 
 __all__ = [
-    "Exchangeable", "Outcome", "PairTest", "WeightTest", "exact_outcome", "exchangeable", "left_out", "shared_layers",
+    "Outcome", "PairTest", "WeightTest", "left_out", "shared_layers", "unlike_widths",
 ]  # fmt: skip
 
 
@@ -52,120 +43,8 @@ def shared_layers(a: Fingerprints, b: Fingerprints) -> tuple[range, tuple[str, .
     return range(shared), (reason,)
 
 
-_TIED = "both have layers that list their units in one order, as shared, repeated or stacked layers do:"
-_CLONED = (
-    "both repeat their units, as networks grown out of smaller ones do: in {layers} groups of units the {many} copies of"
-    " each were exchanged together"
-)
-_IN_ORDER = "both list their units in an order of their own, as sorted or nested networks do"
-
-
-def _both_in_order(pairings: Sequence[Pairing], order: float) -> bool:
-    return all(is_in_order(side, order) for side in ([one.x for one in pairings], [one.y for one in pairings]))
-
-
-def _named(pairings: Sequence[Pairing], tied: Sequence[Sequence[int]]) -> str:
-    groups = [[str(pairings[place].layer) for place in places] for places in tied if len(places) > 1]
-    return "; ".join(", ".join(group) for group in groups)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exchangeable:
-    """Pairings whose units may be exchanged, each by itself; none where no unit may.
-
-    ``tells`` says which units of each given pairing tell, ``masks`` which of each that may be exchanged, and ``tied``
-    whether some of the given are exchanged together.
-    """
-
-    pairings: tuple[Pairing, ...]
-    masks: tuple[NDArray[np.bool_], ...]
-    tells: tuple[NDArray[np.bool_], ...]
-    tied: bool
-    reasons: tuple[str, ...]
-
-
-def exchangeable(pairings: Sequence[Pairing], *, directions: bool, order: float = IN_ORDER) -> Exchangeable:
-    """What of some pairings may be exchanged, and what is left out of them: see ``exact_outcome``."""
-    tells = tuple(tells_apart(one.x) & tells_apart(one.y) for one in pairings)
-    alike = sum(int(np.count_nonzero(~mask)) for mask in tells)
-    reasons: tuple[str, ...] = ()
-    if alike:
-        reasons = (f"{alike} units of which one of the two has several that are the same, such as padding",)
-    tied = tied_layers(pairings)
-    if len(tied) < len(pairings):
-        reasons = (*reasons, f"{_TIED} layers {_named(pairings, tied)} were exchanged together")
-    masks = tuple(np.all([tells[place] for place in places], axis=0) for places in tied)
-    free = tuple(
-        Pairing.beside([pairings[place] for place in places]).only(mask)
-        for places, mask in zip(tied, masks, strict=True)
-    )
-    if _both_in_order(free, order):
-        if directions:
-            reasons = (*reasons, f"{_IN_ORDER}: what a unit shares with the {2 * REACH} next to it")
-            free = tuple(one.among_neighbors() for one in free)
-        else:
-            reasons = (*reasons, f"{_IN_ORDER}: agreement by index shows nothing")
-            free, masks = (), ()
-    copies = tuple(find_copies(one) for one in free)
-    if any(copies):
-        many = ", ".join(sorted({str(one.count) for one in copies if one}))
-        reasons = (*reasons, _CLONED.format(layers=sum(map(bool, copies)), many=many))
-        free = tuple(one.joined(pairing) if one else pairing for one, pairing in zip(copies, free, strict=True))
-    return Exchangeable(pairings=free, masks=masks, tells=tells, tied=len(tied) < len(pairings), reasons=reasons)
-
-
-def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
-    test_id: str, a: Fingerprints, b: Fingerprints, pairings: Sequence[Pairing], *, method: str, note: str,
-    reasons: Sequence[str] = (), layers: Sequence[Pairing] | None = None, directions: bool = False,
-    order: float = IN_ORDER,
-) -> Outcome:  # fmt: skip
-    """Run an exact test on pairings that are permuted independently of each other.
-
-    ``layers`` gives one pairing a layer where ``pairings`` has them all on one axis, for the table of layers.
-    ``directions`` says that features are directions, to which neighbors in any order owe little. ``order`` is from where on
-    many units count as listed in an order.
-
-    Notes
-    -----
-    Units of which a network has several that are the same are left out: padding and pruned units stand at the end, or
-    at the same places, in networks that have nothing else in common. What is left out depends on each network's own
-    units and not on their order, so the rest is exchangeable as before.
-
-    Where both networks list their units in an order, neither side is exchangeable. Of directions each unit's own part is
-    then compared, without what it shares with its neighbors; sizes, such as norms, follow the order itself, and the test
-    is left out.
-
-    The seed is public text made of the test and both tree digests, in order, and the side with the greater digest is
-    the one that is permuted: A against B and B against A give the same numbers.
-    """
-    free = exchangeable(pairings, directions=directions, order=order)
-    reasons = (*reasons, *free.reasons)
-    if layers is not None:
-        layers = [one.only(free.tells[0]) for one in layers]
-    if free.tied:
-        layers = [one.only(mask) for one, mask in zip(pairings, free.tells, strict=True)]
-    controls = exact_controls(
-        test_id, free.pairings, free.masks, tree_digests={"a": a.side.tree_digest, "b": b.side.tree_digest}
-    )
-    result = permutation_test(
-        free.pairings,
-        seed=public_seed(test_id, a, b),
-        method=method,
-        exchanged=a.side.tree_digest > b.side.tree_digest,
-    )
-    if result is None:
-        return Outcome(not_compared=left_out(test_id, *(reasons or ("nothing varies between the units",))))
-    test = Test(
-        id=test_id,
-        calibration="exact",
-        statistic=result.z,
-        z=result.z,
-        pvalue=result.pvalue,
-        smallest_pvalue=result.smallest_pvalue,
-        normal_pvalue=normal_pvalue(result.z),
-        n=result.n,
-        layers=result.layers if layers is None else layer_statistics(layers),
-        null_distribution=result.null_distribution,
-        note=note,
-    )
-    return Outcome(tests=(test,), controls=controls, not_compared=left_out(test_id, *reasons))
+def unlike_widths(a: Fingerprints, b: Fingerprints) -> str | None:
+    """Why sketches on axes of the residual stream cannot be compared; None where the streams are as wide as each other."""
+    if a.architecture.d_model == b.architecture.d_model:
+        return None
+    return f"hidden sizes differ ({a.architecture.d_model} and {b.architecture.d_model}): sketches have no common axes"

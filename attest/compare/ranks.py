@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.permutation import signed_digits
 from attest.comparison import EMPIRICAL, NotCompared, PanelRanks, Rank, Test
 from attest.panel import MIN_PAIRS, Placed, ReferencePanel, Shape, Statistic
 

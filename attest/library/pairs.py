@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from attest.compare import PANEL_TESTS
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching import public_order
+from attest.compare.resampling import public_order
 from attest.document import dump, load, parse, record
 from attest.errors import DocumentError, InputError
 from attest.library.folder import Library

@@ -8,10 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.multiset_identity import multiset_identity
-from attest.compare.permutation import normal_pvalue, signed_digits
-from attest.compare.tensor_identity import tensor_identity
+from attest.compare.resampling import normal_pvalue
+from attest.compare.tensors.multiset_identity import multiset_identity
+from attest.compare.tensors.tensor_identity import tensor_identity
 from attest.comparison import Side
 from attest.cores import usable_cores
 from attest.document import Count, record

@@ -1,6 +1,6 @@
 """One suspect against many members: the z of exact tests in closed form, without resampling.
 
-Mean and variance of the statistics under the null are known exactly (``attest.compare.permutation``), so one pass over a
+Mean and variance of the statistics under the null are known exactly (``attest.compare.correspondence.permutation``), so one pass over a
 member's numbers gives z. What a comparison adds is the resampled p-value. The first look is quick and takes all layers
 for separate and all units for unordered and ungrown; where it shows something, z is taken again as a comparison takes it.
 """
@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.compare.anchored_alignment import ALIGNMENT_TEST
-from attest.compare.correspondence import NORM_GAIN_TEST, norm_gain_names
-from attest.compare.features import normal_scores
+from attest.compare.correspondence.anchored_alignment import ALIGNMENT_TEST
+from attest.compare.correspondence.exact_outcome import exchangeable
+from attest.compare.correspondence.features import normal_scores
+from attest.compare.correspondence.neuron_alignment import NEURON_TEST
+from attest.compare.correspondence.norms import NORM_GAIN_TEST, norm_gain_names
+from attest.compare.correspondence.order import is_in_order
+from attest.compare.correspondence.permutation import Pairing, tells_apart
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.neuron_alignment import NEURON_TEST
-from attest.compare.order import is_in_order
-from attest.compare.outcome import exchangeable
-from attest.compare.permutation import Pairing, tells_apart
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID
 from attest.fingerprint.neuron_sketch import NEURON_SKETCH
 from attest.library.products import inner_products, may_repeat_rows, multiply

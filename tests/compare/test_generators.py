@@ -9,8 +9,8 @@ from compare.pairs import by_id, compared, measured_at
 from numpy.typing import NDArray
 from small_checkpoint import bfloat16, write_tensors
 
-from attest.compare.component_identity import COMPONENT_ID
 from attest.compare.fingerprints import Fingerprints
+from attest.compare.tensors.component_identity import COMPONENT_ID
 from attest.policy import conclude
 
 Tensors = dict[str, NDArray[np.uint16]]

@@ -15,10 +15,10 @@ from attest.checkpoint import open_checkpoint
 from attest.checkpoint.packed import open_packed
 from attest.compare import compare
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.multiset_identity import multiset_identity
-from attest.compare.replay import exact_replay
-from attest.compare.role_weights import RoleWeights
-from attest.compare.row_containment import row_containment
+from attest.compare.tensors.multiset_identity import multiset_identity
+from attest.compare.tensors.row_containment import row_containment
+from attest.compare.weights.replay import exact_replay
+from attest.compare.weights.role_weights import RoleWeights
 from attest.comparison import Comparison
 from attest.errors import CheckpointError
 from attest.fingerprint import FINGERPRINTS, make_accumulators

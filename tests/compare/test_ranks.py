@@ -7,7 +7,7 @@ from functools import cache
 
 from compare.pairs import by_id, compared, measured
 
-from attest.compare.permutation import signed_digits
+from attest.compare.digits import signed_digits
 from attest.compare.ranks import Ranked, hold_against, placed, shape_of
 from attest.comparison import EMPIRICAL
 from attest.panel import Placed, Shape, shipped_panel

@@ -13,7 +13,7 @@ from small_checkpoint import write_tensors
 
 from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
-from attest.compare.role_weights import RoleWeights
+from attest.compare.weights.role_weights import RoleWeights
 from attest.errors import CheckpointError
 from attest.fingerprint.anchors import Anchors, read_anchors
 from attest.measure import measure

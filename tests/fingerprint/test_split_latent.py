@@ -19,7 +19,7 @@ from small_checkpoint import write_tensors
 
 from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
-from attest.compare.correspondence import head_norm_correspondence, key_latent_correspondence
+from attest.compare.correspondence.norms import head_norm_correspondence, key_latent_correspondence
 from attest.fingerprint.part import TurnedAccumulator
 
 HEADS, D_MODEL, LATENT, Q_LATENT, D_KEY, D_ROTARY, D_VALUE = 8, 64, 96, 32, 32, 8, 48

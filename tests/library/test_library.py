@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from attest.compare import compare
-from attest.compare.correspondence import NORM_GAIN_TEST, norm_gain_correspondence
+from attest.compare.correspondence.neuron_alignment import neuron_alignment
+from attest.compare.correspondence.norms import NORM_GAIN_TEST, norm_gain_correspondence
 from attest.compare.fingerprints import Fingerprints, read_fingerprints
-from attest.compare.neuron_alignment import neuron_alignment
 from attest.errors import DocumentError, InputError
 from attest.library import Library, create_library, make_panel, open_library, query
 from attest.library.screen import WANTED, Screen

@@ -21,7 +21,7 @@ from small_checkpoint import read_tensors
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from attest.checkpoint import Checkpoint, open_checkpoint
-from attest.compare.expert_alignment import expert_alignment
+from attest.compare.correspondence.expert_alignment import expert_alignment
 from attest.measure import measure
 
 NAME = "model.layers.0.mlp.experts.gate_up_proj"

@@ -1,0 +1,1 @@
+"""What two networks do with the same words: descriptive, but for the dimensions of their residual streams."""

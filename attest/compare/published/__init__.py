@@ -1,0 +1,1 @@
+"""Statistics that others publish as evidence of descent, for comparison only."""

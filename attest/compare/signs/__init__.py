@@ -1,0 +1,1 @@
+"""Signs of matched neurons: exact, wherever the neurons stand."""

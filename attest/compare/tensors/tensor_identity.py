@@ -1,0 +1,110 @@
+"""``tensor-identity/v1`` and ``tensor-places/v1``: which tensors are the same, byte for byte, and in the same place."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from attest.compare.descriptive import counted
+from attest.compare.digits import share_digits
+from attest.compare.fingerprints import Fingerprints
+from attest.compare.outcome import Outcome
+from attest.evidence import TensorRow
+
+__all__ = ["TRAINED", "telling", "tensor_identity"]
+
+_MATRICES = (
+    "q", "k", "v", "o", "qkv", "kv", "gate", "up", "down", "gate_up", "q_a", "q_b", "kv_a", "kv_b", "k_b", "v_b",
+)  # fmt: skip
+_KINDS = ("experts", "cross", "linear", "first", "second")
+TRAINED = frozenset(
+    {*_MATRICES, *(f"{kind}.{role}" for kind in _KINDS for role in _MATRICES)}
+    | {"branch_up", "embed", "lm_head", "linear.in", "ssm.in", "ssm.out"}
+)
+"""Roles of matrices that training fills: no constants, tables of positions or other buffers, nothing that begins by a formula."""
+
+_MIN_VALUES = 4096
+_MIN_DISTINCT = 64
+
+
+def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
+    """Share of all parameters of both that lie in tensors found in the other, whatever they are called.
+
+    Notes
+    -----
+    The digest is over dtype, shape and values, so a cast or a pruned copy shares none. Tensors that any two networks
+    may share (buffers, constants, small vectors) are counted, but ``n`` counts only telling ones: matrices with a
+    role, at least 4,096 values, and not a handful of distinct ones. Tables of tokens alone are not telling, since
+    networks may be built on one public table. Where each holds all tensors of the other there is nothing beside them that
+    they might not share, so all that hold many values are counted, whatever they are called.
+    """
+    mine, theirs = _by_digest(a.tensors), _by_digest(b.tensors)
+    total = _size(a.tensors) + _size(b.tensors)
+    shared = [row for row in a.tensors if row.digest in theirs]
+    found = _size(shared) + _size(row for row in b.tensors if row.digest in mine)
+    telling_digests = [one for one in mine.keys() & theirs if any(map(telling, (*mine[one], *theirs[one])))]
+    n = len(telling_digests) if any(not _of_tokens(mine[one] + theirs[one]) for one in telling_digests) else 0
+    if found == total and not n:
+        n = sum(1 for rows in mine.values() if _has_many_values(rows[0]))
+    names = {row.digest: row.name for row in b.tensors}
+    renamed = sum(1 for row in shared if names[row.digest] != row.name)
+    placed = [one for one in mine.keys() & theirs if _stand_alike(mine[one], theirs[one])]
+    identity = counted(
+        "tensor-identity/v1",
+        share_digits(found, total),
+        n,
+        f"{len(shared)} of {len(a.tensors)} and {len(b.tensors)} tensors have equal digests, {renamed} of them"
+        " under another name; n counts the telling ones, of which networks trained apart are expected to share none",
+    )
+    places = counted(
+        "tensor-places/v1",
+        share_digits(sum(_size(mine[one]) + _size(theirs[one]) for one in placed), total),
+        sum(len(mine[one]) for one in placed),
+        "share of all values that lie in tensors which stand in the other byte for byte, as many times and in the same"
+        " place (role, layer and expert); 1 only where the two hold the same tensors one to one",
+    )
+    return Outcome(tests=(identity, places))
+
+
+def _by_digest(rows: Sequence[TensorRow]) -> dict[str, list[TensorRow]]:
+    found = defaultdict(list)
+    for row in rows:
+        found[row.digest].append(row)
+    return found
+
+
+def _size(rows: Iterable[TensorRow]) -> int:
+    return sum(math.prod(row.shape) for row in rows)
+
+
+def _of_tokens(rows: Iterable[TensorRow]) -> bool:
+    return any(row.role in {"embed", "lm_head"} for row in rows)
+
+
+def _stand_alike(mine: Sequence[TensorRow], theirs: Sequence[TensorRow]) -> bool:
+    """Whether equal tensors are as many on both sides, in places that do not contradict each other.
+
+    A tensor whose name tells no role may stand anywhere: a copy stays one whatever it is called.
+    """
+    if len(mine) != len(theirs):
+        return False
+    left, right = (Counter(_place(row) for row in rows if row.role is not None) for rows in (mine, theirs))
+    return (left - right).total() <= len(theirs) - right.total() and (right - left).total() <= len(mine) - left.total()
+
+
+def _place(row: TensorRow) -> tuple[str | None, int | None, int | None]:
+    return row.role, row.layer, row.expert
+
+
+def telling(row: TensorRow) -> bool:
+    """Whether two networks trained apart could share this tensor only by copying."""
+    return row.role in TRAINED and _has_many_values(row)
+
+
+def _has_many_values(row: TensorRow) -> bool:
+    """Whether a tensor is large, and holds more than a handful of distinct values where they were counted."""
+    if math.prod(row.shape) < _MIN_VALUES or row.moments is None:
+        return False
+    distinct = row.moments.distinct
+    return row.moments.std != "0" and (distinct is None or distinct >= _MIN_DISTINCT)

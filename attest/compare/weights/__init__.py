@@ -1,0 +1,1 @@
+"""Tests that read the weights of both; all others need no more than their evidence."""
