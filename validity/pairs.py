@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare import compare
 from attest.compare.fingerprints import Fingerprints
@@ -78,7 +79,7 @@ def fingerprints(folder: Path) -> Fingerprints:
 def compare_pair(pair: Pair) -> Result:
     """Run every test on a pair, those on fingerprints and those on weights."""
     a, b = fingerprints(pair.a), fingerprints(pair.b)
-    weights = (open_checkpoint(pair.a), open_checkpoint(pair.b))
+    weights = (place_tensors(open_checkpoint(pair.a)), place_tensors(open_checkpoint(pair.b)))
     comparison = compare(a, b, tool=this_tool(), environment=environment(), weights=weights)
     return Result(
         label=pair.label,

@@ -22,6 +22,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare import compare
 from attest.compare.fingerprints import Fingerprints, read_fingerprints
@@ -140,7 +141,9 @@ def compare_all(models: Sequence[Model]) -> Iterator[Compared]:
 
 def _compare(a: Model, b: Model, left: Fingerprints, right: Fingerprints) -> Compared:
     small = all(model.file.stat().st_size < _MOST_WEIGHTS for model in (a, b))
-    weights = (open_checkpoint(a.file), open_checkpoint(b.file)) if a.origin == b.origin and small else None
+    weights = None
+    if a.origin == b.origin and small:
+        weights = (place_tensors(open_checkpoint(a.file)), place_tensors(open_checkpoint(b.file)))
     comparison = compare(
         left,
         right,

@@ -11,10 +11,11 @@ from typing import Any, get_args
 import click
 
 from attest.activation import Prompts, read_prompts
-from attest.checkpoint import Checkpoint, open_checkpoint
+from attest.architecture import FamilyFile, Model, place_tensors, read_family_file
+from attest.checkpoint import open_checkpoint
 from attest.checkpoint.source import Location
 from attest.cli.comparison_text import describe
-from attest.cli.options import LOCATION, emit, format_option, output_option, policy_option
+from attest.cli.options import LOCATION, architecture_option, emit, format_option, output_option, policy_option
 from attest.cli.progress import Progress
 from attest.compare import compare, comparison_statement
 from attest.compare.announcement import find_deviations, read_protocol
@@ -109,13 +110,14 @@ def _show_policy(context: click.Context, _option: click.Parameter, value: object
     help="Reference panel of known pairs to rank statistics in, instead of the small one that is shipped"
     " (docs/library.md).",
 )
+@architecture_option
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads for measuring; no number depends on it.")
 @output_option
 @format_option
 def command(
     a: Location, b: Location, directory: Path | None, fail_on: str | None, policy_file: Path | None, announced: Path | None,
     deep: bool, activations: str | None, with_weights: bool, assignments: bool, parents: tuple[Location, ...], panel_file: Path | None,
-    threads: int | None, output: Path | None, force: bool, style: str,
+    architecture: Path | None, threads: int | None, output: Path | None, force: bool, style: str,
 ) -> None:  # fmt: skip
     """Test checkpoints A and B for weights, or an initialization, in common.
 
@@ -130,16 +132,19 @@ def command(
     protocol = None if announced is None else _protocol(announced, policy if policy_file else None)
     panel = shipped_panel() if panel_file is None else read_panel(panel_file)
     prompts = read_prompts(activations) if activations is not None else None
-    weights = (_weights(a), _weights(b)) if with_weights else None
-    others = [(_weights(path), fingerprints_of(path, threads, None, deep=deep)) for path in parents]
-    sides = [fingerprints_of(path, threads, prompts, deep=deep) for path in (a, b)]
+    families = read_family_file(architecture) if architecture else None
+    weights = (_weights(a, families), _weights(b, families)) if with_weights else None
+    others = [
+        (_weights(path, families), fingerprints_of(path, threads, None, architecture, deep=deep)) for path in parents
+    ]
+    sides = [fingerprints_of(path, threads, prompts, architecture, deep=deep) for path in (a, b)]
     comparison = compare(
         *sides,
         tool=this_tool(),
         environment=environment("numba", "numpy"),
         weights=weights,
         assignments=assignments or (protocol is not None and ASSIGNED_TEST in protocol[1].methods),
-        parents=[Parent(fingerprints=measured, weights=opened) for opened, measured in others],
+        parents=[Parent(fingerprints=measured, weights=opened.checkpoint) for opened, measured in others],
         panel=panel,
     )
     if protocol is not None:
@@ -168,8 +173,8 @@ def _protocol(path: Path, policy: Policy | None) -> tuple[Statement, Protocol]:
     return statement, protocol
 
 
-def _weights(location: Location) -> Checkpoint:
-    """The checkpoint itself, which must be there."""
+def _weights(location: Location, families: FamilyFile | None) -> Model:
+    """The checkpoint itself, which must be there, with its tensors in place."""
     if isinstance(location, Path) and holds_evidence(location):
         raise InputError(
             "no-weights",
@@ -177,15 +182,23 @@ def _weights(location: Location) -> Checkpoint:
             fix="give the checkpoint, or leave --weights out",
             where=str(location),
         )
-    return open_checkpoint(location)
+    return place_tensors(open_checkpoint(location), given=families)
 
 
-def fingerprints_of(location: Location, threads: int | None, prompts: Prompts | None, *, deep: bool) -> Fingerprints:
+def fingerprints_of(
+    location: Location, threads: int | None, prompts: Prompts | None, architecture: Path | None = None, *, deep: bool
+) -> Fingerprints:
     """Fingerprints from evidence, or measured now from a checkpoint."""
     if isinstance(location, Path) and holds_evidence(location):
         return read_fingerprints(location)
     with closing(Progress()) as progress:
         measurement = measure(
-            location, threads=threads, prompts=prompts, deep=deep, progress=progress, run_progress=progress.ran
+            location,
+            threads=threads,
+            prompts=prompts,
+            deep=deep,
+            architecture=architecture,
+            progress=progress,
+            run_progress=progress.ran,
         )
     return Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None, measurement.details)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-from attest.checkpoint import Checkpoint
+from attest.architecture import Model
 from attest.compare.activations.activation_matching import activation_matching
 from attest.compare.activations.prediction_agreement import prediction_agreement
 from attest.compare.activations.representation_similarity import representation_similarity
@@ -132,7 +132,7 @@ def compare(  # noqa: PLR0913 - each is a choice of its own, given by name
     *,
     tool: Tool,
     environment: Environment,
-    weights: tuple[Checkpoint, Checkpoint] | None = None,
+    weights: tuple[Model, Model] | None = None,
     assignments: bool = True,
     parents: Sequence[Parent] = (),
     panel: ReferencePanel | None = None,
@@ -143,8 +143,9 @@ def compare(  # noqa: PLR0913 - each is a choice of its own, given by name
     Parameters
     ----------
     a, b : Fingerprints
-    weights : tuple of Checkpoint, optional
-        The checkpoints that these are of, opened before they were measured: runs ``WEIGHT_TESTS`` too.
+    weights : tuple of Model, optional
+        The checkpoints that these are of, opened before they were measured, with their tensors in place: runs
+        ``WEIGHT_TESTS`` too.
     assignments : bool
         With weights: whether neurons are matched by linear sum assignments too.
     parents : sequence of Parent
@@ -160,6 +161,11 @@ def compare(  # noqa: PLR0913 - each is a choice of its own, given by name
     -------
     Comparison
         All tests, also the null ones; exchanging a and b changes no statistic.
+
+    Raises
+    ------
+    CheckpointError
+        A file of the weights has changed since it was opened.
     """
     outcomes = [test(a, b) for test in TESTS]
     if weights is not None:
@@ -168,8 +174,10 @@ def compare(  # noqa: PLR0913 - each is a choice of its own, given by name
         )
         outcomes += [briefly.get(test, test)(a, b, weights) for test in WEIGHT_TESTS]
         if parents:
-            candidates = (Parent(fingerprints=a, weights=weights[0]), *parents)
-            outcomes.append(merge_coefficients(weights[1], candidates))
+            candidates = (Parent(fingerprints=a, weights=weights[0].checkpoint), *parents)
+            outcomes.append(merge_coefficients(weights[1].checkpoint, candidates))
+        for one in (*(model.checkpoint for model in weights), *(parent.weights for parent in parents)):
+            one.tree.check_unchanged()
     tests = tuple(test for outcome in outcomes for test in outcome.tests)
     ranked = hold_against(panel, (placed(a), placed(b)), tests) if panel is not None else None
     return Comparison(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from attest.checkpoint import Checkpoint
+from attest.architecture import Model
 from attest.compare.fingerprints import Fingerprints
 from attest.comparison import Control, Found, NotCompared, Test
 
@@ -26,7 +26,7 @@ class Outcome:
 
 
 PairTest: TypeAlias = Callable[[Fingerprints, Fingerprints], Outcome]
-WeightTest: TypeAlias = Callable[[Fingerprints, Fingerprints, tuple[Checkpoint, Checkpoint]], Outcome]
+WeightTest: TypeAlias = Callable[[Fingerprints, Fingerprints, tuple[Model, Model]], Outcome]
 
 
 def left_out(test_id: str, *reasons: str) -> tuple[NotCompared, ...]:

@@ -9,10 +9,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from relabeled import weights, write
 
+from attest.architecture import place_tensors
+from attest.checkpoint import open_checkpoint
 from attest.cli import main
+from attest.cli.compare import fingerprints_of
+from attest.compare import compare
 from attest.compare.announcement import DEEP_METHODS, METHODS, WEIGHT_METHODS
 from attest.demo.weights import family
+from attest.errors import CheckpointError
+from attest.program import environment, this_tool
 
 FIELDS = {"id", "calibration", "statistic", "z", "pvalue", "n", "layers", "nullDistribution"}
 
@@ -93,6 +100,33 @@ def test_with_the_weights_tensors_are_made_again(tmp_path: Path) -> None:
     assert re.search(r"^assigned-rank-correlation/v1 +descriptive +1 ", text, re.MULTILINE)
     assert "exact-replay/v1: Tensors of b made again out of a" in text
     assert "more, in --format json" in text
+
+
+def test_names_that_the_user_knows_are_tested_on_weights_too(tmp_path: Path) -> None:
+    names = {"gate_proj": "door", "up_proj": "rise", "down_proj": "fall"}
+    renamed = {
+        re.sub("|".join(names), lambda found: names[found[0]], name): one for name, one in weights("seed-1").items()
+    }
+    checkpoint = write(renamed, tmp_path / "renamed")
+    families = tmp_path / "mine.toml"
+    roles = "\n".join(f'{old.removesuffix("_proj")} = ["mlp.{new}"]' for old, new in names.items())
+    families.write_text(f'[mine]\ntitle = "Llama in other words"\nextends = "llama-like"\n[mine.inLayer]\n{roles}\n')
+    words = ("compare", checkpoint, family() / "seed-1", "--weights", "--format", "json")
+    given, without = (json.loads(attest(*words, *more)[1]) for more in (("--architecture", families), ()))
+    z = {test["id"]: test["z"] for test in given["tests"]}
+    assert min(z["neuron-alignment/v1"], z["recovered-signs/v1"]) > 20
+    assert {"neuron-alignment/v1", "recovered-signs/v1"} <= {one["id"] for one in without["notCompared"]}
+
+
+def test_weights_that_change_while_they_are_compared(tmp_path: Path) -> None:
+    path = write(weights("seed-1"), tmp_path / "changing")
+    opened = place_tensors(open_checkpoint(path))
+    side = fingerprints_of(path, None, None, deep=False)
+    file = path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(CheckpointError) as caught:
+        compare(side, side, tool=this_tool(), environment=environment(), weights=(opened, opened))
+    assert caught.value.code == "file-changed"
 
 
 def test_evidence_has_no_weights(tmp_path: Path) -> None:

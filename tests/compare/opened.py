@@ -10,8 +10,9 @@ from tempfile import mkdtemp
 import numpy as np
 from relabeled import Weights, basis, rotated, weights, with_neurons_permuted, write
 
+from attest.architecture import Model, place_tensors
 from attest.architecture.rotary import halves_from_in_turn
-from attest.checkpoint import Checkpoint, open_checkpoint
+from attest.checkpoint import open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, WeightTest
 from attest.measure import measure
@@ -20,7 +21,7 @@ __all__ = ["GROUPS", "HEADS", "STRANGERS", "Opened", "changed", "opened", "run",
 
 HEADS, GROUPS, D_HEAD = 4, 2, 24
 STRANGERS = [("seed-1", "seed-2"), ("seed-1", "seed-3"), ("seed-2", "seed-3")]
-Opened = tuple[Fingerprints, Checkpoint]
+Opened = tuple[Fingerprints, Model]
 
 
 def with_heads_in_order(model: Weights, order: list[int]) -> Weights:
@@ -78,7 +79,7 @@ def changed(model: Weights, *, tokenizer: bool = True) -> Opened:
     folder = write(model, Path(mkdtemp()) / "checkpoint", tokenizer=tokenizer)
     measurement = measure(folder)
     found = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
-    return found, open_checkpoint(folder)
+    return found, place_tensors(open_checkpoint(folder))
 
 
 @cache

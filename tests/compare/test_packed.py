@@ -45,7 +45,7 @@ def compared(first: Path, second: Path, *, weights: bool = False) -> Comparison:
         Fingerprints.of(b.evidence, b.tensors, b.profiles, None),
         tool=this_tool(),
         environment=environment("numpy"),
-        weights=(open_checkpoint(first), open_checkpoint(second)) if weights else None,
+        weights=(place_tensors(open_checkpoint(first)), place_tensors(open_checkpoint(second))) if weights else None,
     )
 
 
@@ -81,7 +81,7 @@ def test_strangers_quantized_by_one_tool(scheme: str, family: Path, tmp_path: Pa
     """What they share is the tool's: zeros and orders, tables of values, powers of two."""
     copies = [write_packed(tmp_path / name, family / name, PACKINGS[scheme]) for name in ("seed-1", "seed-2")]
     a, b = (Fingerprints.of(one.evidence, one.tensors, one.profiles, None) for one in map(measured, copies))
-    weights = (open_checkpoint(copies[0]), open_checkpoint(copies[1]))
+    weights = (place_tensors(open_checkpoint(copies[0])), place_tensors(open_checkpoint(copies[1])))
     found = (multiset_identity(a, b), row_containment(a, b), exact_replay(a, b, weights))
     assert not any(test.n for one in found for test in one.tests)
 
@@ -191,7 +191,7 @@ def test_experts_are_sketched_by_their_values(family: Path, tmp_path: Path):
 def test_weights_by_role_are_the_values(scheme: str, family: Path, tmp_path: Path):
     copy = open_checkpoint(write_packed(tmp_path / "copy", family / "seed-1", PACKINGS[scheme]))
     _, weights = matrices(family / "seed-1")
-    by_role = RoleWeights.of(copy)
+    by_role = RoleWeights(model=place_tensors(copy))
     for role, name in (("up", "mlp.up_proj"), ("q", "self_attn.q_proj"), ("down", "mlp.down_proj")):
         meant = PACKINGS[scheme](weights[f"model.layers.2.{name}.weight"]).values
         found = by_role.matrix(role, 2)

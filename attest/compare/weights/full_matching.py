@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint import Checkpoint
+from attest.architecture import Model
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.layer_agreement import LayerAgreement, agreement_of_sides
@@ -76,7 +76,7 @@ class _Matched:
 
 
 def full_matching(
-    a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint], *, assignment: bool = True
+    a: Fingerprints, b: Fingerprints, weights: tuple[Model, Model], *, assignment: bool = True
 ) -> Outcome:
     """Match whole neurons of layers that belong together by their sketches, layer 0 apart.
 
@@ -104,8 +104,6 @@ def full_matching(
         matches = [match_layers(second, first, j, i, assignment=assignment) for i, j in chosen]
     else:
         matches = [match_layers(first, second, i, j, assignment=assignment) for i, j in chosen]
-    for one in weights:
-        one.tree.check_unchanged()
     return _outcome(chosen, matches, "neurons are too much alike to be assigned" if assignment else _NOT_ASKED_FOR)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint import Checkpoint
+from attest.architecture import Model
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
@@ -24,7 +24,7 @@ _SKETCH = 48
 """Directions that a large matrix is projected to, and the shorter side up to which it is not."""
 
 
-def projection_spectra(_a: Fingerprints, _b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
+def projection_spectra(_a: Fingerprints, _b: Fingerprints, weights: tuple[Model, Model]) -> Outcome:
     """Mean correlation of the logarithms of leading singular values, role by role.
 
     Notes
@@ -44,8 +44,6 @@ def projection_spectra(_a: Fingerprints, _b: Fingerprints, weights: tuple[Checkp
     places = [(layer, round(layer * (most - 1) / max(1, fewest - 1))) for layer in sketched_layer_numbers(fewest)]
     pairs = places if first.layers == fewest else [(j, i) for i, j in places]
     found = {role: _correlate(first, second, role, pairs) for role in _ROLES}
-    for one in weights:
-        one.tree.check_unchanged()
     values = {role: value for role, value in found.items() if value is not None}
     if not values:
         return Outcome(not_compared=left_out(_ID, "no projection has its matrices in two layers of both"))

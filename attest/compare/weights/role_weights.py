@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.architecture import Model, Part, place_tensors
-from attest.checkpoint import Checkpoint
+from attest.architecture import Model, Part
 from attest.compare.weights.replay.matrix import Matrix
 from attest.compare.weights.replay.operation import LARGEST, decode
 from attest.compare.weights.weight_delta import VALUES
@@ -28,11 +27,6 @@ class RoleWeights:
     """Weights of the main stack of one checkpoint, read when they are asked for."""
 
     model: Model
-
-    @classmethod
-    def of(cls, checkpoint: Checkpoint) -> RoleWeights:
-        """Weights of a checkpoint."""
-        return cls(model=place_tensors(checkpoint))
 
     @property
     def layers(self) -> int:
@@ -122,6 +116,6 @@ def shape_of(part: Part) -> tuple[int, int]:
     return (columns, rows) if part.transposed else (rows, columns)
 
 
-def in_both(weights: tuple[Checkpoint, Checkpoint]) -> tuple[RoleWeights, RoleWeights]:
+def in_both(weights: tuple[Model, Model]) -> tuple[RoleWeights, RoleWeights]:
     """Weights of both checkpoints by role."""
-    return RoleWeights.of(weights[0]), RoleWeights.of(weights[1])
+    return RoleWeights(model=weights[0]), RoleWeights(model=weights[1])

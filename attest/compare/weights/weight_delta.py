@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.checkpoint import Checkpoint, Tensor
+from attest.architecture import Model
+from attest.checkpoint import Tensor
 from attest.compare.descriptive import descriptive
 from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
@@ -61,7 +62,7 @@ class _Delta:
         return _relative([self])
 
 
-def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Checkpoint]) -> Outcome:
+def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Model]) -> Outcome:
     """Relative norm of b - a over the matrices that both have under one name and in one shape.
 
     Notes
@@ -80,10 +81,11 @@ def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
     """
     layers = {row.name: row.layer for row in (*b.tensors, *a.tensors)}
     trained = {row.name for row in (*b.tensors, *a.tensors) if is_trained(row)}
-    theirs = {one.name: one for one in weights[1].tensors}
+    left, right = (one.checkpoint for one in weights)
+    theirs = {one.name: one for one in right.tensors}
     pairs = [
         (one, theirs[one.name])
-        for one in weights[0].tensors
+        for one in left.tensors
         if one.name in theirs and one.shape == theirs[one.name].shape and _is_compared(one, theirs[one.name])
     ]
     if not pairs:
@@ -92,15 +94,13 @@ def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Checkpoint, Ch
         )
     deltas = [
         _delta(
-            Matrix(checkpoint=weights[0], tensor=one),
-            Matrix(checkpoint=weights[1], tensor=other),
+            Matrix(checkpoint=left, tensor=one),
+            Matrix(checkpoint=right, tensor=other),
             layers[one.name],
             trained=one.name in trained,
         )
         for one, other in pairs
     ]
-    for one in weights:
-        one.tree.check_unchanged()
     unchanged = sum(1 for one in deltas if not one.changed)
     weighed = _weighed(deltas)
     test = descriptive(

@@ -13,7 +13,8 @@ import pytest
 from compare.pairs import measured
 from relabeled import Weights, basis, rotated, weights, with_neurons_permuted, write
 
-from attest.checkpoint import Checkpoint, open_checkpoint
+from attest.architecture import Model, place_tensors
+from attest.checkpoint import open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome
 from attest.compare.signs.matched_signs import anchored_signs, matched_signs
@@ -21,7 +22,7 @@ from attest.compare.weights.recovered_matching import recovered_matching
 from attest.measure import measure
 
 RNG = np.random.default_rng(8)
-Both = tuple[Fingerprints, Checkpoint]
+Both = tuple[Fingerprints, Model]
 
 
 def hidden(model: Weights) -> Weights:
@@ -69,9 +70,8 @@ CHANGES: dict[str, Callable[[Weights], Weights]] = {
 def made(name: str, change: str = "as it was") -> Both:
     folder = write(CHANGES[change](weights(name)), Path(mkdtemp()) / "checkpoint")
     measurement = measure(folder, deep=True)
-    return Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None), open_checkpoint(
-        folder
-    )
+    found = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
+    return found, place_tensors(open_checkpoint(folder))
 
 
 def recovered(one: Both, other: Both, kind: str) -> Outcome:

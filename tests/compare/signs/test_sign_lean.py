@@ -13,6 +13,7 @@ from compare.pairs import measured_at
 from numpy.typing import NDArray
 from relabeled import Weights, weights, write
 
+from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.signs.matched_signs import matched_signs
@@ -78,7 +79,7 @@ def turned(name: str) -> tuple[Path, Fingerprints]:
 
 def test_strangers_turned_by_one_rule_are_not_compared_by_sign():
     (one, a), (other, b) = turned("seed-1"), turned("seed-2")
-    outcome = recovered_matching(a, b, (open_checkpoint(one), open_checkpoint(other)))
+    outcome = recovered_matching(a, b, (place_tensors(open_checkpoint(one)), place_tensors(open_checkpoint(other))))
     assert [test.id for test in outcome.tests] == ["recovered-agreement/v1"]
     (left_out,) = outcome.not_compared
     assert left_out.id == "recovered-signs/v1"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from relabeled import Weights, basis, rotated, weights, with_neurons_permuted, write
 
-from attest.checkpoint import Checkpoint, open_checkpoint
+from attest.architecture import Model, place_tensors
+from attest.checkpoint import open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome
 from attest.compare.weights.recovered_alignment import recovered_alignment
@@ -25,7 +26,7 @@ CHANGES: dict[str, Callable[[Weights], Weights]] = {
     "wider": lambda model: rotated(model, basis(96, 128, 2)),
     "rotated and neurons permuted": lambda model: with_neurons_permuted(rotated(model, basis(96, 96, 3)), RNG),
 }
-Both = tuple[Fingerprints, Checkpoint]
+Both = tuple[Fingerprints, Model]
 
 
 @cache
@@ -33,7 +34,7 @@ def made(name: str, change: str = "as it was", *, tokenizer: bool = True) -> Bot
     folder = write(CHANGES[change](weights(name)), Path(mkdtemp()) / "checkpoint", tokenizer=tokenizer)
     measurement = measure(folder)
     fingerprints = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
-    return fingerprints, open_checkpoint(folder)
+    return fingerprints, place_tensors(open_checkpoint(folder))
 
 
 def run(one: Both, other: Both) -> Outcome:
@@ -89,7 +90,7 @@ def test_what_cannot_be_recovered_has_a_reason(tmp_path: Path):
         path = write({name: value for name, value in weights("seed-1").items() if part not in name}, tmp_path / folder)
         measurement = measure(path)
         found = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
-        return found, open_checkpoint(path)
+        return found, place_tensors(open_checkpoint(path))
 
     one = made("seed-1")
     assert "no embedding" in run(one, without("embed", "e")).not_compared[0].reason
@@ -100,5 +101,8 @@ def test_embeddings_that_do_not_vary_give_no_basis(tmp_path: Path):
     model = weights("seed-2") | {"embed_tokens.weight": np.ones((256, 96))}
     path = write(model, tmp_path / "flat")
     measurement = measure(path)
-    flat = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None), open_checkpoint(path)
+    flat = (
+        Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None),
+        place_tensors(open_checkpoint(path)),
+    )
     assert run(made("seed-1"), flat).not_compared[0].reason == "the embeddings do not vary"

@@ -16,7 +16,8 @@ from mixture import Expert, in_turn, inputs_first, outputs_first, some, stacked,
 from relabeled import Weights, basis, rotated, weights, with_neurons_permuted, write
 from small_checkpoint import copy_with, read_tensors
 
-from attest.checkpoint import Checkpoint, open_checkpoint
+from attest.architecture import Model, place_tensors
+from attest.checkpoint import open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome
 from attest.compare.weights.layer_spectra import pair_layers
@@ -27,7 +28,7 @@ from attest.compare.weights.role_weights import RoleWeights
 from attest.demo.weights import family
 from attest.measure import measure
 
-Both = tuple[Fingerprints, Checkpoint]
+Both = tuple[Fingerprints, Model]
 ROOMY = 10**9
 
 
@@ -58,7 +59,7 @@ def hidden(model: Weights) -> Weights:
 def both(folder: Path) -> Both:
     measurement = measure(folder)
     found = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
-    return found, open_checkpoint(folder)
+    return found, place_tensors(open_checkpoint(folder))
 
 
 @cache
@@ -133,7 +134,9 @@ def test_experts_in_one_tensor_are_read_as_those_in_tensors_of_their_own(
     together = copy_with(alone, tmp_path / "together", stacked(read_tensors(alone), form))
     config = json.loads((alone / "config.json").read_text())
     (together / "config.json").write_text(json.dumps({**config, "model_type": model_type}))
-    one, other = (NeuronWeights.of(RoleWeights.of(open_checkpoint(path)), ROOMY) for path in (alone, together))
+    one, other = (
+        NeuronWeights.of(RoleWeights(model=place_tensors(open_checkpoint(path))), ROOMY) for path in (alone, together)
+    )
     assert [(mlps.n_alone, mlps.n_neurons, mlps.pooled) for mlps in one.layers.values()] == [(0, 256, True)] * 4
     for layer, role in ((0, "gate"), (2, "up"), (3, "down")):
         mine, theirs = (list(side.unit_rows(role, layer)) for side in (one, other))
@@ -142,10 +145,12 @@ def test_experts_in_one_tensor_are_read_as_those_in_tensors_of_their_own(
 
 
 def test_too_many_experts_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    weights_of = RoleWeights.of(open_checkpoint(write_mixture(family() / "seed-1", tmp_path / "mixture", cut)))
+    weights_of = RoleWeights(
+        model=place_tensors(open_checkpoint(write_mixture(family() / "seed-1", tmp_path / "mixture", cut)))
+    )
     assert not NeuronWeights.of(weights_of, 255).layers
     assert len(NeuronWeights.of(weights_of, 256).layers) == 4
     monkeypatch.setattr("attest.compare.weights.recovered_neurons._MOST_WORK", 2 * 3 * 96 * 96 * 255)
-    reason = recover_neurons(weights_of, RoleWeights.of(opened("seed-2")[1]), "seed")
+    reason = recover_neurons(weights_of, RoleWeights(model=opened("seed-2")[1]), "seed")
     assert isinstance(reason, str)
     assert "few enough" in reason

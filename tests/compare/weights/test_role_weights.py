@@ -10,6 +10,7 @@ from compare.opened import opened
 from relabeled import weights, write
 from small_checkpoint import write_tensors
 
+from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare.weights.role_weights import RoleWeights
 
@@ -18,7 +19,7 @@ RNG = np.random.default_rng(5)
 
 @pytest.fixture
 def plain() -> RoleWeights:
-    return RoleWeights.of(opened("seed-1")[1])
+    return RoleWeights(model=opened("seed-1")[1])
 
 
 def test_a_matrix_is_outputs_by_inputs_and_takes_the_gain_in_front(plain: RoleWeights):
@@ -52,7 +53,7 @@ def test_parts_of_fused_matrices_are_read_as_if_they_stood_alone(tmp_path: Path,
         model = {name: value for name, value in model.items() if not (name.startswith(room) and "bias" in name)}
         halves = [model.pop(f"layers.{layer}.mlp.{role}_proj.weight") for role in ("gate", "up")]
         model[f"layers.{layer}.mlp.gate_up_proj.weight"] = np.concatenate(halves)
-    fused = RoleWeights.of(open_checkpoint(write(model, tmp_path / "fused")))
+    fused = RoleWeights(model=place_tensors(open_checkpoint(write(model, tmp_path / "fused"))))
     for role in ("q", "k", "v", "gate", "up"):
         assert np.array_equal(fused.matrix(role, 2), plain.matrix(role, 2)), role
 
@@ -75,7 +76,7 @@ def test_matrices_stored_as_inputs_by_outputs_are_turned(tmp_path: Path):
     path.mkdir()
     write_tensors(path / "model.safetensors", {name: value.astype(np.float32) for name, value in tensors.items()})
     (path / "config.json").write_text('{"model_type": "gpt2", "n_head": 4}')
-    read = RoleWeights.of(open_checkpoint(path))
+    read = RoleWeights(model=place_tensors(open_checkpoint(path)))
     assert np.array_equal(read.matrix("k", 0), c_attn[:, d : 2 * d].T.astype(np.float32))
     assert np.array_equal(read.matrix("k", 0, folded=True), 2 * c_attn[:, d : 2 * d].T.astype(np.float32))
     assert read.shape("up", 0) == (4 * d, d)
@@ -85,5 +86,5 @@ def test_matrices_stored_as_inputs_by_outputs_are_turned(tmp_path: Path):
 def test_values_that_are_not_finite_become_zero(tmp_path: Path):
     model = weights("seed-1")
     model["embed_tokens.weight"][3] = np.inf
-    read = RoleWeights.of(open_checkpoint(write(model, tmp_path / "infinite")))
+    read = RoleWeights(model=place_tensors(open_checkpoint(write(model, tmp_path / "infinite"))))
     assert not np.any(read.rows("embed", None, np.array([3])))

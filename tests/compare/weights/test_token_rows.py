@@ -11,6 +11,7 @@ import pytest
 from compare.opened import Opened, opened, run
 from relabeled import byte_tokenizer, weights, write
 
+from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.weights.token_rows import token_rows
@@ -28,7 +29,7 @@ def made(folder: Path, rows: np.ndarray, vocabulary: Vocabulary | str) -> Opened
     (path / "tokenizer.json").write_text(text, encoding="utf-8")
     measurement = measure(path)
     found = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
-    return found, open_checkpoint(path)
+    return found, place_tensors(open_checkpoint(path))
 
 
 def extended(rows: np.ndarray, tokens: Vocabulary) -> tuple[np.ndarray, Vocabulary]:

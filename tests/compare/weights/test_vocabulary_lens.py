@@ -41,7 +41,7 @@ def test_its_controls_stand_beside_it():
 
 def test_whitened_embeddings_turn_with_the_network_and_differ_from_each_other():
     rows = np.arange(64)
-    one, other = (RoleWeights.of(opened("seed-1", change)[1]) for change in ("as it was", "rotated"))
+    one, other = (RoleWeights(model=opened("seed-1", change)[1]) for change in ("as it was", "rotated"))
     plain, turned = whitened_embeddings(one, rows), whitened_embeddings(other, rows)
     assert np.allclose(plain @ plain.T, turned @ turned.T, atol=0.03)
     assert np.linalg.norm(plain, axis=1).max() < 1.001

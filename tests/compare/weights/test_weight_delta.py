@@ -12,6 +12,7 @@ from compare.pairs import measured_at
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare.outcome import Outcome
 from attest.compare.weights.delta_rank import delta_ranks
@@ -24,7 +25,9 @@ UP = layer_name(1, "mlp.up_proj")
 def described(tmp_path: Path, a: Values, b: Values) -> Outcome:
     sides = [write(tmp_path / name, one) for name, one in (("a", a), ("b", b))]
     left, right = map(measured_at, sides)
-    return weight_delta(left, right, (open_checkpoint(sides[0]), open_checkpoint(sides[1])))
+    return weight_delta(
+        left, right, (place_tensors(open_checkpoint(sides[0])), place_tensors(open_checkpoint(sides[1])))
+    )
 
 
 def table(outcome: Outcome, title: str) -> dict[str, dict[str, str]]:

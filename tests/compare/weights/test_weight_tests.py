@@ -11,6 +11,7 @@ from measured import FAMILY
 from relabeled import weights
 from small_checkpoint import bfloat16, write_tensors
 
+from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare import WEIGHT_TESTS
 from attest.compare.fingerprints import Fingerprints
@@ -28,7 +29,7 @@ def nameless(tmp_path_factory: pytest.TempPathFactory) -> Opened:
     write_tensors(folder / "model.safetensors", {"x": np.ones((8, 8), np.float32)})
     measurement = measure(folder)
     found = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
-    return found, open_checkpoint(folder)
+    return found, place_tensors(open_checkpoint(folder))
 
 
 @pytest.mark.parametrize("test", DESCRIBING, ids=lambda test: test.__name__)
@@ -76,7 +77,7 @@ def enormous(tmp_path_factory: pytest.TempPathFactory) -> Opened:
     write_tensors(folder / "model.safetensors", arrays)
     measurement = measure(folder)
     found = Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None)
-    return found, open_checkpoint(folder)
+    return found, place_tensors(open_checkpoint(folder))
 
 
 @pytest.mark.parametrize("test", WEIGHT_TESTS, ids=lambda test: test.__name__)

@@ -14,6 +14,7 @@ from mlx_vectors import BITS, VECTORS, array, weight
 from numpy.typing import NDArray
 from packing import write_mlx
 
+from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare.weights.replay import exact_replay
 from attest.compare.weights.replay.mlx import Grid, mlx_codes
@@ -76,7 +77,7 @@ OWN = {"model__layers__1__mlp__down_proj": {"bits": 6, "group_size": 64}}
 
 
 def share(parent: Path, child: Path) -> tuple[float, int, str]:
-    weights = (open_checkpoint(parent), open_checkpoint(child))
+    weights = (place_tensors(open_checkpoint(parent)), place_tensors(open_checkpoint(child)))
     outcome = exact_replay(measured_at(parent), measured_at(child), weights)
     (test,) = outcome.tests
     return test.statistic, test.n, "; ".join(row[0] for found in outcome.found[:1] for row in found.table.rows)

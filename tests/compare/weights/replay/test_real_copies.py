@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from compare.pairs import measured_at
 
+from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare.outcome import Outcome
 from attest.compare.tensors.row_containment import row_containment
@@ -48,7 +49,7 @@ def test_a_model_with_a_pruned_vocabulary(tmp_path: Path) -> None:
         "47284", "47284", "in order", name,
     )  # fmt: skip
     assert rows.tests[0].n == 73
-    outcome = exact_replay(a, b, (open_checkpoint(whole), open_checkpoint(pruned)))
+    outcome = exact_replay(a, b, (place_tensors(open_checkpoint(whole)), place_tensors(open_checkpoint(pruned))))
     assert (outcome.tests[0].statistic, outcome.tests[0].n) == (1.0, 73)
     line = lines(outcome, "Tensors of b made again")[name]
     assert (line["lines"], line["values"]) == ("47284 of its 250037 rows, in order", str(47284 * 384))
@@ -59,7 +60,7 @@ def test_an_int8_copy_with_anonymous_names() -> None:
     """All 38 int8 tensors are made again, and 36 names like val_49_q are told."""
     assert MINILM
     assert INT8
-    parent, child = open_checkpoint(MINILM / "model"), open_checkpoint(INT8)
+    parent, child = place_tensors(open_checkpoint(MINILM / "model")), place_tensors(open_checkpoint(INT8))
     outcome = exact_replay(measured_at(MINILM / "model"), measured_at(INT8), (parent, child))
     found = lines(outcome, "Tensors of b made again")
     int8 = {name: line for name, line in found.items() if line["operation"].startswith("int8 by row of F32")}

@@ -13,6 +13,7 @@ from compare.pairs import measured_at
 from numpy.typing import NDArray
 from other_containers import GGUF_TYPES, Raw, gguf_file
 
+from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.compare.outcome import Outcome
 from attest.compare.weights import replay
@@ -24,7 +25,9 @@ UP = layer_name(1, "mlp.up_proj")  # 256 x 96
 
 
 def replayed(a: Path, b: Path) -> Outcome:
-    return exact_replay(measured_at(a), measured_at(b), (open_checkpoint(a), open_checkpoint(b)))
+    return exact_replay(
+        measured_at(a), measured_at(b), (place_tensors(open_checkpoint(a)), place_tensors(open_checkpoint(b)))
+    )
 
 
 def lines(outcome: Outcome) -> dict[str, dict[str, str]]:
