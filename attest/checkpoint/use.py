@@ -16,6 +16,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
 from attest.checkpoint.tensor import Tensor
@@ -32,6 +33,9 @@ ZERO_POINT: Final = "_zero_point"
 """End of the name of the zeros beside a matrix of codes."""
 
 _MADE_UP = re.compile(r"(?:.*/)?(?:onnx::\w+|val_\d+|\d+)\Z")
+_MOST_NUMBERS = 4
+_MOST_ALIKE = 128
+"""Numbers of a path, and paths with one end, that are compared."""
 _NUMBER = re.compile(r"(?<=\.)[0-9]{1,5}(?=\.)")
 _BUILT = re.compile(r"([\w.\-]+)\.MatMul(?:NBits)?\.q?weight\Z")
 """Names that ONNX Runtime's builder of language models gives to matrices, and to codes of those that came to it as such."""
@@ -85,8 +89,8 @@ def as_named(uses: Mapping[str, Use], names: Iterable[str]) -> dict[str, Use]:
 
 
 def _numbered(path: str) -> list[str]:
-    """Beginnings of a path that end with a number, the longest first."""
-    return [path[: found.end()] for found in _NUMBER.finditer(path)][::-1]
+    """Beginnings of a path that end with one of its first numbers, the longest first."""
+    return [path[: found.end()] for found in islice(_NUMBER.finditer(path), _MOST_NUMBERS)][::-1]
 
 
 def _end(path: str) -> str:
@@ -99,7 +103,8 @@ def _meant(module: str, known: Mapping[str, set[str]]) -> str:
         alike = known.get(_end(path), set())
         if path in alike:
             break
-        meant = [one for one in alike if one.endswith(f".{path}") or path.endswith(f".{one}")]
+        within = len(alike) <= _MOST_ALIKE
+        meant = [one for one in alike if within and (one.endswith(f".{path}") or path.endswith(f".{one}"))]
         if len(meant) == 1:
             return meant[0] + module[len(path) :]
     return module

@@ -10,6 +10,7 @@ import pytest
 import torch
 from other_containers import field, onnx_model, onnx_tensor
 from safetensors.torch import save_file
+from time_limit import no_longer_than
 from torch import nn
 
 from attest.architecture import place_tensors
@@ -188,6 +189,13 @@ def test_made_up_names_alone_are_replaced(name: str, weight: str):
 )
 def test_paths_are_those_of_other_names(module: str, names: list[str], meant: str):
     assert as_named({"1": Use(operator="MatMul", module=module)}, names)["1"].module == meant
+
+
+def test_very_many_paths_do_not_hang():
+    names = [f"{at}.{'1.' * 400}layers.0.w" for at in range(3_000)]
+    uses = {f"{at}": Use(operator="MatMul", module=f"{'2.' * 400}x{at}.layers.0.up") for at in range(3_000)}
+    with no_longer_than(20):
+        assert as_named(uses, names) == uses
 
 
 def node(name: str, *inputs: str) -> bytes:
