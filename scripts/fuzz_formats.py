@@ -38,6 +38,7 @@ with atheris.instrument_imports(include=["attest.checkpoint"]) if IS_LED else co
     from attest.checkpoint.onnx import read_onnx
     from attest.checkpoint.pickled import run_pickle
     from attest.checkpoint.safetensors import read_header
+    from attest.checkpoint.use import SCOPES
     from attest.errors import CheckpointError
 
 # these import attest too, and so they come after what must be instrumented
@@ -92,8 +93,11 @@ def seeds(name: str) -> list[bytes]:
             onnx_tensor("a", 1, [2, 2], inside),
             onnx_tensor("b", 1, [4], outside),
             onnx_tensor("c", 7, [1], field(7, b"\1")),
+            onnx_tensor("a_zero_point", 2, [2], field(5, b"\1\x81\1")),
         ]
-        return [onnx_model(*made, graph=field(1, field(4, "MatMul")), model=field(14, field(1, "k") + field(2, "v")))]
+        node = field(1, "x") + field(1, "a") + field(2, "y") + field(3, "/layers.0/up/MatMul") + field(4, "MatMul")
+        node += field(5, field(1, "K") + field(3, 2)) + field(9, field(1, SCOPES) + field(2, "['', 'a.0.b', 'c']"))
+        return [onnx_model(*made, graph=field(1, node), model=field(14, field(1, "k") + field(2, "v")))]
     if name == "flax":
         scalar = b"\x81\xa1s" + extension(3, msgpack([[], "int64", bytes(8)]))
         return [scalar, msgpack({"a": {"b": Raw("float32", (2, 2), ONE.data)}, "n": -5, "t": "x", "l": [True, None]})]

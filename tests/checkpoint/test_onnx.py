@@ -19,12 +19,20 @@ from attest.architecture import place_tensors
 from attest.checkpoint import Checkpoint, open_checkpoint
 from attest.checkpoint.format import Contents
 from attest.checkpoint.onnx import read_onnx
+from attest.checkpoint.use import SCOPES
 from attest.errors import AttestError, CheckpointError
 from attest.sweep import sweep
 
 FOUR = struct.pack("<4f", 1, 2, 3, 4)
 PLAIN = onnx_tensor("a", 1, [2, 2], field(9, FOUR))
-VALID = onnx_model(PLAIN, onnx_tensor("b", 3, [3], field(9, b"\1\2\3")), graph=field(1, field(4, "MatMul")))
+NODE = field(1, "x") + field(1, "a") + field(2, "y") + field(3, "/layers.0/up/MatMul") + field(4, "MatMul")
+NODE += field(5, field(1, "K") + field(3, 2)) + field(9, field(1, SCOPES) + field(2, "['', 'a.0.b', 'c']"))
+VALID = onnx_model(
+    PLAIN,
+    onnx_tensor("b", 3, [3], field(9, b"\1\2\3")),
+    onnx_tensor("a_zero_point", 2, [2], field(5, b"\1\x81\1")),
+    graph=field(1, NODE),
+)
 
 
 def read(data: bytes, sizes: Mapping[str, int] | None = None) -> Contents:
