@@ -64,7 +64,7 @@ def test_an_int8_copy_with_anonymous_names() -> None:
     outcome = exact_replay(measured_at(MINILM / "model"), measured_at(INT8), (parent, child))
     found = lines(outcome, "Tensors of b made again")
     int8 = {name: line for name, line in found.items() if line["operation"].startswith("int8 by row of F32")}
-    assert set(int8) == {tensor.name for tensor in child.tensors if tensor.dtype == "I8"}
+    assert set(int8) == {tensor.name for tensor in child.checkpoint.tensors if tensor.dtype == "I8"}
     assert len(int8) == 38
     assert all(line["values"] == line["of"] for line in int8.values())
     nameless = {name: line for name, line in int8.items() if name.startswith("val_")}
