@@ -81,16 +81,15 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
     own = given.families if given else ()
     families = (*own, *FAMILIES)
     model_types = claimed_model_types(checkpoint.config)
-    kept = _Kept.of(checkpoint)
-    stacks = read_stacks(_weights(checkpoint))
+    weights, kept = _weights(checkpoint)
+    stacks = read_stacks(weights)
     chosen = [choose_family(stack, families, model_types=model_types, given=len(own)) for stack in stacks]
-    main = _place(stacks[0], chosen[0]) if stacks else []
+    main = _place(stacks[0], chosen[0], kept) if stacks else []
     family = chosen[0] if chosen else None
     valued = [one for one in main if one.tensor.name not in checkpoint.codes]
     sizes = read_sizes(valued, transposed=family is not None and family.transposed)
     n_heads, n_kv_heads, d_head = claimed_heads(checkpoint.config, sizes)
     latent = LatentHeads.of(sizes, claimed=claimed_count(checkpoint.config)) if n_heads is None else None
-    main = [kept.attach(one) for one in main]
     main = [
         one
         if one.tensor.name in checkpoint.codes
@@ -98,7 +97,7 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
         for one in main
     ]
     main = with_experts(main, family, sizes.d_model) if family else main
-    others = [kept.attach(one) for stack, its in zip(stacks[1:], chosen[1:], strict=True) for one in _place(stack, its)]
+    others = [one for stack, its in zip(stacks[1:], chosen[1:], strict=True) for one in _place(stack, its, kept)]
     placed = {one.tensor.name: one for weight in (*main, *others) for one in _stored(weight)}
     roles = {one.role for one in main if one.role is not None}
     return Model(
@@ -121,37 +120,40 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Kept:
-    """How weights are kept that are not in the file as themselves, by their names: as codes, or turned round."""
+    """How a weight is kept that is not in the file as itself: as codes, turned round, or in another notation."""
 
-    packed: Mapping[str, Packed]
-    stored: Mapping[str, Tensor]
+    weight: Tensor
+    packed: Packed | None = None
+    turned: bool = False
 
-    @staticmethod
-    def of(checkpoint: Checkpoint) -> _Kept:
-        turned = checkpoint.turned
-        return _Kept(
-            packed={one.name: one for one in checkpoint.packed.values()},
-            stored={turned[tensor.name]: tensor for tensor in checkpoint.tensors if tensor.name in turned},
-        )
-
-    def attach(self, one: PlacedTensor) -> PlacedTensor:
-        name = one.tensor.name
-        if name not in self.packed and name not in self.stored:
-            return one
-        return replace(one, packed=self.packed.get(name), stored=self.stored.get(name))
+    def place(self, one: PlacedTensor) -> PlacedTensor:
+        """The place of the weight; of one that is turned round it keeps the shape of the weight."""
+        if self.turned:
+            return replace(one, stored=self.weight)
+        return replace(one, tensor=self.weight, packed=self.packed)
 
 
-def _weights(checkpoint: Checkpoint) -> list[Tensor]:
-    """Tensors as the weights that they stand for, if they are codes or turned round; without what lies beside codes."""
+def _weights(checkpoint: Checkpoint) -> tuple[list[Tensor], dict[str, _Kept]]:
+    """Tensors as the weights that they stand for, in the usual notation, without what lies beside codes.
+
+    With them those that are kept otherwise, by these names.
+    """
     beside = {tensor.name for one in checkpoint.packed.values() for tensor in one.companions.values()}
-    return [_weight(checkpoint, tensor) for tensor in checkpoint.tensors if tensor.name not in beside]
-
-
-def _weight(checkpoint: Checkpoint, tensor: Tensor) -> Tensor:
-    if tensor.name in checkpoint.packed:
-        return checkpoint.packed[tensor.name].weight
-    name = checkpoint.turned.get(tensor.name)
-    return replace(tensor, name=name, shape=tensor.shape[::-1]) if name else tensor
+    weights: list[Tensor] = []
+    kept: dict[str, _Kept] = {}
+    for tensor in checkpoint.tensors:
+        packed = checkpoint.packed.get(tensor.name)
+        weight = packed.weight if packed else tensor
+        turned = checkpoint.turned.get(weight.name)
+        name = turned or checkpoint.names.get(weight.name, weight.name)
+        if tensor.name in beside:
+            continue
+        if packed or name != tensor.name:
+            kept[name] = _Kept(weight=weight, packed=packed, turned=turned is not None)
+            shape = weight.shape[::-1] if turned else weight.shape
+            weight = replace(weight, name=name, shape=shape)
+        weights.append(weight)
+    return weights, kept
 
 
 def _stored(one: PlacedTensor) -> Iterator[PlacedTensor]:
@@ -173,12 +175,15 @@ def _given(file: FamilyFile | None) -> tuple[Finding, ...]:
     return (Finding(code="architecture-file", path=visible(file.name)[:200], line=None, text=text),)
 
 
-def _place(stack: Stack, family: Family | None) -> list[PlacedTensor]:
+def _place(stack: Stack, family: Family | None, kept: Mapping[str, _Kept]) -> list[PlacedTensor]:
     """Places of a stack, with its label in front of the roles."""
     if family is None:
-        return [PlacedTensor(tensor=name.tensor, layer=None, expert=None, role=None) for name in stack.names]
-    placed = place_stack(stack, family)
-    return [replace(one, role=stack.label + one.role) if one.role and stack.label else one for one in placed]
+        placed = [PlacedTensor(tensor=name.tensor, layer=None, expert=None, role=None) for name in stack.names]
+    else:
+        placed = place_stack(stack, family)
+    if stack.label:
+        placed = [replace(one, role=stack.label + one.role) if one.role else one for one in placed]
+    return [kept[one.tensor.name].place(one) if one.tensor.name in kept else one for one in placed]
 
 
 def _unplaced(tensor: Any) -> PlacedTensor:

@@ -92,6 +92,8 @@ class Checkpoint:
         Weights that are kept as codes, by the name of the tensor that holds the codes.
     codes : frozenset of str
         Tensors of codes whose values are not known: neither numbers nor shapes need be those of weights.
+    names : mapping of str to str
+        What tensors are called in the usual notation, where the format has one of its own.
     turned : mapping of str to str
         By the name of a matrix of inputs by outputs, the name of the weight that it is when it is turned round.
     findings : tuple of Finding
@@ -109,6 +111,7 @@ class Checkpoint:
     documents: Mapping[str, str]
     packed: Mapping[str, Packed]
     codes: frozenset[str]
+    names: Mapping[str, str]
     turned: Mapping[str, str]
     findings: tuple[Finding, ...]
 
@@ -214,6 +217,7 @@ def open_checkpoint(location: Location) -> Checkpoint:
         documents=documents.digests,
         packed=packed,
         codes=frozenset(find_codes(main.tensors, packed)),
+        names={name: other for one in main.contents.values() for name, other in one.names.items()},
         turned=find_turned(main.tensors, main.uses),
         findings=_cut(findings),
     )
@@ -241,6 +245,7 @@ class _Reading:
 def _find_packed(tree: Tree, config: Mapping[str, Any], main: _Reading) -> dict[str, Packed]:
     claims, modules = config.get("quantization_config"), config.get("quantization", config.get("quantization_config"))
     held = Held(
+        format=main.format,
         tensors={tensor.name: tensor for tensor in main.tensors},
         claims=claims if isinstance(claims, dict) else {},
         modules=modules if isinstance(modules, dict) else {},

@@ -8,6 +8,9 @@ CTranslate2, ``python/ctranslate2/specs/model_spec.py`` (``ModelSpec._serialize`
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import BinaryIO, Final
 
 from attest.checkpoint.cursor import Cursor, refuse
@@ -21,6 +24,8 @@ _DTYPES = ("F32", "I8", "I16", "I32", "F16", "BF16")
 _MAGIC: Final = b"\6\0\0\0"
 """Version of the form, the one that CTranslate2 writes today."""
 
+_NUMBERED = re.compile(r"(?<![^/])(layer)_([0-9]{1,3})(?![^/])")
+_OF_NORMS = {"gamma": "weight", "beta": "bias"}
 _MAX_VARIABLES = 1_000_000
 _MAX_RANK = 32
 _SIZE_LIMIT = 2**53
@@ -47,7 +52,7 @@ def read_ctranslate2(stream: BinaryIO, *, file: str, size: int) -> Contents:
     Notes
     -----
     Names are those of CTranslate2's layers, such as ``decoder/layer_0/self_attention/linear_0/weight`` (the fused
-    Q, K and V). An alias is a tensor of its own with the same bytes.
+    Q, K and V); it has a role as ``decoder.layer.0.self_attention.linear_0.weight``. An alias is a tensor of its own with the same bytes.
     """
     cursor = Cursor(stream, file=file, size=size)
     if cursor.read(min(len(_MAGIC), size)) != _MAGIC:
@@ -65,7 +70,26 @@ def read_ctranslate2(stream: BinaryIO, *, file: str, size: int) -> Contents:
     _read_aliases(cursor, tensors)
     if cursor.left():
         refuse("trailing-bytes", f"{cursor.left()} bytes follow what it promises", file)
-    return Contents(tensors=tuple(tensors.values()), metadata=metadata, parsed=cursor.parsed())
+    return Contents(
+        tensors=tuple(tensors.values()),
+        metadata=metadata,
+        names=_usual_names(tensors),
+        parsed=cursor.parsed(),
+    )
+
+
+def _usual_names(names: Iterable[str]) -> dict[str, str]:
+    """What variables are called in the notation of PyTorch; none where two would be called the same."""
+    usual = {name: _usual_name(name) for name in names}
+    counts = Counter(usual.values())
+    return {name: other for name, other in usual.items() if counts[other] == 1}
+
+
+def _usual_name(name: str) -> str:
+    """A name with points, numbers that stand alone, and the words of PyTorch for gains and biases of norms."""
+    words = _NUMBERED.sub(r"\1.\2", name).replace("/", ".")
+    stem, _, last = words.rpartition(".")
+    return f"{stem}.{_OF_NORMS[last]}" if last in _OF_NORMS else words
 
 
 def _read_text(cursor: Cursor) -> str:

@@ -66,6 +66,8 @@ class Contents:
         As the file claims.
     config : mapping of str to int
         What the file claims of the network, in the words of ``config.json``; taken where there is no such file.
+    names : mapping of str to str
+        Where a format has a notation of its own: what tensors are called in the notation of the others.
     uses : mapping of str to Use
         How a graph multiplies with matrices, by their names; of several uses the first.
     zeros : mapping of str to tuple of int
@@ -78,6 +80,7 @@ class Contents:
     tensors: tuple[Tensor, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     uses: Mapping[str, Use] = field(default_factory=dict)
     zeros: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     parsed: tuple[ParsedRange, ...] = ()

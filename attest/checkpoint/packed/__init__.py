@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from attest.checkpoint.packed.awq import AWQ
 from attest.checkpoint.packed.bitsandbytes import FP4, INT8, NF4
 from attest.checkpoint.packed.compressed import COMPRESSED
+from attest.checkpoint.packed.ctranslate2 import CTRANSLATE2
 from attest.checkpoint.packed.fp4 import MXFP4, NVFP4
 from attest.checkpoint.packed.ggml import GGML
 from attest.checkpoint.packed.gptq import GPTQ
@@ -40,6 +41,7 @@ SCHEMES: Mapping[str, Scheme] = {
         INT8,
         COMPRESSED,
         FP8,
+        CTRANSLATE2,
         INT8_SCALED,
         MXFP4,
         NVFP4,

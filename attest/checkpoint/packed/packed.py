@@ -124,6 +124,8 @@ class Held:
 
     Parameters
     ----------
+    format : str
+        Id of the format.
     tensors : mapping of str to Tensor
         All tensors, by name.
     claims : mapping
@@ -140,6 +142,7 @@ class Held:
         Where set, tensors are seen as the first of so many matrices has them.
     """
 
+    format: str
     tensors: Mapping[str, Tensor]
     claims: Mapping[str, Any]
     read: Read

@@ -47,7 +47,7 @@ def scales_of(tensor: Tensor, held: Held) -> Tensor | None:
 
 
 def _find(scheme: str, tensor: Tensor, held: Held) -> Packed | None:
-    scales = scales_of(tensor, held)
+    scales = scales_of(tensor, held) if held.format != "ctranslate2" else None
     if len(tensor.shape) != 2 or not tensor.size or scales is None or not scales.size:
         return None
     powers = scales.dtype in _POWERS and tensor.dtype in _FP8
