@@ -22,7 +22,8 @@ def placed(
     )
     return place_tensors(
         cast(
-            "Checkpoint", SimpleNamespace(tensors=tensors, config=config or {}, packed={}, codes=frozenset(), turned={})
+            "Checkpoint",
+            SimpleNamespace(tensors=tensors, config=config or {}, packed={}, codes=frozenset(), turned={}, names={}),
         ),
         given=given,
     )
