@@ -75,7 +75,7 @@ def test_blocks_of_any_bytes_are_what_gguf_makes_of_them(kind: str):
     values, size = BLOCKS[kind]
     blocks = np.random.default_rng(0).integers(0, 256, (6, 4 * size), dtype=np.uint8)
     tensor = Tensor(name="x", dtype=kind, shape=(6, 4 * values), file="f", begin=0, end=blocks.size)
-    held = Held(tensors={"x": tensor}, claims={}, read=lambda _: np.empty(0))
+    held = Held(format="gguf", tensors={"x": tensor}, claims={}, read=lambda _: np.empty(0))
     one = GGML.find(tensor, held)
     assert one is not None
     found = open_packed(one, held.read).unpack(blocks.view(f"V{size}"), 0)
