@@ -332,7 +332,7 @@ def read_onnx(stream: BinaryIO, *, file: str, size: int, sizes: Mapping[str, int
     may tell which module uses a matrix.
     """
     cursor = Cursor(stream, file=file, size=size)
-    reader = _Reader(Walk(cursor, code="not-onnx"), sizes)
+    reader = _Reader(Walk(cursor), sizes)
     reader.model()
     return Contents(
         tensors=tuple(reader.tensors),

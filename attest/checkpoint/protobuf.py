@@ -29,11 +29,10 @@ class Field:
 
 
 class Walk:
-    """Walks the messages of one file, never more than ``_MAX_FIELDS`` fields; what is no message has the error ``code``."""
+    """Walks the messages of one file of ONNX, never more than ``_MAX_FIELDS`` fields."""
 
-    def __init__(self, cursor: Cursor, *, code: str) -> None:
+    def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
-        self._code = code
         self._fields = 0
 
     def fields(self, size: int) -> Iterator[Field]:
@@ -48,13 +47,13 @@ class Walk:
             wire, number = key & 7, key >> 3
             value = self.varint() if wire in {0, 2} else {1: 8, 5: 4}.get(wire, -1)
             if not 0 < number < 2**29 or value < 0:
-                refuse(self._code, f"byte {cursor.position} begins no field of a message", cursor.file)
+                refuse("not-onnx", f"byte {cursor.position} begins no field of a message", cursor.file)
             after = cursor.position + (value if wire else 0)
             if after > end:
                 refuse("truncated-file", f"a field at byte {cursor.position} is longer than what holds it", cursor.file)
             yield Field(number=number, wire=wire, value=value)
             if cursor.position > after:
-                refuse(self._code, f"a value goes on behind byte {after}, the end of its field", cursor.file)
+                refuse("not-onnx", f"a value goes on behind byte {after}, the end of its field", cursor.file)
             cursor.pass_by(after - cursor.position)
 
     def varint(self) -> int:
@@ -66,13 +65,13 @@ class Walk:
             if byte < 0x80:
                 break
         else:
-            refuse(self._code, f"an integer before byte {self.cursor.position} has no end", self.cursor.file)
+            refuse("not-onnx", f"an integer before byte {self.cursor.position} has no end", self.cursor.file)
         return value & 0xFFFFFFFFFFFFFFFF
 
     def text(self, one: Field) -> str:
         """The beginning of a string field."""
         if one.wire != 2:
-            refuse(self._code, f"the field {one.number} should be a string", self.cursor.file)
+            refuse("not-onnx", f"the field {one.number} should be a string", self.cursor.file)
         return self.cursor.read(min(one.value, 4 * _MAX_TEXT)).decode(errors="replace")[:_MAX_TEXT]
 
     def pair(self, size: int) -> tuple[str, str]:
