@@ -19,7 +19,7 @@ _WIDEST = 60
 
 
 def describe(comparison: Comparison, conclusion: Conclusion) -> str:
-    """Lines for people, free of control characters."""
+    """Lines for people, free of control characters; the conclusion and its limits last, where a terminal stands still."""
     a, b = comparison.a, comparison.b
     width = max(len(test.id) for test in comparison.tests)
     lines = [
@@ -31,10 +31,6 @@ def describe(comparison: Comparison, conclusion: Conclusion) -> str:
         "",
         f"H1  {conclusion.propositions.h1}",
         f"H2  {conclusion.propositions.h2}",
-        "",
-        f"conclusion  {conclusion.rung}  (policy {visible(conclusion.policy.id)})",
-        *_other_policy(comparison, conclusion.policy),
-        *(f"  {sentence}" for sentence in conclusion.because),
         *_announced(comparison.protocol),
         *_readings(conclusion),
         *_controls(comparison.controls),
@@ -45,6 +41,12 @@ def describe(comparison: Comparison, conclusion: Conclusion) -> str:
     if comparison.not_compared:
         lines += ["", "not compared"]
         lines += [f"  {item.id}: {visible(item.reason)}" for item in comparison.not_compared]
+    lines += [
+        "",
+        f"conclusion  {conclusion.rung}  (policy {visible(conclusion.policy.id)})",
+        *_other_policy(comparison, conclusion.policy),
+        *(f"  {sentence}" for sentence in (*conclusion.because, *conclusion.cautions)),
+    ]
     lines += ["", "what this does not show", *(f"  {sentence}" for sentence in comparison.does_not_show)]
     return "\n".join(lines)
 

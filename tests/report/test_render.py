@@ -26,7 +26,7 @@ from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
 from attest.terminal import visible
 
-GOLDEN = {1: "672c38a04c0a1aaf64b2d1cf4802386b60bf4b4205e0368abab749308767bbdf"}
+GOLDEN = {1: "bd99e109e5c58bf61083266e15db4b60d2c9ed27ba2962b80210a1c49a5ebe7e"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
