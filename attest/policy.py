@@ -138,7 +138,11 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
     """The rung, the sentences on the tests that carry it, and those that bound what it says."""
     shares = {test.id: test.statistic for test in comparison.tests if test.id in {_IDENTITY, _PLACES} and test.n}
     if shares.get(_IDENTITY) == shares.get(_PLACES) == 1.0:
-        return "identical", ["Every tensor of each is in the other, byte for byte, one to one and in the same place."], []
+        return (
+            "identical",
+            ["Every tensor of each is in the other, byte for byte, one to one and in the same place."],
+            [],
+        )
     exact = [
         (test, one.pvalue) for test, one in zip(exact_tests(comparison), readings, strict=True) if one.left_out is None
     ]

@@ -270,19 +270,36 @@ def test_tensors_that_are_all_found_but_not_one_to_one_are_not_identical() -> No
     assert rung(everything) == "exact-rejected"
 
 
-def panel_says(statistic: float, *, greatest: float, n: int = 60, at_least: int = 0, name: str = MATCHED) -> Comparison:
-    """A comparison whose exact tests found nothing, and one statistic held against a panel."""
+def panel_says(
+    statistic: float,
+    *,
+    greatest: float,
+    n: int = 60,
+    at_least: int = 0,
+    name: str = MATCHED,
+    besides: Test | None = None,
+) -> Comparison:
+    """A comparison whose exact tests found nothing (but ``besides``), and one statistic held against a panel."""
     population = Population(n=n, at_least=at_least, median=greatest / 2, greatest=greatest)
     rank = Rank(id=name, independent=population, derived=None)
     ranks = PanelRanks(name="p", version="1", sha256="0" * 64, pairs=n, left_out=0, ranks=(rank,))
     test = dataclasses.replace(exact(0.0, rank.pvalue, name=name), calibration="empirical", statistic=statistic, z=None)
-    return dataclasses.replace(comparison(exact(0.5, 0.6), test), panel=ranks)
+    others = (besides,) if besides else ()
+    return dataclasses.replace(comparison(exact(0.5, 0.6), *others, test), panel=ranks)
 
 
 def test_a_matched_test_far_above_the_whole_panel_reaches_its_rung() -> None:
     said = conclude(panel_says(0.15, greatest=0.01))
     assert said.rung == "matched-above-panel"
     assert "0.15 is above all 60 comparable pairs trained apart" in said.because[0]
+
+
+def test_a_rejection_that_carries_nothing_is_doubted_on_every_rung() -> None:
+    residual = exact(40.0, 0.0001, name="residual-norm-correspondence/v1")
+    said = conclude(panel_says(0.15, greatest=0.01, name="recovered-agreement/v1", besides=residual))
+    assert said.rung == "matched-above-panel"
+    assert any(sentence.startswith(residual.id) for sentence in said.because)
+    assert any("one teacher" in sentence for sentence in said.cautions)
 
 
 @pytest.mark.parametrize(("statistic", "greatest"), [(0.0599, 0.01), (0.29, 0.1), (0.011, 0.01), (0.049, 0.0)])

@@ -53,7 +53,7 @@ def describe(comparison: Comparison, conclusion: Conclusion) -> str:
 
 def _row(test: Test, width: int) -> str:
     return (
-        f"{test.id:{width}}  {test.calibration:11}  {decimal(test.statistic, 4):>10}  {_number(test.z, 4):>9}"
+        f"{test.id:{width}}  {test.calibration:11}  {_statistic(test.statistic, 4):>10}  {_number(test.z, 4):>9}"
         f"  {_number(test.pvalue, 3):>8}  {_number(test.smallest_pvalue, 3):>8}  {test.n:>7}"
     )
 
@@ -73,7 +73,7 @@ def _panel(panel: PanelRanks) -> Iterator[str]:
 
 
 def _population(one: Population) -> str:
-    reach = f"median {decimal(one.median, 3)}, greatest {decimal(one.greatest, 3)}"
+    reach = f"median {_statistic(one.median, 3)}, greatest {_statistic(one.greatest, 3)}"
     return f"{one.n} comparable pairs trained apart ({reach})"
 
 
@@ -145,3 +145,9 @@ def _table(table: Table) -> Iterator[str]:
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else decimal(value, digits)
+
+
+def _statistic(value: float, digits: int) -> str:
+    """A number that is not rounded up to 1, which would say that all is shared."""
+    text = decimal(value, digits)
+    return text if text != "1" or value == 1 else decimal(value)
