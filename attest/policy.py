@@ -40,7 +40,7 @@ _FINDINGS = {
     "multiset-identity/v1": f"Telling tensors that hold the same values, in some order: {{n}}; {_UNEXPECTED}.",
     "row-containment/v1": (
         f"Matrices with rows that stand in the other, by digests of 64 bits: {{n}} or more; {_UNEXPECTED}. Rows that"
-        " share such a digest can be made on purpose: with both weights, attest compare --weights compares them."
+        " share such a digest can be made on purpose; exact-replay/v1 (attest compare --weights) compares their values."
     ),
 }
 """Tests that find the same values again: their ``n`` counts what only copying explains, and there is no p-value."""

@@ -28,7 +28,7 @@ from attest.report.rerender import embedded_bundles
 from attest.report.source import read_sources
 from attest.terminal import visible
 
-GOLDEN = {1: "bd99e109e5c58bf61083266e15db4b60d2c9ed27ba2962b80210a1c49a5ebe7e"}
+GOLDEN = {1: "74980fb12de79bed03d8eedf3d90f0223d7da685c22a596ae9e08e42ed3b1f4c"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
