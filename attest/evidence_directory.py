@@ -58,7 +58,7 @@ def directory_of(path: Path) -> Path | None:
 
 def is_evidence_alone(path: Path) -> bool:
     """Whether a folder holds a statement, its detail files and signatures, and nothing else that could be a checkpoint."""
-    if not os.path.isfile(path / STATEMENT_NAME) or not os.path.isdir(path / "detail"):  # noqa: PTH112, PTH113 - as in bundle.py
+    if not os.path.isfile(path / STATEMENT_NAME) or not os.path.isdir(path / "detail"):  # noqa: PTH112, PTH113 - False of a name too long
         return False
     others = [entry for entry in path.iterdir() if entry.name != "detail"]
     return all(entry.is_file() and entry.suffix in _BESIDE for entry in others)
