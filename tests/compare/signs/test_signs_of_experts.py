@@ -139,4 +139,4 @@ def test_experts_have_no_axes_of_words_and_need_gates():
     bare = dataclasses.replace(one, arrays={SKETCH: {"layers.0.experts.0": np.ones((9, 16), np.int8)}})
     assert "gate" in matched_signs(bare, one).not_compared[0].reason
     none = dataclasses.replace(one, arrays={SKETCH: {"layers.0.experts.0": np.ones((9, 7), np.int8)}})
-    assert "no sketch of its neurons" in matched_signs(none, one).not_compared[0].reason
+    assert "not both have a sketch of their neurons" in matched_signs(none, one).not_compared[0].reason
