@@ -74,6 +74,7 @@ _ONE_DENSE = (
     " other test on units rejects H2, so nothing says that one of the two was made of the other."
 )
 _LESS = "That is less than the policy asks of a rejection."
+_ALL_THE_SAME = "Every tensor of each is in the other, byte for byte, one to one and in the same place."
 _NOT_ONE_TO_ONE = (
     "Every tensor of each is found in the other, byte for byte, but not one to one in the same place: some are repeated,"
     " or moved to another layer or role."
@@ -138,11 +139,7 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
     """The rung, the sentences on the tests that carry it, and those that bound what it says."""
     shares = {test.id: test.statistic for test in comparison.tests if test.id in {_IDENTITY, _PLACES} and test.n}
     if shares.get(_IDENTITY) == shares.get(_PLACES) == 1.0:
-        return (
-            "identical",
-            ["Every tensor of each is in the other, byte for byte, one to one and in the same place."],
-            [],
-        )
+        return "identical", [_ALL_THE_SAME], []
     exact = [
         (test, one.pvalue) for test, one in zip(exact_tests(comparison), readings, strict=True) if one.left_out is None
     ]
