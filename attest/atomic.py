@@ -27,11 +27,16 @@ def refuse_stdout(path: Path) -> None:
 def refuse_existing(path: Path, *, force: bool) -> None:
     """Refuse stdout, and a place where something stands already, unless ``force`` is set.
 
+    A device, pipe or socket is refused even then: it would be replaced by a file, ``/dev/null`` for everybody.
+
     Raises
     ------
     InputError
     """
     refuse_stdout(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        message = "is a device, a pipe or a socket, which is not replaced"
+        raise InputError("cannot-write", message, fix="name a file or folder", where=str(path))
     if (path.exists() or path.is_symlink()) and not force:
         raise InputError("output-exists", "is there already", fix="give another name, or --force", where=str(path))
 

@@ -332,6 +332,13 @@ def read_bundle(path: Path) -> tuple[Bundle, bytes]:
             "no-bundle",
             error.message if isinstance(error, CheckpointError) else f"cannot be read ({error.strerror})",
             fix="check the path, or sign the evidence first: attest sign EVIDENCE_DIR --key KEY",
-            where=str(path),
+            where=str(path / BUNDLE_NAME if os.path.isdir(path) else path),  # noqa: PTH112 - False, not an error, of a name too long
         ) from error
+    if data[:64].lstrip().startswith(b"<"):
+        raise DocumentError(
+            "not-a-bundle",
+            "is a web page",
+            fix="run attest verify-report on it, save the bundles from its links, and give those",
+            where=file.name,
+        )
     return Bundle.from_json(data, where=file.name), data

@@ -27,6 +27,7 @@ __all__ = [
     "STATEMENT_NAME",
     "describe_detail",
     "directory_of",
+    "is_evidence_alone",
     "load_evidence",
     "named_details",
     "read_detail",
@@ -43,6 +44,7 @@ STATEMENT_NAME = "statement.json"
 SIGNER_KEY_NAME = "signer.pub.pem"
 """Copy of the signer's public key beside the bundle: a convenience, and no reason to trust it."""
 MAX_DETAIL = 512 * 1024 * 1024
+_BESIDE = frozenset({".json", ".jsonl", ".pem", ".sig"})
 _DETAIL_NAME = re.compile(r"detail/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -52,6 +54,14 @@ def directory_of(path: Path) -> Path | None:
         return path
     folder = Path(os.path.realpath(path)).parent
     return folder if any(os.path.lexists(folder / name) for name in ("detail", STATEMENT_NAME)) else None
+
+
+def is_evidence_alone(path: Path) -> bool:
+    """Whether a folder holds a statement, its detail files and signatures, and nothing else that could be a checkpoint."""
+    if not os.path.isfile(path / STATEMENT_NAME) or not os.path.isdir(path / "detail"):  # noqa: PTH112, PTH113 - False of a name too long
+        return False
+    others = [entry for entry in path.iterdir() if entry.name != "detail"]
+    return all(entry.is_file() and entry.suffix in _BESIDE for entry in others)
 
 
 def describe_detail(name: str, media_type: str, data: bytes) -> Detail:
@@ -121,7 +131,7 @@ def load_evidence(statement: Statement, path: Path) -> Evidence:
         raise InputError(
             "not-evidence",
             "is not evidence about one checkpoint",
-            fix="give what attest measure wrote",
+            fix="give what attest measure wrote; a comparison is made again by attest compare",
             where=str(path),
         )
     return load(Evidence, statement.predicate, where=f"{path.name}#/predicate")

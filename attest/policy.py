@@ -40,7 +40,7 @@ _FINDINGS = {
     "multiset-identity/v1": f"Telling tensors that hold the same values, in some order: {{n}}; {_UNEXPECTED}.",
     "row-containment/v1": (
         f"Matrices with rows that stand in the other, by digests of 64 bits: {{n}} or more; {_UNEXPECTED}. Rows that"
-        " share such a digest can be made on purpose: with both weights, attest compare --weights compares them."
+        " share such a digest can be made on purpose; exact-replay/v1 (attest compare --weights) compares their values."
     ),
 }
 """Tests that find the same values again: their ``n`` counts what only copying explains, and there is no p-value."""
@@ -63,9 +63,9 @@ _OTHER_PANEL = (
     " of these (attest compare --panel)."
 )
 _OTHER_REASONS = (
-    "That says that units have something in common, and not what: they agree so, too, in two networks that were trained apart"
-    " but began with one initialization, as a framework's default seed gives it to equal shapes, or took other random numbers"
-    " from one seed (a frozen projection, noise), or were taught the inner values of one teacher unit by unit."
+    "Units have something in common; this does not say what. They agree so, too, in networks that were trained apart but began"
+    " with one initialization, as a framework's default seed gives it to equal shapes, or took other random numbers from one"
+    " seed (a frozen projection, noise), or were taught the inner values of one teacher unit by unit."
 )
 _EXPERTS = "expert-alignment/v1"
 _ON_EXPERTS = frozenset({_EXPERTS, "matched-signs/v1", "recovered-signs/v1"})
@@ -74,6 +74,7 @@ _ONE_DENSE = (
     " other test on units rejects H2, so nothing says that one of the two was made of the other."
 )
 _LESS = "That is less than the policy asks of a rejection."
+_ALL_THE_SAME = "Every tensor of each is in the other, byte for byte, one to one and in the same place."
 _NOT_ONE_TO_ONE = (
     "Every tensor of each is found in the other, byte for byte, but not one to one in the same place: some are repeated,"
     " or moved to another layer or role."
@@ -97,12 +98,17 @@ PROPOSITIONS = Propositions(
 
 @record
 class Conclusion:
-    """The rung that a policy reaches, the sentences that carry it there, and how the policy reads every exact test."""
+    """The rung that a policy reaches, the sentences that carry it there, and how the policy reads every exact test.
+
+    ``cautions`` are the sentences that bound what the rung says: other reasons for it, what could not have been seen, what
+    was left out.
+    """
 
     propositions: Propositions
     rung: Rung
     policy: Policy
     because: tuple[str, ...]
+    cautions: tuple[str, ...]
     readings: tuple[Reading, ...]
 
 
@@ -115,48 +121,58 @@ def conclude(comparison: Comparison, policy: Policy = DEFAULT_POLICY) -> Conclus
     ``EMPIRICAL`` tests alone, by their ranks in the comparison's panel, whatever a comparison states of other tests.
     """
     readings = read_tests(comparison, policy)
-    rung, because = _climb(comparison, policy, readings)
+    rung, because, cautions = _climb(comparison, policy, readings)
     left_out = [f"{one.test} is left out: {one.left_out}." for one in readings if one.left_out]
     if comparison.panel is not None and not _accepts(policy, comparison.panel):
         left_out.append(_OTHER_PANEL.format(panel=comparison.panel.sha256[:16]))
     return Conclusion(
-        propositions=PROPOSITIONS, rung=rung, policy=policy, because=(*because, *left_out), readings=readings
+        propositions=PROPOSITIONS,
+        rung=rung,
+        policy=policy,
+        because=tuple(because),
+        cautions=(*cautions, *left_out),
+        readings=readings,
     )
 
 
-def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) -> tuple[Rung, list[str]]:
-    """The rung, and the sentences on the tests that carry it."""
+def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) -> tuple[Rung, list[str], list[str]]:
+    """The rung, the sentences on the tests that carry it, and those that bound what it says."""
     shares = {test.id: test.statistic for test in comparison.tests if test.id in {_IDENTITY, _PLACES} and test.n}
     if shares.get(_IDENTITY) == shares.get(_PLACES) == 1.0:
-        return "identical", ["Every tensor of each is in the other, byte for byte, one to one and in the same place."]
+        return "identical", [_ALL_THE_SAME], []
     exact = [
         (test, one.pvalue) for test, one in zip(exact_tests(comparison), readings, strict=True) if one.left_out is None
     ]
     rejecting = [(test, level) for test, level in exact if level <= policy.alpha and _is_strong(test, policy)]
     rejected = [_describe(test, level) for test, level in rejecting]
     alone = unwitnessed(comparison, policy, readings, {test.id for test, _ in rejecting})
+    doubts = list(dict.fromkeys(alone.values()))
     carried = any(test.id not in alone for test, _ in rejecting)
     found, few = _findings(comparison, policy)
+    shared = _shared_components(comparison)
     if shares.get(_IDENTITY) == 1.0:
         found.insert(0, _NOT_ONE_TO_ONE)
     if found or carried:
         without = any(one.id == _EXPERTS and one.reason == NO_EXPERTS for one in comparison.not_compared)
         dense = not without and {test.id for test, _ in rejecting} <= _ON_EXPERTS
-        reasons = [] if found else [_OTHER_REASONS, *([_ONE_DENSE] if dense else [])]
-        return "exact-rejected", found + rejected + reasons + _shared_components(comparison)
+        reasons = [] if found else [_OTHER_REASONS, *doubts, *([_ONE_DENSE] if dense else [])]
+        return "exact-rejected", found + rejected, reasons + shared
     above, near = _above_panel(comparison, policy)
     if above:
-        return "matched-above-panel", above + rejected + _shared_components(comparison)
-    few += near + _shared_components(comparison)
+        return "matched-above-panel", above + rejected, doubts + shared
+    few += near + shared
     if not exact and not few:
-        return "inconclusive", ["No exact test could be run on this pair and stood its controls.", *_untold(comparison)]
+        none = "No exact test could be run on this pair and stood its controls."
+        return "inconclusive", [none], _untold(comparison)
     weak = few + [_describe(test, level) for test, level in exact if level <= policy.inconclusive_alpha]
     if weak:
-        return "inconclusive", [*weak, *(dict.fromkeys(alone.values()) or (_LESS,))]
-    return "no-evidence", _describe_nothing([test for test, _ in exact], policy, readings)
+        return "inconclusive", weak, doubts or [_LESS]
+    return "no-evidence", *_describe_nothing([test for test, _ in exact], policy, readings)
 
 
-def _describe_nothing(exact: Sequence[Test], policy: Policy, readings: Sequence[Reading]) -> list[str]:
+def _describe_nothing(
+    exact: Sequence[Test], policy: Policy, readings: Sequence[Reading]
+) -> tuple[list[str], list[str]]:
     largest = max(exact, key=lambda test: abs(test.z or 0.0))
     share, keenest = min((one.smallest_share, one.test) for one in readings if one.smallest_share is not None)
     copied, unseen = ("", "whose signs were changed") if keenest in SIGN_TESTS else (" in place", "in another order")
@@ -164,7 +180,8 @@ def _describe_nothing(exact: Sequence[Test], policy: Policy, readings: Sequence[
         f"With about {decimal(100 * share, 2)} % of its units copied{copied} unaltered, {keenest} would have reached"
     )
     return [
-        f"Exact tests that reject H2: none of {len(exact)}; the largest, {largest.id}, has z = {decimal(largest.z or 0.0, 4)}.",
+        f"Exact tests on units that reject H2: none of {len(exact)}; the largest, {largest.id}, has z = {decimal(largest.z or 0.0, 4)}."
+    ], [
         "The policy takes that for what networks trained apart give; it does not prove that they were.",
         f"{power} the z = {decimal(policy.minimum_z)} that the policy asks for. Units {unseen} it cannot see.",
     ]

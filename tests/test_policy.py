@@ -99,7 +99,7 @@ def test_what_is_taught_accuses_nobody_alone() -> None:
     residual = exact(40.0, 0.0001, name=ON_THE_AXIS)
     conclusion = conclude(comparison(residual, gains, heads, exact(0.3, 0.7), matched(0.01)))
     assert conclusion.rung == "inconclusive"
-    assert any("one teacher" in sentence for sentence in conclusion.because)
+    assert any("one teacher" in sentence for sentence in conclusion.cautions)
 
 
 def test_what_is_taught_and_a_witness_are_rejected() -> None:
@@ -138,12 +138,12 @@ def test_lengths_of_neurons_that_agree_in_nothing_else_accuse_nobody() -> None:
 def test_neurons_of_mixtures_that_agree_alone_may_be_those_of_one_dense_network(name: str) -> None:
     """What was not compared is that of two mixtures; between dense networks there is nothing to be said of experts."""
     both = comparison(exact(40.0, 0.0001, name=name))
-    dense = conclude(both).because
-    mixed = conclude(dataclasses.replace(both, not_compared=())).because
+    dense = conclude(both).cautions
+    mixed = conclude(dataclasses.replace(both, not_compared=())).cautions
     assert not any("one dense network" in sentence for sentence in dense)
     assert any("nothing says that one of the two was made of the other" in sentence for sentence in mixed)
     more = comparison(exact(40.0, 0.0001, name=name), exact(40.0, 0.0001))
-    assert not any("one dense network" in one for one in conclude(dataclasses.replace(more, not_compared=())).because)
+    assert not any("one dense network" in one for one in conclude(dataclasses.replace(more, not_compared=())).cautions)
 
 
 def test_a_middling_p_is_no_evidence() -> None:
@@ -159,8 +159,8 @@ def test_equal_values_that_tell_nothing_are_said_and_accuse_nobody() -> None:
     few = dataclasses.replace(finding("exact-replay/v1", 0), statistic=0.0999)
     alone = conclude(comparison(untold, few))
     assert alone.rung == "inconclusive"
-    assert "By tensor-identity/v1, 0.999999 of all values" in alone.because[1]
-    assert len(conclude(comparison(few)).because) == 1
+    assert "By tensor-identity/v1, 0.999999 of all values" in alone.cautions[0]
+    assert not conclude(comparison(few)).cautions
     assert rung(exact(0.3, 0.8), untold) == "no-evidence"
 
 
@@ -245,7 +245,7 @@ def test_both_propositions_are_told_in_full_and_are_about_weights() -> None:
 
 def test_no_evidence_says_what_the_keenest_test_would_have_seen() -> None:
     nothing = conclude(comparison(exact(0.3, 0.8)))
-    assert "With about 6 % of its units copied in place unaltered" in nothing.because[2]
+    assert "With about 6 % of its units copied in place unaltered" in nothing.cautions[1]
     assert [reading.smallest_share for reading in nothing.readings] == [0.06]
 
 
@@ -270,19 +270,36 @@ def test_tensors_that_are_all_found_but_not_one_to_one_are_not_identical() -> No
     assert rung(everything) == "exact-rejected"
 
 
-def panel_says(statistic: float, *, greatest: float, n: int = 60, at_least: int = 0, name: str = MATCHED) -> Comparison:
-    """A comparison whose exact tests found nothing, and one statistic held against a panel."""
+def panel_says(
+    statistic: float,
+    *,
+    greatest: float,
+    n: int = 60,
+    at_least: int = 0,
+    name: str = MATCHED,
+    besides: Test | None = None,
+) -> Comparison:
+    """A comparison whose exact tests found nothing (but ``besides``), and one statistic held against a panel."""
     population = Population(n=n, at_least=at_least, median=greatest / 2, greatest=greatest)
     rank = Rank(id=name, independent=population, derived=None)
     ranks = PanelRanks(name="p", version="1", sha256="0" * 64, pairs=n, left_out=0, ranks=(rank,))
     test = dataclasses.replace(exact(0.0, rank.pvalue, name=name), calibration="empirical", statistic=statistic, z=None)
-    return dataclasses.replace(comparison(exact(0.5, 0.6), test), panel=ranks)
+    others = (besides,) if besides else ()
+    return dataclasses.replace(comparison(exact(0.5, 0.6), *others, test), panel=ranks)
 
 
 def test_a_matched_test_far_above_the_whole_panel_reaches_its_rung() -> None:
     said = conclude(panel_says(0.15, greatest=0.01))
     assert said.rung == "matched-above-panel"
     assert "0.15 is above all 60 comparable pairs trained apart" in said.because[0]
+
+
+def test_a_rejection_that_carries_nothing_is_doubted_on_every_rung() -> None:
+    residual = exact(40.0, 0.0001, name="residual-norm-correspondence/v1")
+    said = conclude(panel_says(0.15, greatest=0.01, name="recovered-agreement/v1", besides=residual))
+    assert said.rung == "matched-above-panel"
+    assert any(sentence.startswith(residual.id) for sentence in said.because)
+    assert any("one teacher" in sentence for sentence in said.cautions)
 
 
 @pytest.mark.parametrize(("statistic", "greatest"), [(0.0599, 0.01), (0.29, 0.1), (0.011, 0.01), (0.049, 0.0)])
@@ -328,8 +345,8 @@ def test_ranks_in_a_panel_that_the_policy_does_not_name_carry_nothing_and_a_sent
         held = panel_says(statistic, greatest=0.01)
         other = conclude(held, dataclasses.replace(DEFAULT_POLICY, panels=("f" * 64,)))
         assert other.rung == "no-evidence"
-        assert "none of those that the policy names" in other.because[-1]
-    assert "policy names" not in " ".join(conclude(held).because)
+        assert "none of those that the policy names" in other.cautions[-1]
+    assert "policy names" not in " ".join(conclude(held).cautions)
 
 
 def test_an_exact_test_stands_above_the_panel() -> None:

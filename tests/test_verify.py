@@ -189,12 +189,15 @@ def sign_comparison(tiny: TinyEvidence, comparison: Comparison, subjects: dict[s
     tiny.sign()
 
 
-def test_a_comparison_is_verified(tiny: TinyEvidence):
+def test_a_comparison_is_verified(tiny: TinyEvidence, tmp_path: Path):
     comparison = compared(tiny.measure())
     sign_comparison(tiny, comparison, {"a:first": comparison.a.tree_digest, "b:second": comparison.b.tree_digest})
     result = check(tiny, checkpoint=None)
     assert outcomes(result) == INTACT | {"checkpoint": "SKIPPED"}
     assert step(result, "details").message == "The statement names no detail files."
+    lone = verify(Path(shutil.copy(tiny.bundle, tmp_path / "lone.json")), expectation=tiny.expectation())
+    assert step(lone, "details").message == "The statement names no detail files."
+    assert lone.compared.text == "no file of a checkpoint was read."
     result = check(tiny)
     message = "It is side A, all 3 files and 254 bytes; nothing was read of side B."
     assert (step(result, "checkpoint").message, result.content, result.exit_code) == (message, "SKIPPED", 0)

@@ -19,7 +19,7 @@ _WIDEST = 60
 
 
 def describe(comparison: Comparison, conclusion: Conclusion) -> str:
-    """Lines for people, free of control characters."""
+    """Lines for people, free of control characters; the conclusion and its limits last, where a terminal stands still."""
     a, b = comparison.a, comparison.b
     width = max(len(test.id) for test in comparison.tests)
     lines = [
@@ -31,10 +31,6 @@ def describe(comparison: Comparison, conclusion: Conclusion) -> str:
         "",
         f"H1  {conclusion.propositions.h1}",
         f"H2  {conclusion.propositions.h2}",
-        "",
-        f"conclusion  {conclusion.rung}  (policy {visible(conclusion.policy.id)})",
-        *_other_policy(comparison, conclusion.policy),
-        *(f"  {sentence}" for sentence in conclusion.because),
         *_announced(comparison.protocol),
         *_readings(conclusion),
         *_controls(comparison.controls),
@@ -45,13 +41,19 @@ def describe(comparison: Comparison, conclusion: Conclusion) -> str:
     if comparison.not_compared:
         lines += ["", "not compared"]
         lines += [f"  {item.id}: {visible(item.reason)}" for item in comparison.not_compared]
+    lines += [
+        "",
+        f"conclusion  {conclusion.rung}  (policy {visible(conclusion.policy.id)})",
+        *_other_policy(comparison, conclusion.policy),
+        *(f"  {sentence}" for sentence in (*conclusion.because, *conclusion.cautions)),
+    ]
     lines += ["", "what this does not show", *(f"  {sentence}" for sentence in comparison.does_not_show)]
     return "\n".join(lines)
 
 
 def _row(test: Test, width: int) -> str:
     return (
-        f"{test.id:{width}}  {test.calibration:11}  {decimal(test.statistic, 4):>10}  {_number(test.z, 4):>9}"
+        f"{test.id:{width}}  {test.calibration:11}  {_statistic(test.statistic, 4):>10}  {_number(test.z, 4):>9}"
         f"  {_number(test.pvalue, 3):>8}  {_number(test.smallest_pvalue, 3):>8}  {test.n:>7}"
     )
 
@@ -71,7 +73,7 @@ def _panel(panel: PanelRanks) -> Iterator[str]:
 
 
 def _population(one: Population) -> str:
-    reach = f"median {decimal(one.median, 3)}, greatest {decimal(one.greatest, 3)}"
+    reach = f"median {_statistic(one.median, 3)}, greatest {_statistic(one.greatest, 3)}"
     return f"{one.n} comparable pairs trained apart ({reach})"
 
 
@@ -143,3 +145,9 @@ def _table(table: Table) -> Iterator[str]:
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else decimal(value, digits)
+
+
+def _statistic(value: float, digits: int) -> str:
+    """A number that is not rounded up to 1, which would say that all is shared."""
+    text = decimal(value, digits)
+    return text if text != "1" or value == 1 else decimal(value)

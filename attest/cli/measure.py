@@ -27,7 +27,7 @@ from attest.cli.progress import Progress
 from attest.document import dump
 from attest.errors import InputError
 from attest.evidence import RemoteSource
-from attest.evidence_directory import refuse_place, write_evidence
+from attest.evidence_directory import is_evidence_alone, refuse_place, write_evidence
 from attest.journal import Journal
 from attest.measure import Measurement, measure
 from attest.terminal import amount, visible
@@ -80,6 +80,7 @@ def command(
     shared without the weights. Nothing in the checkpoint is ever executed.
     """
     checkpoint = at_revision(checkpoint, revision)
+    _refuse_evidence(checkpoint)
     _refuse_overlap(output, resume, [checkpoint] if base is None else [checkpoint, base], repo)
     refuse_place(output, force=force)
     prompts, run_options = _read_run(activations, device, stream=stream)
@@ -105,6 +106,16 @@ def command(
         Journal.clear(resume)
     value = {"directory": str(output), "statementSha256": statement.digest, "evidence": dump(measurement.evidence)}
     emit(_describe(measurement, output), value, style=style, output=None, force=False)
+
+
+def _refuse_evidence(checkpoint: Location) -> None:
+    if isinstance(checkpoint, Path) and is_evidence_alone(checkpoint):
+        raise InputError(
+            "no-weights",
+            "is evidence: it holds fingerprints, and there are no weights to measure",
+            fix="give the checkpoint; attest compare takes evidence as it is",
+            where=str(checkpoint),
+        )
 
 
 def _read_run(activations: str | None, device: Device, *, stream: bool) -> tuple[Prompts | None, Options | None]:

@@ -85,7 +85,7 @@ class Tour:
         self._compare("minilm", "laundered", "made here from it, and laundered")
         if stranger is not None:
             self._make("stranger", "multilingual-e5-small", lambda path: convert_stranger(stranger, path))
-            self._compare("minilm", "stranger", "an unrelated model of the same width")
+            self._compare("minilm", "stranger", "another model, of the same width")
 
     def _make(self, folder: str, name: str, make: Callable[[Path], None]) -> None:
         """Make a checkpoint, measure it under a name that says what it is, and sign that."""
@@ -122,7 +122,8 @@ class Tour:
         self._sign(directory)
         value = json.loads((self._folder / result).read_bytes())
         self._rows.append((f"{a} and {b}", truth, value))
-        self._say(f"  {value['conclusion']['rung']}: {' '.join(value['conclusion']['because'])}")
+        conclusion = value["conclusion"]
+        self._say(f"  {conclusion['rung']}: {' '.join((*conclusion['because'], *conclusion['cautions']))}")
 
     def _report(self, name: str) -> None:
         self._title("A report of these, and its check")

@@ -54,8 +54,8 @@ RUNGS = {
     ),
     "exact-rejected": Rung(
         name="Chance is rejected by an exact test",
-        meaning="Networks trained apart (H2) give this more rarely than the policy allows: by it, weights or an"
-        " initialization in common (H1) are supported over H2.",
+        meaning="Networks trained apart (H2) give this more rarely than the policy allows: weights or an initialization in"
+        " common (H1) are supported over H2, unless another reason that is named with it holds.",
     ),
     "matched-above-panel": Rung(
         name="Above the whole panel",

@@ -45,7 +45,7 @@ class Rerendered:
 
 
 def _not_a_report(message: str) -> DocumentError:
-    return DocumentError("not-a-report", message, fix="give a page that attest report wrote", where="page")
+    return DocumentError("not-a-report", message, fix="give a whole page that attest report wrote", where="page")
 
 
 def embedded_bundles(page: bytes) -> tuple[bytes, ...]:

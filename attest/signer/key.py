@@ -323,7 +323,7 @@ def _read_key_file(path: Path) -> tuple[bytes, int]:
         if path.is_file():
             with path.open("rb") as stream:
                 return stream.read(_MAX_KEY_FILE), os.fstat(stream.fileno()).st_mode
-        reason = "there is no such file"
+        reason = "is a folder" if path.is_dir() else "there is no such file"
     except OSError as error:
         reason = f"cannot be read ({error.strerror})"
     raise InputError("no-key", reason, fix="check the path; attest keygen makes a key", where=str(path))

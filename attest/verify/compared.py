@@ -52,6 +52,8 @@ class Compared:
     @property
     def text(self) -> str:
         """The counts in one line."""
+        if self.files_named is None and not self.files_covered:
+            return "no file of a checkpoint was read."
         files, size = (
             "an unknown number of" if one is None else f"{one:,}" for one in (self.files_named, self.bytes_named)
         )

@@ -157,6 +157,8 @@ def _check_details(statement: Statement, directory: Path | None) -> Check:
         details = named_details(statement)
     except DocumentError as error:
         return checked("details", "FAILED", "The statement's list of detail files is malformed.", [str(error)])
+    if directory is None and not details:
+        return skipped("details", "The statement names no detail files.")
     if directory is None:
         return skipped("details", f"Only the bundle is at hand, without the {len(details)} detail files it names.")
     problems = [] if not os.path.lexists(directory / STATEMENT_NAME) else _copy_problems(directory, statement)

@@ -57,6 +57,17 @@ def test_the_page_for_people(family: Path, tmp_path: Path):
     assert shlex.split(lines[-1])[1:] == ["attest", "sign", str(tmp_path / "my evidence"), "--key", "key.pem"]
 
 
+def test_evidence_is_no_checkpoint(tmp_path: Path):
+    (tmp_path / "e" / "detail").mkdir(parents=True)
+    (tmp_path / "e" / STATEMENT_NAME).write_bytes(b"{}")
+    write_tensors(tmp_path / "e" / "detail" / "x.safetensors", {"a": np.zeros(1, np.float32)})
+    assert "attest compare takes evidence" in refused(
+        attest("measure", tmp_path / "e", "-o", tmp_path / "o"), "no-weights"
+    )
+    write_tensors(tmp_path / "e" / "model.safetensors", {"a": np.zeros(1, np.float32)})
+    assert attest("measure", tmp_path / "e", "-o", tmp_path / "o").exit_code == 0
+
+
 def test_the_object_for_programs(family: Path, tmp_path: Path):
     result = attest("measure", family / "seed-1", "-o", tmp_path / "evidence", "--format", "json")
     value = json.loads(result.stdout)

@@ -139,7 +139,9 @@ def test_an_altered_detail_exits_1_and_is_named(tiny: TinyEvidence, public: Path
 
 
 @pytest.mark.parametrize(
-    ("data", "code"), [(b"", "not-json"), (b"{}", "not-a-bundle"), (b"[" * 10_000, "too-deep")], ids=str
+    ("data", "code"),
+    [(b"", "not-json"), (b"{}", "not-a-bundle"), (b"\n<html>", "not-a-bundle"), (b"[" * 10_000, "too-deep")],
+    ids=str,
 )
 def test_what_is_no_bundle_exits_3_with_one_line(tiny: TinyEvidence, public: Path, data: bytes, code: str):
     tiny.bundle.write_bytes(data)

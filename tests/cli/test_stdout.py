@@ -1,5 +1,6 @@
 """What prints one document prints it to ``-``; what writes folders and several files refuses that name."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,15 @@ def test_a_result_goes_to_stdout(folder: Path, arguments: list[str], monkeypatch
     assert plain[0] == 0
     assert attest(folder, [*arguments, "-o", "-"], monkeypatch) == plain
     assert not (folder / "-").exists()
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_what_is_no_file_is_never_replaced(tmp_path: Path, force: tuple[str, ...], monkeypatch: pytest.MonkeyPatch):
+    """As ``/dev/null`` is none; a link to one counts as one."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        code, _, errors = attest(tmp_path, ["inspect", SEED, "-o", name, *force], monkeypatch)
+        assert (code, errors.split(":")[0], "--force" in errors) == (3, "error[cannot-write]", False)
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()

@@ -20,13 +20,15 @@ from attest.comparison import Comparison
 from attest.document import decimal, dump
 from attest.errors import InputError
 from attest.evidence import Evidence
+from attest.policy import conclude
 from attest.policy_file import DEFAULT_POLICY, Policy
 from attest.report import render as render_module
 from attest.report.render import POLICY_MEDIA_TYPE, TEMPLATE_VERSION, render
 from attest.report.rerender import embedded_bundles
+from attest.report.source import read_sources
 from attest.terminal import visible
 
-GOLDEN = {1: "672c38a04c0a1aaf64b2d1cf4802386b60bf4b4205e0368abab749308767bbdf"}
+GOLDEN = {1: "74980fb12de79bed03d8eedf3d90f0223d7da685c22a596ae9e08e42ed3b1f4c"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
@@ -181,6 +183,16 @@ def test_the_banner_the_propositions_and_the_limits_are_there(page: bytes):
         "Open points",
     ):
         assert sentence in words
+
+
+@pytest.mark.parametrize("z", [357.2, 0.1])
+def test_the_first_screen_says_what_bounds_each_conclusion(z: float):
+    bundles = factory.trio(z=z, pvalue=1e-4 if z > 1 else 0.9)
+    first, _, _ = text_of(render(bundles)).partition("All tests")
+    (comparison,) = (one.predicate for one in read_sources(bundles) if isinstance(one.predicate, Comparison))
+    cautions = conclude(comparison).cautions
+    assert cautions
+    assert all(sentence in first for sentence in cautions)
 
 
 def test_one_rung_is_marked_as_reached(page: bytes):

@@ -14,7 +14,7 @@ def other_inputs(a: Fingerprints, b: Fingerprints) -> str:
     """Why what two networks did cannot be compared at all; empty where it can."""
     mine, theirs = a.activations, b.activations
     if mine is None or theirs is None:
-        return "the network of one of the two was not run (attest measure --activations)"
+        return "not both networks were run (attest measure --activations)"
     if mine.prompt_set_sha256 != theirs.prompt_set_sha256:
         return f"the two were run on different prompts ({mine.prompt_set} and {theirs.prompt_set})"
     return ""

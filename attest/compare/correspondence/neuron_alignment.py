@@ -25,7 +25,7 @@ def neuron_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = a.arrays.get(_SKETCH, {}), b.arrays.get(_SKETCH, {})
     if not mine or not theirs:
-        return Outcome(not_compared=left_out(NEURON_TEST, "one of the two has no neuron sketch"))
+        return Outcome(not_compared=left_out(NEURON_TEST, "not both have a neuron sketch"))
     if unlike := unlike_widths(a, b):
         return Outcome(not_compared=left_out(NEURON_TEST, unlike))
     layers, reasons = shared_layers(a, b)

@@ -106,7 +106,7 @@ def expert_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
         a,
         b,
         [f"experts.{part}" for part in ("gate", "up", "down", _ROUTER)],
-        missing="in no layer have the experts arrays of one size in both",
+        missing="in no layer do both have arrays of one size for the experts",
         method="the experts, in one order for all layers",
         note="z of the normal scores of expert norms, index by index; a permutation of the experts defeats it, one of the"
         " neurons in each does not, nor does a rotation of the residual stream",
@@ -176,7 +176,7 @@ def qkv_bias_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     test_id = "qkv-bias-correspondence/v1"
     if not a.arrays.get(_BIASES) or not b.arrays.get(_BIASES):
-        return Outcome(not_compared=left_out(test_id, "one of the two has no query, key or value biases"))
+        return Outcome(not_compared=left_out(test_id, "not both have query, key or value biases"))
     note = "z of the inner products of the heads' bias directions, index by index"
     return _on_heads(test_id, _BIASES, a, b, ("q.bias", "k.bias", "v.bias"), unit_rows, note)
 
@@ -198,7 +198,7 @@ def _by_layer(
     layers, reasons = shared_layers(a, b)
     pairings = [pairing for layer in layers for pairing in pair(layer)]
     if not pairings:
-        return Outcome(not_compared=left_out(test_id, f"in no layer have {units} arrays of one size in both"))
+        return Outcome(not_compared=left_out(test_id, f"in no layer do both have arrays of one size for {units}"))
     return exact_outcome(
         test_id,
         a,

@@ -48,7 +48,7 @@ def neuron_matching(a: Fingerprints, b: Fingerprints) -> Outcome:
         return _nothing(unlike)
     mine, theirs = sketched_layers(a, _SKETCH, N_BUCKETS), sketched_layers(b, _SKETCH, N_BUCKETS)
     if not mine or not theirs:
-        return _nothing("one of the two has no neuron sketch")
+        return _nothing("not both have a neuron sketch")
     if len({neurons.gated for neurons in (*mine.values(), *theirs.values())}) > 1:
         return _nothing("only one of the two has gates, or only some layers have")
     agreement = agreement_of_sides(_AGREEMENT, a, b, mine, theirs)

@@ -13,7 +13,7 @@ from attest.compare.matching.partners import Neurons
 
 __all__ = ["NO_ANCHORED_SKETCH", "sketched_experts", "sketched_layers"]
 
-NO_ANCHORED_SKETCH = "one of the two has no anchored sketch; attest measure --deep makes one where there is a tokenizer"
+NO_ANCHORED_SKETCH = "not both have an anchored sketch; attest measure --deep makes one where there is a tokenizer"
 
 _EXPERTS = "expert-sketch/v1"
 

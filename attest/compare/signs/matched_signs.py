@@ -34,7 +34,7 @@ def matched_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     if unlike := unlike_widths(a, b):
         return Outcome(not_compared=left_out(_MATCHED, unlike))
-    return _on_sketches(_MATCHED, a, b, _SKETCH, N_BUCKETS, "one of the two has no sketch of its neurons")
+    return _on_sketches(_MATCHED, a, b, _SKETCH, N_BUCKETS, "not both have a sketch of their neurons")
 
 
 def anchored_signs(a: Fingerprints, b: Fingerprints) -> Outcome:

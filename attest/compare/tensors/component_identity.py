@@ -32,7 +32,7 @@ def component_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = list(_components(a)), list(_components(b))
     if not mine or not theirs:
-        return Outcome(not_compared=left_out(COMPONENT_ID, "one of the two has no stack beside the main one"))
+        return Outcome(not_compared=left_out(COMPONENT_ID, "not both have a stack beside the main one"))
     held = [{_values(row) for row in side} for side in (mine, theirs)]
     found = [[row for row in side if _values(row) in other] for side, other in ((mine, held[1]), (theirs, held[0]))]
     test = descriptive(

@@ -140,7 +140,7 @@ def digested_rows(one: Fingerprints) -> tuple[DigestedRows | None, str]:
     """Rows of a checkpoint, and what is wrong where there are none."""
     arrays = one.arrays.get(ROW_DIGESTS, {})
     if not arrays:
-        return None, "one of the two has no row digests"
+        return None, "not both have row digests"
     named = dict(_named(one.tensors))
     order = sorted((row.layer is not None, row.layer or 0, row.name, name) for name, row in named.items())
     tensors = [(named[name], name) for *_, name in order if name in arrays]

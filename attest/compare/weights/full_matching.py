@@ -91,7 +91,7 @@ def full_matching(
         return _nothing("hidden sizes differ: rows have no common axes")
     mine, theirs = (sketched_layers(one, _SKETCH, N_BUCKETS) for one in (a, b))
     if not mine or not theirs or len({one.gated for one in (*mine.values(), *theirs.values())}) > 1:
-        return _nothing("one of the two has no neuron sketch, or only one has gates")
+        return _nothing("not both have a neuron sketch, or only one has gates")
     first, second = in_both(weights)
     partners = _partners(agreement_of_sides(_AGREEMENT, a, b, mine, theirs))
     work = {(i, j): _work(first, second, i, j) for i, j in partners if i and j}

@@ -30,7 +30,7 @@ __all__ = ["recovered_matching"]
 _SIGNS = "recovered-signs/v1"
 _AGREEMENT = "recovered-agreement/v1"
 _NO_GATES = "a neuron's sign is free only where it has a gate, and none has one"
-_NO_DENSE = "one of the two has experts alone, which may be copies of each other"
+_NO_DENSE = "not both have dense layers, and experts may be copies of each other"
 _NOTE = (
     "z of the products of what matched neurons write, whose signs are fair coins in networks trained apart, in a basis that is"
     " recovered from the neurons' second moments alone, up to its sign; near 0 also after the signs of neurons were changed"

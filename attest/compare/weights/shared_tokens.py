@@ -26,7 +26,7 @@ def shared_tokens(first: RoleWeights, second: RoleWeights, most: int) -> NDArray
     """
     shapes = [one.shape("embed", None) for one in (first, second)]
     if shapes[0] is None or shapes[1] is None:
-        return "one of the two has no embedding of floating-point values that was recognized"
+        return "not both have an embedding of floating-point values that was recognized"
     if any(shape[1] != one.model.d_model for one, shape in zip((first, second), shapes, strict=True) if shape):
         return "the embeddings of one of the two are not as wide as its residual stream"
     sizes = (shapes[0][0], shapes[1][0])

@@ -67,7 +67,7 @@ def token_rows(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Model]) -
     sides = [(name, _by_number(a, name), _by_number(b, name)) for name in tables]
     counted = [(name, counts) for name, left, right in sides if (counts := _count(left, right, tokens.rows))]
     if not counted or counted[0][0] != "embed":
-        return Outcome(not_compared=left_out(_ID, "one of the two has no row digests of an embedding"))
+        return Outcome(not_compared=left_out(_ID, "not both have row digests of an embedding"))
     _, (shared, kept, _, _) = counted[0]
     test = descriptive(
         _ID,
@@ -85,7 +85,7 @@ def _tokens(weights: tuple[Model, Model]) -> _Tokens | str:
     except DocumentError:
         return "the tokenizer.json of one of the two cannot be read"
     if not mine or not theirs:
-        return "one of the two has no tokenizer.json with a vocabulary"
+        return "not both have a tokenizer.json with a vocabulary"
     shared = sorted(text for text in mine.keys() & theirs.keys() if max(mine[text], theirs[text]) <= _MOST_NUMBER)
     if not shared:
         return "the two vocabularies have no token in common"

@@ -52,7 +52,7 @@ def vocabulary_lens(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Mode
         return Outcome(not_compared=left_out(_ID, rows))
     mine, theirs = (_lenses(one, rows[:, side]) for side, one in enumerate((first, second)))
     if not mine or not theirs or len({one.gated for one in (*mine.values(), *theirs.values())}) > 1:
-        reason = "one of the two has no dense MLP whose values are read, or only one has gates"
+        reason = "not both have a dense MLP whose values are read, or only one has gates"
         return Outcome(not_compared=left_out(_ID, reason))
     return _outcome(agreement_of_sides(_ID, a, b, mine, theirs), len(rows))
 

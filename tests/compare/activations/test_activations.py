@@ -88,9 +88,7 @@ def test_the_order_of_the_two_changes_no_number():
 def test_without_a_run_or_on_other_prompts_nothing_is_compared():
     a, b = of_family("seed-1"), measured("seed-2")
     assert not results_of(a, b)
-    assert set(reasons_of(a, b).values()) == {
-        "the network of one of the two was not run (attest measure --activations)"
-    }
+    assert set(reasons_of(a, b).values()) == {"not both networks were run (attest measure --activations)"}
     other = dataclasses.replace(a.activations, prompt_set="own", prompt_set_sha256="0" * 64)
     assert all("different prompts" in one for one in reasons_of(a, dataclasses.replace(a, activations=other)).values())
 

@@ -94,7 +94,7 @@ def test_layers_that_agree_with_the_next_in_both_silence_the_test() -> None:
     reading = reading_of(singled_out("a", "b", "a-b"), NORMS)
     assert "something in both singles units out" in (reading.left_out or "")
     assert reading.smallest_share is None
-    assert any(sentence.startswith(f"{NORMS} is left out") for sentence in singled_out("a", "b", "a-b").because)
+    assert any(sentence.startswith(f"{NORMS} is left out") for sentence in singled_out("a", "b", "a-b").cautions)
     assert all(one.left_out is None for one in singled_out("b", "a-b").readings)
 
 

@@ -132,7 +132,7 @@ def test_two_mixtures_made_of_one_dense_network_are_not_said_to_be_made_of_each_
     found = conclude(both)
     assert found.rung == "exact-rejected"
     assert "or both derive from those of a third" in found.propositions.h1
-    assert "nothing says that one of the two was made of the other" in found.because[-1]
+    assert "nothing says that one of the two was made of the other" in found.cautions[-1]
 
 
 def test_what_cannot_be_compared(mixture: Make):

@@ -166,7 +166,7 @@ def test_experts_that_training_prefers_by_their_number_do_not_accuse(preferred: 
 
 def test_what_is_not_compared(folder: Path, tmp_path: Path):
     other = written(network(9, experts=5), tmp_path / "five")
-    assert reason(mixture(folder, 0), other) == "in no layer have the experts arrays of one size in both"
+    assert reason(mixture(folder, 0), other) == "in no layer do both have arrays of one size for the experts"
     hostile = {"layers.0.experts.up": np.full(EXPERTS, np.nan, np.float32)}
     one = dataclasses.replace(other, arrays={NORMS: hostile})
     assert "12 units of which one of the two has several that are the same" in reason(mixture(folder, 0), one)

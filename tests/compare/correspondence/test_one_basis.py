@@ -38,7 +38,7 @@ def test_students_of_one_teacher_are_not_accused(taught: Callable[[str], Fingerp
     assert z is not None
     assert z > DEFAULT_POLICY.minimum_z
     assert conclude(comparison).rung == "inconclusive"
-    assert "one teacher" in " ".join(conclude(comparison).because)
+    assert "one teacher" in " ".join(conclude(comparison).cautions)
 
 
 def test_a_descendant_that_was_taught_besides_is(taught: Callable[[str], Fingerprints]) -> None:

@@ -157,7 +157,7 @@ def test_what_cannot_be_matched_has_a_reason():
     wider = dataclasses.replace(one, architecture=dataclasses.replace(one.architecture, d_model=128))
     nothing = dataclasses.replace(one, arrays={})
     without_gates = with_sketch(one, lambda layers: [rows[:, 8:] for rows in layers])
-    for other, words in ((wider, "96 and 128"), (nothing, "no neuron sketch"), (without_gates, "gates")):
+    for other, words in ((wider, "96 and 128"), (nothing, "not both have a neuron sketch"), (without_gates, "gates")):
         outcome = neuron_matching(one, other)
         assert not outcome.tests
         assert {item.id for item in outcome.not_compared} == {

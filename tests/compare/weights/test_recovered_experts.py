@@ -94,7 +94,7 @@ def test_hidden_experts_are_found_by_signs_in_their_dense_parent(experts: Callab
     assert (test.z or 0) > 15
     assert back.tests[0].z == test.z
     assert "one dense network" in (test.note or "")
-    assert (agreement.id, "experts alone" in agreement.reason) == ("recovered-agreement/v1", True)
+    assert (agreement.id, "not both have dense layers" in agreement.reason) == ("recovered-agreement/v1", True)
 
 
 @pytest.mark.parametrize("experts", [cut, upcycled])

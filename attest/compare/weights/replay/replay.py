@@ -81,7 +81,7 @@ def exact_replay(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Model])
     rows = [{row.name: row for row in one.tensors} for one in (a, b)]
     left, right = (one.checkpoint for one in weights)
     if not all(any(Matrix.readable(tensor) for tensor in one.tensors) for one in (left, right)):
-        return Outcome(not_compared=left_out(_ID, "one of the two has no tensors whose values are read"))
+        return Outcome(not_compared=left_out(_ID, "not both have tensors whose values are read"))
     forth = _replay(right, left, rows[1], rows[0], "b", "a")
     best = forth
     if forth.share < 1:
