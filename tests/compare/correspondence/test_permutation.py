@@ -22,7 +22,7 @@ def pairing(seed: int, n: int, width: int, *, shared: float = 0.0, layer: int = 
 
 
 def run(*pairings: Pairing, seed: str = "test", resamples: int = 999):
-    result = permutation_test(pairings, seed=seed, method="rows", max_resamples=resamples)
+    result = permutation_test("rows/v1", pairings, seed=seed, method="rows", note="", max_resamples=resamples)
     assert result is not None
     return result
 
@@ -108,8 +108,8 @@ def test_few_units_cannot_give_a_small_pvalue() -> None:
 
 def test_nothing_that_varies_gives_no_test() -> None:
     same = np.ones((5, 2))
-    assert permutation_test([Pairing(layer=0, x=same, y=same)], seed="s", method="rows") is None
-    assert permutation_test([], seed="s", method="rows") is None
+    assert permutation_test("rows/v1", [Pairing(layer=0, x=same, y=same)], seed="s", method="rows", note="") is None
+    assert permutation_test("rows/v1", [], seed="s", method="rows", note="") is None
 
 
 def test_a_constant_layer_is_left_out_of_the_sum() -> None:
