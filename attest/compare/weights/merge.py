@@ -14,8 +14,7 @@ from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.weights.replay.matrix import Matrix, keys
-from attest.compare.weights.replay.operation import decode
-from attest.compare.weights.weight_delta import VALUES
+from attest.compare.weights.replay.operation import VALUES, decode
 from attest.comparison import Found
 from attest.document import decimal
 from attest.evidence import Table

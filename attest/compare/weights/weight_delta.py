@@ -21,19 +21,16 @@ from attest.compare.tensors.whereabouts import short
 from attest.compare.weights.delta_rank import Ranks, delta_ranks
 from attest.compare.weights.grid import describe_grid
 from attest.compare.weights.replay.matrix import Matrix
-from attest.compare.weights.replay.operation import LARGEST, decode
+from attest.compare.weights.replay.operation import LARGEST, VALUES, decode
 from attest.comparison import Found
 from attest.document import decimal
 from attest.evidence import Table
 
-__all__ = ["VALUES", "weight_delta"]
+__all__ = ["weight_delta"]
 
 _ID = "weight-delta/v1"
 _MAX_LINES = 256
 _DIGITS = 4
-
-VALUES = frozenset({"F64", "F32", "F16", "BF16", "Q8_0", "Q4_0"})
-"""Dtypes whose values are compared."""
 
 _BY_TENSOR = (
     "tensor", "values", "changed", "relative change", "cosine", "stable rank", "rank above rounding", "kurtosis of a",
