@@ -10,7 +10,8 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.partners import Neurons
 from attest.compare.matching.sketches import NO_ANCHORED_SKETCH, sketched_experts, sketched_layers
 from attest.compare.outcome import Outcome, left_out, unlike_widths
-from attest.compare.signs.sign_matching import GatedNeurons, signs_outcome
+from attest.compare.signs.gated_neurons import GatedNeurons
+from attest.compare.signs.sign_matching import signs_outcome
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 from attest.fingerprint.unit_sums import N_BUCKETS
 

@@ -18,7 +18,8 @@ from attest.compare.matching.layer_agreement import agreement_of_sides
 from attest.compare.matching.partners import Neurons
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.resampling import public_seed
-from attest.compare.signs.sign_matching import GatedNeurons, signs_outcome
+from attest.compare.signs.gated_neurons import GatedNeurons
+from attest.compare.signs.sign_matching import signs_outcome
 from attest.compare.weights.recovered_neurons import RecoveredLayer, RecoveredNeurons, recover_neurons
 from attest.compare.weights.role_weights import in_both
 from attest.comparison import Found
