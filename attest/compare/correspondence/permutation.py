@@ -29,14 +29,7 @@ from attest.comparison import LayerStatistic, Test
 from attest.cores import on_all_cores
 from attest.native import Kernel
 
-__all__ = [
-    "Centered",
-    "Pairing",
-    "layer_statistics",
-    "permutation_test",
-    "tells_apart",
-]
-
+__all__ = ["Centered", "Pairing", "layer_statistics", "permutation_test", "tells_apart"]
 
 _BY_SHIFTS = ", the halves of a random order shifted"
 _BATCH = 64

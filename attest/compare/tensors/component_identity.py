@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.tensors.digested_rows import beside_main_stack, has_telling_values, is_trained
+from attest.compare.tensors.telling import beside_main_stack, has_telling_values, is_trained
 from attest.comparison import Found
 from attest.evidence import Table, TensorRow
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.tensors.tensor_identity import telling
+from attest.compare.tensors.telling import telling
 from attest.comparison import Found
 from attest.evidence import Moments, Table, TensorRow
 

@@ -7,7 +7,7 @@ import math
 from attest.compare.descriptive import counted
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.tensors.digested_rows import count_telling, in_main_stack, may_tell
+from attest.compare.tensors.telling import count_telling, in_main_stack, may_tell
 from attest.compare.tensors.whereabouts import short
 from attest.comparison import Found
 from attest.evidence import Table, TensorRow

@@ -13,16 +13,13 @@ from attest.compare.descriptive import counted
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.tensors.digested_rows import (
-    LEAST_COLUMNS,
     DigestedRows,
     constant_digests,
-    count_telling,
     digested_rows,
     identity_digests,
-    in_main_stack,
     is_among,
-    tells_by_rows,
 )
+from attest.compare.tensors.telling import LEAST_COLUMNS, count_telling, in_main_stack, tells_by_rows
 from attest.compare.tensors.whereabouts import describe_order, describe_runs, short
 from attest.comparison import Found
 from attest.document import decimal

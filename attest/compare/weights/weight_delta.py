@@ -16,7 +16,7 @@ from attest.compare.descriptive import descriptive
 from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.tensors.digested_rows import is_trained
+from attest.compare.tensors.telling import is_trained
 from attest.compare.tensors.whereabouts import short
 from attest.compare.weights.delta_rank import Ranks, delta_ranks
 from attest.compare.weights.grid import describe_grid
