@@ -74,7 +74,7 @@ def resampled_test(  # noqa: PLR0913 - what a test is, in words and in numbers
         In standard deviations of the null.
     null : ndarray of shape (n_resamples,), float64
     least : float
-        Chance of the identity among all that is drawn from: no p-value can be less.
+        Chance of the farthest outcome among all that may be drawn: no p-value can be less.
     n, layers
         As the test has them.
     method, seed : str
