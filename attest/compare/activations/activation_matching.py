@@ -25,7 +25,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.agreement_tests import aligned_outcome
 from attest.compare.matching.layer_agreement import agreement_of_sides, unlike_gates
 from attest.compare.matching.partners import Neurons
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, left_out, not_run
 
 __all__ = ["activation_matching"]
 
@@ -53,7 +53,7 @@ def activation_matching(a: Fingerprints, b: Fingerprints) -> Outcome:
     if not reason and not all(sides):
         reason = "no layer's neurons are known in one of the two"
     if unlike := reason or unlike_gates(*sides):
-        return Outcome(not_compared=tuple(one for name in (_GATED, _HALVES, _LAYERS) for one in left_out(name, unlike)))
+        return not_run(unlike, _GATED, _HALVES, _LAYERS)
     return _outcome(a, b, *sides)
 
 

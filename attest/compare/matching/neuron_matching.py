@@ -21,7 +21,7 @@ from attest.compare.matching.agreement_tests import aligned_outcome
 from attest.compare.matching.layer_agreement import LayerAgreement, LayerPair, agreement_of_sides, unlike_gates
 from attest.compare.matching.rank_correlation import matched_rank_correlation
 from attest.compare.matching.sketches import sketched_layers
-from attest.compare.outcome import Outcome, left_out, unlike_widths
+from attest.compare.outcome import Outcome, left_out, not_run, unlike_widths
 from attest.comparison import Test
 from attest.fingerprint.unit_sums import N_BUCKETS
 
@@ -63,7 +63,7 @@ def neuron_matching(a: Fingerprints, b: Fingerprints) -> Outcome:
 
 
 def _nothing(reason: str) -> Outcome:
-    return Outcome(not_compared=tuple(one for name in (_AGREEMENT, _LAYERS, _WIDTH) for one in left_out(name, reason)))
+    return not_run(reason, _AGREEMENT, _LAYERS, _WIDTH)
 
 
 def _width(deep: Sequence[LayerPair], agreement: LayerAgreement) -> Test | None:

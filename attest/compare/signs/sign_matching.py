@@ -19,7 +19,7 @@ from attest.compare.controls import combined_control
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.correspondence.tied_layers import tied_layers
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, left_out, not_run
 from attest.compare.resampling import public_order, public_seed
 from attest.compare.signs.gated_neurons import GatedNeurons, without_twins
 from attest.compare.signs.sign_lean import LEANING, SignedRows, lean_share
@@ -72,14 +72,14 @@ def signs_outcome(
     both networks, and of layers that are one in both, the first counts: copies have one sign.
     """
     if {a.architecture.family, b.architecture.family} <= _SHIFTED:
-        return Outcome(not_compared=left_out(test_id, _NO_COIN))
+        return not_run(_NO_COIN, test_id)
     swapped = b.side.tree_digest < a.side.tree_digest
     x, y = (theirs, mine) if swapped else (mine, theirs)
     seed = public_seed(test_id, a, b)
     pairs, tied = _untied(x, y, _belonging(x, y, seed))
     coins = _toss(x, y, pairs, seed, 1)
     if _explained(x, y, pairs, coins, seed) >= LEANING:
-        return Outcome(not_compared=left_out(test_id, _LEANING))
+        return not_run(_LEANING, test_id)
     named = [Coins(layer=j if swapped else i, values=one.values) for (i, j), one in zip(pairs, coins, strict=True)]
     pooled = any(layer.pooled for side in (mine, theirs) for layer in side.values())
     test = sign_test(test_id, named, seed=seed, unsigned=unsigned, note=note + (_ONE_DENSE if pooled else ""))

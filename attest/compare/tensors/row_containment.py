@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from attest.compare.descriptive import counted
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.tensors.digested_rows import (
     DigestedRows,
     constant_digests,
@@ -55,7 +55,7 @@ def row_containment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     (mine, problem), (theirs, other_problem) = digested_rows(a), digested_rows(b)
     if mine is None or theirs is None:
-        return Outcome(not_compared=left_out(_ID, problem or other_problem))
+        return not_run(problem or other_problem, _ID)
     shift = max(mine.shift, theirs.shift)
     mine, theirs = mine.thinned(shift), theirs.thinned(shift)
     shared, pairs = _shared(mine, theirs)

@@ -15,7 +15,7 @@ from attest.checkpoint import Tensor
 from attest.compare.descriptive import descriptive
 from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.tensors.telling import is_trained
 from attest.compare.tensors.whereabouts import short
 from attest.compare.weights.delta_rank import Ranks, delta_ranks
@@ -86,9 +86,7 @@ def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Model])
         if one.name in theirs and one.shape == theirs[one.name].shape and _is_compared(one, theirs[one.name])
     ]
     if not pairs:
-        return Outcome(
-            not_compared=left_out(_ID, "no tensors of floating-point values have one name and shape in both")
-        )
+        return not_run("no tensors of floating-point values have one name and shape in both", _ID)
     deltas = [
         _delta(
             Matrix(checkpoint=left, tensor=one),

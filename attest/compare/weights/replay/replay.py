@@ -14,7 +14,7 @@ from attest.checkpoint.packed import MLX
 from attest.checkpoint.values import FLOATS
 from attest.compare.descriptive import counted
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.tensors.telling import (
     LEAST_DISTINCT,
     LEAST_VALUES,
@@ -86,7 +86,7 @@ def exact_replay(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Model])
     rows = [{row.name: row for row in one.tensors} for one in (a, b)]
     left, right = (one.checkpoint for one in weights)
     if not all(any(Matrix.readable(tensor) for tensor in one.tensors) for one in (left, right)):
-        return Outcome(not_compared=left_out(_ID, "not both have tensors whose values are read"))
+        return not_run("not both have tensors whose values are read", _ID)
     forth = _replay(right, left, rows[1], rows[0], "b", "a")
     best = forth
     if forth.share < 1:
