@@ -83,7 +83,7 @@ def _lesson(title: str, x: Any, y: Any) -> dict[str, Any]:
     centered = float(np.sum(u * v) / np.sqrt(np.sum(u * u) * np.sum(v * v)))
     left, right = (np.stack([normal_scores(layer) for layer in one], axis=1) for one in (x, y))
     pairing = Pairing(layer=-1, x=left, y=right)
-    result = permutation_test([pairing], seed=title, method="residual dimensions", max_resamples=999)
+    result = permutation_test(title, [pairing], seed=title, method="residual dimensions", note="", max_resamples=999)
     return {
         "case": title,
         "raw_cosine": raw,

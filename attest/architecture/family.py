@@ -103,7 +103,7 @@ class Family:
     norm_offset : {0, 1}
         What is added to a stored gain of a norm before it is used.
     rotary : {"halves", "in-turn", "unknown"} or None
-        Which rows of a head turn together, see ``attest.architecture.rotary``; ``unknown`` where some of the networks
+        Which rows of a head turn together: i with i + d/2, or 2 i with 2 i + 1; ``unknown`` where some of the networks
         have other positions that nothing else gives away; None where the table does not say.
     model_types : frozenset of str
         Values of ``model_type`` in configurations whose networks are named so.

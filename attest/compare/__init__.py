@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -39,7 +39,7 @@ from attest.compare.tensors.multiset_identity import multiset_identity
 from attest.compare.tensors.row_containment import row_containment
 from attest.compare.tensors.tensor_identity import tensor_identity
 from attest.compare.weights.embedding_anchors import embedding_anchors
-from attest.compare.weights.full_matching import full_matching
+from attest.compare.weights.full_matching import ASSIGNED_TEST, full_matching
 from attest.compare.weights.head_alignment import head_alignment
 from attest.compare.weights.invariant_terms import invariant_terms
 from attest.compare.weights.matrix_alignment import matrix_alignment
@@ -101,21 +101,21 @@ PANEL_TESTS: tuple[PairTest, ...] = (
 )
 """Tests that say little without a reference panel; a panel that is made of a library holds what they give."""
 
-WEIGHT_TESTS: tuple[WeightTest, ...] = (
-    recovered_alignment,
-    recovered_matching,
-    exact_replay,
-    weight_delta,
-    full_matching,
-    vocabulary_lens,
-    head_alignment,
-    token_rows,
-    embedding_anchors,
-    matrix_alignment,
-    invariant_terms,
-    projection_spectra,
-)
-"""Tests that need the weights of both; they are run where both are given."""
+WEIGHT_TESTS: Mapping[WeightTest, tuple[str, ...]] = {
+    recovered_alignment: ("recovered-alignment/v1",),
+    recovered_matching: ("recovered-signs/v1", "recovered-agreement/v1"),
+    exact_replay: ("exact-replay/v1",),
+    weight_delta: ("weight-delta/v1",),
+    full_matching: ("full-row-agreement/v1", ASSIGNED_TEST),
+    vocabulary_lens: ("vocabulary-lens-agreement/v1",),
+    head_alignment: ("head-alignment/v1",),
+    token_rows: ("token-rows/v1",),
+    embedding_anchors: ("embedding-anchors-correlation/v1",),
+    matrix_alignment: ("awm/v1",),
+    invariant_terms: ("huref-invariants/v1",),
+    projection_spectra: ("spectrum-correlation/v1",),
+}
+"""Tests that need the weights of both, and the ids of what each gives. A new one is a file in ``weights`` and a line here."""
 
 DOES_NOT_SHOW = (
     "Which of the two came first, or who took what from whom.",

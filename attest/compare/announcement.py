@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from attest.compare import WEIGHT_TESTS
 from attest.compare.resampling import MAX_RESAMPLES, MIN_RESAMPLES, WORK
 from attest.comparison import Announcement, Comparison
 from attest.document import load, timestamp
@@ -55,22 +56,7 @@ METHODS = (
 """Tests of every comparison; each gives a value, or the reason why it does not."""
 
 DEEP_METHODS = ("anchored-alignment/v1", "anchored-signs/v1", "anchored-agreement/v1")
-WEIGHT_METHODS = (
-    "recovered-alignment/v1",
-    "recovered-signs/v1",
-    "recovered-agreement/v1",
-    "exact-replay/v1",
-    "weight-delta/v1",
-    "full-row-agreement/v1",
-    "assigned-rank-correlation/v1",
-    "vocabulary-lens-agreement/v1",
-    "head-alignment/v1",
-    "token-rows/v1",
-    "embedding-anchors-correlation/v1",
-    "awm/v1",
-    "huref-invariants/v1",
-    "spectrum-correlation/v1",
-)
+WEIGHT_METHODS = tuple(name for names in WEIGHT_TESTS.values() for name in names)
 
 _RESAMPLING = Resampling(
     least=MIN_RESAMPLES, most=MAX_RESAMPLES, work=WORK, seed="<test id> <lesser tree digest> <greater tree digest>"

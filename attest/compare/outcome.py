@@ -10,9 +10,7 @@ from attest.architecture import Model
 from attest.compare.fingerprints import Fingerprints
 from attest.comparison import Control, Found, NotCompared, Test
 
-__all__ = [
-    "Outcome", "PairTest", "WeightTest", "left_out", "shared_layers", "unlike_widths",
-]  # fmt: skip
+__all__ = ["Outcome", "PairTest", "WeightTest", "left_out", "not_run", "shared_layers", "unlike_widths"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +25,11 @@ class Outcome:
 
 PairTest: TypeAlias = Callable[[Fingerprints, Fingerprints], Outcome]
 WeightTest: TypeAlias = Callable[[Fingerprints, Fingerprints, tuple[Model, Model]], Outcome]
+
+
+def not_run(reason: str, *test_ids: str) -> Outcome:
+    """Of tests that cannot be run, one reason."""
+    return Outcome(not_compared=tuple(NotCompared(id=name, reason=reason) for name in test_ids))
 
 
 def left_out(test_id: str, *reasons: str) -> tuple[NotCompared, ...]:

@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.comparison import NullDistribution
+from attest.comparison import LayerStatistic, NullDistribution, Test
 
 __all__ = [
     "MAX_RESAMPLES",
     "MIN_RESAMPLES",
     "WORK",
-    "describe_null",
     "normal_pvalue",
     "public_order",
     "public_seed",
     "public_source",
+    "resampled_test",
 ]
 
 MAX_RESAMPLES = 9_999
 MIN_RESAMPLES = 999
 WORK = 2_000_000_000
-"""Products beyond which resamples are shifts: see ``_shift``."""
+"""Products that the resamples of one test may take; permutations that would take more are shifts."""
 
 _SMALLEST_NORMAL_P = 1e-6
 _EDGES = tuple(edge / 4 for edge in range(-20, 21))
@@ -62,7 +62,46 @@ def _stable_order(words: NDArray[np.uint64]) -> NDArray[np.int64]:
     return np.argsort(words, kind="stable") if (ordered[1:] == ordered[:-1]).any() else order
 
 
-def describe_null(null: NDArray[np.float64], method: str, seed: str) -> NullDistribution:
+def resampled_test(  # noqa: PLR0913 - what a test is, in words and in numbers
+    test_id: str, observed: float, null: NDArray[np.float64], *,
+    least: float, n: int, layers: tuple[LayerStatistic, ...], method: str, seed: str, note: str,
+) -> Test:  # fmt: skip
+    """An exact test out of its statistic, and of what the same was on resamples.
+
+    Parameters
+    ----------
+    observed : float
+        In standard deviations of the null.
+    null : ndarray of shape (n_resamples,), float64
+    least : float
+        Chance of the farthest outcome among all that may be drawn: no p-value can be less.
+    n, layers
+        As the test has them.
+    method, seed : str
+        What was drawn, in words, and the public text that fixes it.
+
+    Notes
+    -----
+    The p-value is two-sided, (C + 1) / (n_resamples + 1).
+    """
+    z = signed_digits(observed)
+    extreme = int(np.count_nonzero(np.abs(null) >= abs(observed) - 1e-9))
+    return Test(
+        id=test_id,
+        calibration="exact",
+        statistic=z,
+        z=z,
+        pvalue=signed_digits((extreme + 1) / (null.size + 1)),
+        smallest_pvalue=signed_digits(max(1 / (null.size + 1), least)),
+        normal_pvalue=normal_pvalue(z),
+        n=n,
+        layers=layers,
+        null_distribution=_describe_null(null, method, seed),
+        note=note,
+    )
+
+
+def _describe_null(null: NDArray[np.float64], method: str, seed: str) -> NullDistribution:
     """The record of what was resampled: its moments, and a histogram from -5 to 5."""
     inside = np.clip(null, _EDGES[0], _EDGES[-1])
     counts, _ = np.histogram(inside, bins=np.array(_EDGES))

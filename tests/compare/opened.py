@@ -11,7 +11,6 @@ import numpy as np
 from relabeled import Weights, basis, rotated, weights, with_neurons_permuted, write
 
 from attest.architecture import Model, place_tensors
-from attest.architecture.rotary import halves_from_in_turn
 from attest.checkpoint import open_checkpoint
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, WeightTest
@@ -40,12 +39,13 @@ def with_heads_in_order(model: Weights, order: list[int]) -> Weights:
 
 
 def _in_turn(model: Weights) -> Weights:
-    """Rows of queries and keys as Meta and GGUF order them."""
+    """Rows of queries and keys as Meta and GGUF order them: pairs that rotary positions turn are neighbors."""
     moved = dict(model)
     for name, value in model.items():
         for role, heads in (("q_proj", HEADS), ("k_proj", GROUPS)):
             if f"self_attn.{role}" in name:
-                moved[name] = value[np.argsort(halves_from_in_turn(heads, D_HEAD))]
+                halves = value.reshape(heads, 2, D_HEAD // 2, -1)
+                moved[name] = halves.swapaxes(1, 2).reshape(value.shape)
     return moved
 
 

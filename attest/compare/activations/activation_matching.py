@@ -14,19 +14,18 @@ up activations). Gurnee et al., "Universal Neurons in GPT2 Language Models", 202
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.activations.common_places import common_places
-from attest.compare.controls import share_controls
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching.agreement_tests import alignment_test, lines_table, matched_test, matrix_table
-from attest.compare.matching.layer_agreement import NO_OTHER_LAYER, agreement_of_sides
-from attest.compare.matching.layer_alignment import align_layers
+from attest.compare.matching.agreement_tests import aligned_outcome
+from attest.compare.matching.layer_agreement import agreement_of_sides, unlike_gates
 from attest.compare.matching.partners import Neurons
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, left_out, not_run
 
 __all__ = ["activation_matching"]
 
@@ -53,10 +52,8 @@ def activation_matching(a: Fingerprints, b: Fingerprints) -> Outcome:
     sides = [_neurons(one.arrays.get(_NEURONS, {})) for one in (a, b)]
     if not reason and not all(sides):
         reason = "no layer's neurons are known in one of the two"
-    if not reason and len({one.gated for side in sides for one in side.values()}) > 1:
-        reason = "only one of the two has gates, or only some layers have"
-    if reason:
-        return Outcome(not_compared=tuple(one for name in (_GATED, _HALVES, _LAYERS) for one in left_out(name, reason)))
+    if unlike := reason or unlike_gates(*sides):
+        return not_run(unlike, _GATED, _HALVES, _LAYERS)
     return _outcome(a, b, *sides)
 
 
@@ -84,13 +81,5 @@ def _outcome(a: Fingerprints, b: Fingerprints, mine: dict[int, Neurons], theirs:
     test_id, other = (_GATED, _HALVES) if next(iter(mine.values())).gated else (_HALVES, _GATED)
     missing = left_out(other, "both have gates" if test_id == _GATED else "the two have no gates")
     agreement = agreement_of_sides(test_id, a, b, mine, theirs)
-    deep = agreement.deep
-    lines = align_layers(agreement.best_known(), tuple(agreement.first_widths), tuple(agreement.second_widths))
-    alignment = alignment_test(_LAYERS, lines, agreement)
-    controls = share_controls(test_id, agreement.controls)
-    found = (matrix_table(test_id, agreement), lines_table(_LAYERS, lines))
-    if not deep:
-        missing += left_out(test_id, NO_OTHER_LAYER)
-        return Outcome(tests=(alignment,), controls=controls, found=found, not_compared=missing)
-    matched = matched_test(test_id, _WORDS[test_id], agreement)
-    return Outcome(tests=(matched, alignment), controls=controls, found=found, not_compared=missing)
+    outcome = aligned_outcome(test_id, _LAYERS, _WORDS[test_id], agreement)
+    return replace(outcome, not_compared=(*missing, *outcome.not_compared))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from attest.compare.activations.common_places import common_places
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.strangers import strangers_gave
 from attest.document import decimal
 
@@ -41,7 +41,7 @@ def prediction_agreement(a: Fingerprints, b: Fingerprints) -> Outcome:
     if not reason and (x is None or y is None or x.dtype != y.dtype or x.shape[1] != y.shape[1]):
         reason = "the two name their tokens in different ways"
     if reason or x is None or y is None:
-        return Outcome(not_compared=left_out(_ID, reason))
+        return not_run(reason, _ID)
     first, second = x[mine], y[theirs]
     same = float(np.mean(first[:, 0] == second[:, 0]))
     among = float(np.mean([np.isin(row, other).mean() for row, other in zip(first, second, strict=True)]))

@@ -25,7 +25,7 @@ from attest.compare.controls import share_controls
 from attest.compare.descriptive import descriptive
 from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.resampling import public_order, public_seed
 from attest.compare.strangers import strangers_gave
 from attest.comparison import Control, ControlKind, Found, LayerStatistic, Test
@@ -59,7 +59,7 @@ def representation_similarity(a: Fingerprints, b: Fingerprints) -> Outcome:
     if not reason and (x is None or y is None):
         reason = "the sketches of one of the two are not of a form that is compared"
     if reason or x is None or y is None:
-        return Outcome(not_compared=(*left_out(_DEBIASED, reason), *left_out(_LINEAR, reason)))
+        return not_run(reason, _DEBIASED, _LINEAR)
     order = public_order(mine.size, public_seed(_DEBIASED, a, b))
     return _outcome(x, y, order, alone=mine.size)
 

@@ -7,7 +7,7 @@ from attest.compare.activation_arrays import EMBEDDING
 from attest.compare.activations.common_places import other_inputs
 from attest.compare.correspondence.norms import on_residual_axis
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 
 __all__ = ["residual_activation_correspondence"]
 
@@ -25,5 +25,5 @@ def residual_activation_correspondence(a: Fingerprints, b: Fingerprints) -> Outc
     """
     reason = other_inputs(a, b)
     if reason:
-        return Outcome(not_compared=left_out(_ID, reason))
+        return not_run(reason, _ID)
     return on_residual_axis(_ID, PROFILE_ID, a, b, ["mean_abs"], outside=(EMBEDDING,))

@@ -8,7 +8,7 @@ from attest.compare.correspondence.exact_outcome import exact_outcome
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.sketches import NO_ANCHORED_SKETCH, sketched_layers
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 
 __all__ = ["ALIGNMENT_TEST", "anchored_alignment"]
@@ -28,7 +28,7 @@ def anchored_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = a.arrays.get(ANCHORED_SKETCH_ID, {}), b.arrays.get(ANCHORED_SKETCH_ID, {})
     if not mine or not theirs:
-        return Outcome(not_compared=left_out(ALIGNMENT_TEST, NO_ANCHORED_SKETCH))
+        return not_run(NO_ANCHORED_SKETCH, ALIGNMENT_TEST)
     layers = sorted(
         sketched_layers(a, ANCHORED_SKETCH_ID, WIDTH).keys() & sketched_layers(b, ANCHORED_SKETCH_ID, WIDTH)
     )
@@ -40,7 +40,7 @@ def anchored_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     ]
     if not pairings:
         reason = "no layer was sketched in both with as many neurons and parts"
-        return Outcome(not_compared=left_out(ALIGNMENT_TEST, reason))
+        return not_run(reason, ALIGNMENT_TEST)
     unequal = ", ".join(str(layer) for layer, (x, y) in both.items() if x.shape != y.shape)
     return exact_outcome(
         ALIGNMENT_TEST,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,7 @@ from attest.compare.correspondence.permutation import Pairing, layer_statistics,
 from attest.compare.correspondence.tied_layers import tied_layers
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, left_out
-from attest.compare.resampling import normal_pvalue, public_seed
-from attest.comparison import Test
+from attest.compare.resampling import public_seed
 
 __all__ = ["Exchangeable", "exact_outcome", "exchangeable"]
 
@@ -115,25 +114,16 @@ def exact_outcome(  # noqa: PLR0913 - what a test is, in words and in numbers
     controls = exact_controls(
         test_id, free.pairings, free.masks, tree_digests={"a": a.side.tree_digest, "b": b.side.tree_digest}
     )
-    result = permutation_test(
+    test = permutation_test(
+        test_id,
         free.pairings,
         seed=public_seed(test_id, a, b),
         method=method,
+        note=note,
         exchanged=a.side.tree_digest > b.side.tree_digest,
     )
-    if result is None:
+    if test is None:
         return Outcome(not_compared=left_out(test_id, *(reasons or ("nothing varies between the units",))))
-    test = Test(
-        id=test_id,
-        calibration="exact",
-        statistic=result.z,
-        z=result.z,
-        pvalue=result.pvalue,
-        smallest_pvalue=result.smallest_pvalue,
-        normal_pvalue=normal_pvalue(result.z),
-        n=result.n,
-        layers=result.layers if layers is None else layer_statistics(layers),
-        null_distribution=result.null_distribution,
-        note=note,
-    )
+    if layers is not None:
+        test = replace(test, layers=layer_statistics(layers))
     return Outcome(tests=(test,), controls=controls, not_compared=left_out(test_id, *reasons))

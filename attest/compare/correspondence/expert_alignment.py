@@ -24,7 +24,7 @@ from attest.compare.correspondence.exact_outcome import exact_outcome
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.sketches import sketched_experts
-from attest.compare.outcome import Outcome, left_out, shared_layers, unlike_widths
+from attest.compare.outcome import Outcome, not_run, shared_layers, unlike_widths
 from attest.comparison import NO_EXPERTS
 
 __all__ = ["expert_alignment"]
@@ -46,15 +46,13 @@ def expert_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = _sums(a), _sums(b)
     if not mine and not theirs:
-        return Outcome(not_compared=left_out(_ID, NO_EXPERTS))
+        return not_run(NO_EXPERTS, _ID)
     if unlike := unlike_widths(a, b):
-        return Outcome(not_compared=left_out(_ID, unlike))
+        return not_run(unlike, _ID)
     layers, reasons = shared_layers(a, b)
     pairings = [found for layer in layers if (found := _pair(layer, a, b, mine, theirs))]
     if not pairings:
-        return Outcome(
-            not_compared=left_out(_ID, "in no layer have the experts as many neurons, or parts, as the other's MLP")
-        )
+        return not_run("in no layer have the experts as many neurons, or parts, as the other's MLP", _ID)
     return exact_outcome(
         _ID,
         a,

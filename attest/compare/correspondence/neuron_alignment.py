@@ -7,7 +7,7 @@ import numpy as np
 from attest.compare.correspondence.exact_outcome import exact_outcome
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out, shared_layers, unlike_widths
+from attest.compare.outcome import Outcome, not_run, shared_layers, unlike_widths
 
 __all__ = ["NEURON_TEST", "neuron_alignment"]
 
@@ -25,9 +25,9 @@ def neuron_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = a.arrays.get(_SKETCH, {}), b.arrays.get(_SKETCH, {})
     if not mine or not theirs:
-        return Outcome(not_compared=left_out(NEURON_TEST, "not both have a neuron sketch"))
+        return not_run("not both have a neuron sketch", NEURON_TEST)
     if unlike := unlike_widths(a, b):
-        return Outcome(not_compared=left_out(NEURON_TEST, unlike))
+        return not_run(unlike, NEURON_TEST)
     layers, reasons = shared_layers(a, b)
     names = [(layer, f"layers.{layer}") for layer in layers]
     shapes = {layer: (mine[name].shape, theirs[name].shape) for layer, name in names if name in mine and name in theirs}

@@ -15,7 +15,7 @@ from attest.compare.correspondence.features import normal_scores, unit_rows
 from attest.compare.correspondence.order import IN_ORDER
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out, shared_layers
+from attest.compare.outcome import Outcome, not_run, shared_layers
 
 __all__ = [
     "NORM_GAIN_TEST",
@@ -97,9 +97,9 @@ def expert_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     test_id = "expert-norm-correspondence/v1"
     if _both_sparse(a, b):
-        return Outcome(not_compared=left_out(test_id, _MASKED))
+        return not_run(_MASKED, test_id)
     if _routers(a) & _routers(b):
-        return Outcome(not_compared=left_out(test_id, _ONE_ROUTER))
+        return not_run(_ONE_ROUTER, test_id)
     return _in_one_order(
         test_id,
         _EXPERTS,
@@ -131,7 +131,7 @@ def _on_inner_units(
 ) -> Outcome:
     """Test the norms of units that belong to one layer, each layer by itself."""
     if _both_sparse(a, b):
-        return Outcome(not_compared=left_out(test_id, _MASKED))
+        return not_run(_MASKED, test_id)
     mine, theirs = a.arrays.get(_NORMS, {}), b.arrays.get(_NORMS, {})
     scores = _scores(mine, theirs)
     return _by_layer(
@@ -148,7 +148,7 @@ def residual_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``residual-norm-correspondence/v1``: norms along every residual dimension, one order for all layers."""
     test_id = "residual-norm-correspondence/v1"
     if _both_sparse(a, b):
-        return Outcome(not_compared=left_out(test_id, _MASKED))
+        return not_run(_MASKED, test_id)
     parts = [f"residual.{role}" for role in ("q", "k", "v", "q_a", "kv_a", "o", "gate", "up", "down")]
     return on_residual_axis(test_id, _NORMS, a, b, parts, outside=())
 
@@ -176,7 +176,7 @@ def qkv_bias_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     test_id = "qkv-bias-correspondence/v1"
     if not a.arrays.get(_BIASES) or not b.arrays.get(_BIASES):
-        return Outcome(not_compared=left_out(test_id, "not both have query, key or value biases"))
+        return not_run("not both have query, key or value biases", test_id)
     note = "z of the inner products of the heads' bias directions, index by index"
     return _on_heads(test_id, _BIASES, a, b, ("q.bias", "k.bias", "v.bias"), unit_rows, note)
 
@@ -185,7 +185,7 @@ def head_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     """``head-norm-correspondence/v1``: norms of whole attention heads, each layer by itself."""
     test_id = "head-norm-correspondence/v1"
     if _both_sparse(a, b):
-        return Outcome(not_compared=left_out(test_id, _MASKED))
+        return not_run(_MASKED, test_id)
     parts = ("head.q", "head.k", "head.v", "head.o")
     note = "z of the normal scores of head norms, index by index"
     return _on_heads(test_id, _NORMS, a, b, parts, _scored_columns, note)
@@ -198,7 +198,7 @@ def _by_layer(
     layers, reasons = shared_layers(a, b)
     pairings = [pairing for layer in layers for pairing in pair(layer)]
     if not pairings:
-        return Outcome(not_compared=left_out(test_id, f"in no layer do both have arrays of one size for {units}"))
+        return not_run(f"in no layer do both have arrays of one size for {units}", test_id)
     return exact_outcome(
         test_id,
         a,
@@ -222,7 +222,7 @@ def _on_heads(
     """Test heads, or groups of heads that share keys; ``features`` turns a group's values into its features."""
     groups, problem = _groups(a, b)
     if groups is None:
-        return Outcome(not_compared=left_out(test_id, problem))
+        return not_run(problem, test_id)
     mine, theirs = a.arrays.get(fingerprint, {}), b.arrays.get(fingerprint, {})
 
     def pair(layer: int) -> list[Pairing]:
@@ -275,10 +275,10 @@ def on_residual_axis(
 ) -> Outcome:
     """One joint statistic: all vectors are reordered by the same permutation of the residual dimensions."""
     if not _positions_known(a, b):
-        return Outcome(not_compared=left_out(test_id, _SINGLED_OUT.format(units="residual dimensions")))
+        return not_run(_SINGLED_OUT.format(units="residual dimensions"), test_id)
     table = common_table(a, b)
     if table is not None:
-        return Outcome(not_compared=left_out(test_id, _ON_ONE_TABLE.format(table=_TABLES.get(table, "tokens"))))
+        return not_run(_ON_ONE_TABLE.format(table=_TABLES.get(table, "tokens")), test_id)
     sizes = f"{a.architecture.d_model} and {b.architecture.d_model}"
     return _in_one_order(
         test_id,
@@ -306,7 +306,7 @@ def _in_one_order(  # noqa: PLR0913 - what a test is, in words and in numbers
     scores = _scores(mine, theirs)
     pairings = _paired(-1, mine, theirs, everything, scores)
     if not pairings:
-        return Outcome(not_compared=left_out(test_id, missing))
+        return not_run(missing, test_id)
     used = pairings[0].x.shape[0]
     by_layer = [one for layer in layers for one in _paired(layer, mine, theirs, names[layer], scores)]
     return exact_outcome(

@@ -24,20 +24,12 @@ from numpy.typing import NDArray
 
 from attest.compare.correspondence.order import center_among_neighbors
 from attest.compare.digits import signed_digits
-from attest.compare.resampling import MAX_RESAMPLES, MIN_RESAMPLES, WORK, describe_null, public_source
-from attest.comparison import LayerStatistic, NullDistribution
+from attest.compare.resampling import MAX_RESAMPLES, MIN_RESAMPLES, WORK, public_source, resampled_test
+from attest.comparison import LayerStatistic, Test
 from attest.cores import on_all_cores
 from attest.native import Kernel
 
-__all__ = [
-    "Centered",
-    "Pairing",
-    "PermutationTest",
-    "layer_statistics",
-    "permutation_test",
-    "tells_apart",
-]
-
+__all__ = ["Centered", "Pairing", "layer_statistics", "permutation_test", "tells_apart"]
 
 _BY_SHIFTS = ", the halves of a random order shifted"
 _BATCH = 64
@@ -118,32 +110,6 @@ def _repeated(values: NDArray[Any]) -> NDArray[np.bool_]:
     return repeated
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PermutationTest:
-    """Outcome of the test over independent pairings.
-
-    Parameters
-    ----------
-    z : float
-        Stouffer's sum of the pairings' standardized statistics; mean 0 and variance 1 under the null, exactly.
-    pvalue : float
-        Two-sided, (C + 1) / (n_resamples + 1).
-    smallest_pvalue : float
-        1 / (n_resamples + 1), or what the number of distinct pairings allows where that is larger.
-    n : int
-        Units in all pairings.
-    layers : tuple of LayerStatistic
-    null_distribution : NullDistribution
-    """
-
-    z: float
-    pvalue: float
-    smallest_pvalue: float
-    n: int
-    layers: tuple[LayerStatistic, ...]
-    null_distribution: NullDistribution
-
-
 def layer_statistics(pairings: Sequence[Pairing]) -> tuple[LayerStatistic, ...]:
     """Statistic and z of each pairing by itself; those that do not vary are left out."""
     standardized = [(one, *one.statistic) for one in pairings if one.x.shape[0] > 1]
@@ -181,18 +147,21 @@ class Centered:
 
 
 def permutation_test(
-    pairings: Sequence[Pairing], *, seed: str, method: str, max_resamples: int = MAX_RESAMPLES, exchanged: bool = False
-) -> PermutationTest | None:
+    test_id: str, pairings: Sequence[Pairing], *, seed: str, method: str, note: str,
+    max_resamples: int = MAX_RESAMPLES, exchanged: bool = False,
+) -> Test | None:  # fmt: skip
     """Test whether units correspond by index.
 
     Parameters
     ----------
+    test_id : str
     pairings : sequence of Pairing
         Permuted independently of each other; put what shares an axis into one.
     seed : str
         Public text that fixes the resamples.
     method : str
         What is permuted, in words.
+    note : str
     max_resamples : int
         At least 999.
     exchanged : bool
@@ -200,8 +169,9 @@ def permutation_test(
 
     Returns
     -------
-    PermutationTest or None
-        None where no pairing varies.
+    Test or None
+        None where no pairing varies. z is Stouffer's sum of the pairings' standardized statistics: mean 0 and variance 1
+        under the null, exactly.
 
     Notes
     -----
@@ -229,16 +199,17 @@ def permutation_test(
 
     for one, sums in zip(usable, on_all_cores(draw, usable), strict=True):
         null += sums / (one.statistic[1] * scale)
-    extreme = int(np.count_nonzero(np.abs(null) >= abs(observed) - 1e-9))
-    return PermutationTest(
-        z=signed_digits(observed),
-        pvalue=signed_digits((extreme + 1) / (resamples + 1)),
-        smallest_pvalue=signed_digits(
-            max(1 / (resamples + 1), _fewest_pairings([one.x.shape[0] for one in usable], by_shifts=by_shifts))
-        ),
-        n=sum(one.x.shape[0] for one in usable),
+    sizes = [one.x.shape[0] for one in usable]
+    return resampled_test(
+        test_id,
+        observed,
+        null,
+        least=_fewest_pairings(sizes, by_shifts=by_shifts),
+        n=sum(sizes),
         layers=layer_statistics(usable),
-        null_distribution=describe_null(null, f"{method}{_BY_SHIFTS if by_shifts else ''}", seed),
+        method=f"{method}{_BY_SHIFTS if by_shifts else ''}",
+        seed=seed,
+        note=note,
     )
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from attest.compare.controls import share_controls
 from attest.compare.descriptive import descriptive
 from attest.compare.digits import signed_digits
 from attest.compare.matching.layer_agreement import NO_OTHER_LAYER, LayerAgreement
-from attest.compare.matching.layer_alignment import AlignedLayer
+from attest.compare.matching.layer_alignment import AlignedLayer, align_layers
 from attest.compare.outcome import Outcome, left_out
 from attest.compare.strangers import strangers_gave
 from attest.comparison import Found, LayerStatistic, Test
 from attest.document import decimal
 from attest.evidence import Table
 
-__all__ = ["agreement_outcome", "alignment_test", "lines_table", "matched_test", "matrix_table", "share_test"]
+__all__ = ["agreement_outcome", "aligned_outcome", "matched_test", "share_test"]
 
 
 def matched_test(test_id: str, looks: str, agreement: LayerAgreement) -> Test:
@@ -55,7 +56,18 @@ def agreement_outcome(test_id: str, agreement: LayerAgreement, test: Callable[[]
     return Outcome(tests=(test(),), controls=controls)
 
 
-def alignment_test(test_id: str, lines: Sequence[AlignedLayer], agreement: LayerAgreement) -> Test:
+def aligned_outcome(test_id: str, layers_id: str, looks: str, agreement: LayerAgreement) -> Outcome:
+    """Both tests of an agreement, of neurons and of layers in order, with its controls and tables."""
+    lines = align_layers(agreement.best_known(), tuple(agreement.first_widths), tuple(agreement.second_widths))
+    matched = agreement_outcome(test_id, agreement, lambda: matched_test(test_id, looks, agreement))
+    return replace(
+        matched,
+        tests=(*matched.tests, _alignment_test(layers_id, lines, agreement)),
+        found=(_matrix_table(test_id, agreement), _lines_table(layers_id, lines)),
+    )
+
+
+def _alignment_test(test_id: str, lines: Sequence[AlignedLayer], agreement: LayerAgreement) -> Test:
     """Share of the shallower network's layers that are found in the other in one order."""
     in_order = [one for one in lines if one.relation == "in order"]
     alone = [one for one in lines if one.relation == "alone"]
@@ -72,7 +84,7 @@ def alignment_test(test_id: str, lines: Sequence[AlignedLayer], agreement: Layer
     )
 
 
-def matrix_table(test_id: str, agreement: LayerAgreement) -> Found:
+def _matrix_table(test_id: str, agreement: LayerAgreement) -> Found:
     """Agreement of all layer pairs."""
     columns = ("layer of a", *(str(layer) for layer in agreement.second_widths))
     rows = tuple(
@@ -83,7 +95,7 @@ def matrix_table(test_id: str, agreement: LayerAgreement) -> Found:
     return Found(id=test_id, title=title, table=Table(columns=columns, rows=rows))
 
 
-def lines_table(test_id: str, lines: Sequence[AlignedLayer]) -> Found:
+def _lines_table(test_id: str, lines: Sequence[AlignedLayer]) -> Found:
     """Which layer of one is which of the other."""
 
     def cell(layer: int | None) -> str:

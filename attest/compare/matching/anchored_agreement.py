@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.agreement_tests import agreement_outcome, share_test
-from attest.compare.matching.layer_agreement import agreement_of_sides
+from attest.compare.matching.layer_agreement import agreement_of_sides, unlike_gates
 from attest.compare.matching.sketches import NO_ANCHORED_SKETCH, sketched_layers
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 
 __all__ = ["anchored_agreement"]
@@ -24,9 +24,9 @@ def anchored_agreement(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = (sketched_layers(one, ANCHORED_SKETCH_ID, WIDTH) for one in (a, b))
     if not mine or not theirs:
-        return Outcome(not_compared=left_out(_AGREEMENT, NO_ANCHORED_SKETCH))
-    if len({neurons.gated for neurons in (*mine.values(), *theirs.values())}) > 1:
-        return Outcome(not_compared=left_out(_AGREEMENT, "only one of the two has gates, or only some layers have"))
+        return not_run(NO_ANCHORED_SKETCH, _AGREEMENT)
+    if unlike := unlike_gates(mine, theirs):
+        return not_run(unlike, _AGREEMENT)
     agreement = agreement_of_sides(_AGREEMENT, a, b, mine, theirs)
     note = (
         "mean share of neurons whose partner by gate and by the rest is the same, on axes of common words, each layer"

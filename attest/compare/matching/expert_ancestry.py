@@ -24,7 +24,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.layer_agreement import NO_OTHER_LAYER, WORK, sample_size
 from attest.compare.matching.partners import Neurons, Sample, find_partners, share_found
 from attest.compare.matching.sketches import sketched_experts, sketched_layers
-from attest.compare.outcome import Outcome, left_out, unlike_widths
+from attest.compare.outcome import Outcome, left_out, not_run, unlike_widths
 from attest.compare.resampling import public_order, public_seed
 from attest.comparison import ControlKind, Found, LayerStatistic
 from attest.document import decimal
@@ -80,7 +80,7 @@ def expert_ancestry(a: Fingerprints, b: Fingerprints) -> Outcome:
     other. It does not show who came first: a dense layer may have been made of an expert.
     """
     if unlike := unlike_widths(a, b):
-        return Outcome(not_compared=left_out(_ID, unlike))
+        return not_run(unlike, _ID)
     seed = public_seed(_ID, a, b)
     sides = [
         (name, found)
@@ -88,7 +88,7 @@ def expert_ancestry(a: Fingerprints, b: Fingerprints) -> Outcome:
         if (found := _ancestors(_neurons_of_experts(one), sketched_layers(other, _DENSE, N_BUCKETS), seed))
     ]
     if not sides:
-        return Outcome(not_compared=left_out(_ID, "neither has sketched experts beside dense layers of the other"))
+        return not_run("neither has sketched experts beside dense layers of the other", _ID)
     return _outcome(sides)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "agreement_of_sides",
     "layer_agreement",
     "sample_size",
+    "unlike_gates",
 ]
 
 WORK = 100_000_000
@@ -183,6 +184,13 @@ def _mismatched(
     """Agreement of layers that are not partners, layer 0 apart."""
     places = [(i, j) for i, row in enumerate(rows) for j, column in enumerate(columns) if row and column]
     return [float(matrix[place]) for place in places if place not in chosen]
+
+
+def unlike_gates(mine: Layers, theirs: Layers) -> str | None:
+    """Why layers of two networks cannot be compared; None where all have gates, or none has."""
+    if len({neurons.gated for neurons in (*mine.values(), *theirs.values())}) > 1:
+        return "only one of the two has gates, or only some layers have"
+    return None
 
 
 def agreement_of_sides(test_id: str, a: Fingerprints, b: Fingerprints, mine: Layers, theirs: Layers) -> LayerAgreement:

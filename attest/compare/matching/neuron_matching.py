@@ -15,16 +15,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from attest.compare.controls import share_controls
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.matching.agreement_tests import alignment_test, lines_table, matched_test, matrix_table
-from attest.compare.matching.layer_agreement import NO_OTHER_LAYER, LayerAgreement, LayerPair, agreement_of_sides
-from attest.compare.matching.layer_alignment import align_layers
+from attest.compare.matching.agreement_tests import aligned_outcome
+from attest.compare.matching.layer_agreement import LayerAgreement, LayerPair, agreement_of_sides, unlike_gates
 from attest.compare.matching.rank_correlation import matched_rank_correlation
 from attest.compare.matching.sketches import sketched_layers
-from attest.compare.outcome import Outcome, left_out, unlike_widths
-from attest.comparison import NotCompared, Test
+from attest.compare.outcome import Outcome, left_out, not_run, unlike_widths
+from attest.comparison import Test
 from attest.fingerprint.unit_sums import N_BUCKETS
 
 __all__ = ["neuron_matching"]
@@ -49,38 +47,23 @@ def neuron_matching(a: Fingerprints, b: Fingerprints) -> Outcome:
     mine, theirs = sketched_layers(a, _SKETCH, N_BUCKETS), sketched_layers(b, _SKETCH, N_BUCKETS)
     if not mine or not theirs:
         return _nothing("not both have a neuron sketch")
-    if len({neurons.gated for neurons in (*mine.values(), *theirs.values())}) > 1:
-        return _nothing("only one of the two has gates, or only some layers have")
+    if unlike := unlike_gates(mine, theirs):
+        return _nothing(unlike)
     agreement = agreement_of_sides(_AGREEMENT, a, b, mine, theirs)
-    outcome, deep = _outcome(agreement), agreement.deep
-    if not deep:
-        return outcome
-    ranked = matched_rank_correlation(deep, mine, theirs, (a.side.tree_digest, b.side.tree_digest))
-    return replace(outcome, tests=(*outcome.tests, ranked))
+    outcome, deep = aligned_outcome(_AGREEMENT, _LAYERS, "by gate and by the rest", agreement), agreement.deep
+    tests = [*outcome.tests]
+    missing = [*outcome.not_compared]
+    if width := _width(deep, agreement):
+        tests.append(width)
+    else:
+        missing += left_out(_WIDTH, "layers that belong together are equally wide")
+    if deep:
+        tests.append(matched_rank_correlation(deep, mine, theirs, (a.side.tree_digest, b.side.tree_digest)))
+    return replace(outcome, tests=tuple(tests), not_compared=tuple(missing))
 
 
 def _nothing(reason: str) -> Outcome:
-    return Outcome(not_compared=tuple(one for name in (_AGREEMENT, _LAYERS, _WIDTH) for one in left_out(name, reason)))
-
-
-def _outcome(agreement: LayerAgreement) -> Outcome:
-    deep = agreement.deep
-    lines = align_layers(agreement.best_known(), tuple(agreement.first_widths), tuple(agreement.second_widths))
-    tests = [alignment_test(_LAYERS, lines, agreement)]
-    missing: list[NotCompared] = []
-    if deep:
-        tests.insert(0, matched_test(_AGREEMENT, "by gate and by the rest", agreement))
-    else:
-        missing += left_out(_AGREEMENT, NO_OTHER_LAYER)
-    width = _width(deep, agreement)
-    if width is None:
-        missing += left_out(_WIDTH, "layers that belong together are equally wide")
-    return Outcome(
-        tests=(*tests, *((width,) if width else ())),
-        controls=share_controls(_AGREEMENT, agreement.controls),
-        found=(matrix_table(_AGREEMENT, agreement), lines_table(_LAYERS, lines)),
-        not_compared=tuple(missing),
-    )
+    return not_run(reason, _AGREEMENT, _LAYERS, _WIDTH)
 
 
 def _width(deep: Sequence[LayerPair], agreement: LayerAgreement) -> Test | None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from attest.compare.descriptive import descriptive
 from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 
 __all__ = ["attention_std_correlation"]
 
@@ -37,7 +37,7 @@ def attention_std_correlation(a: Fingerprints, b: Fingerprints) -> Outcome:
             if value is not None:
                 correlations[role] = value
     if not correlations:
-        return Outcome(not_compared=left_out(_ID, "no profile of two or more layers that varies in both"))
+        return not_run("no profile of two or more layers that varies in both", _ID)
     each = ", ".join(f"{role} {signed_digits(value)}" for role, value in correlations.items())
     depth = "" if a.side.layers == b.side.layers else "; the shorter profile was interpolated"
     test = descriptive(

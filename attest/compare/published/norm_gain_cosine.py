@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from attest.compare.descriptive import descriptive
 from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, left_out, not_run
 from attest.comparison import LayerStatistic
 
 __all__ = ["norm_gain_cosine"]
@@ -44,7 +44,7 @@ def norm_gain_cosine(a: Fingerprints, b: Fingerprints) -> Outcome:
     raw = _cosine([x for _, x, _ in usable], [y for _, _, y in usable])
     if raw is None:
         reason = "no norm gains of one name and size in both"
-        return Outcome(not_compared=(*left_out(_COSINE, reason), *left_out(_CORRELATION, reason)))
+        return not_run(reason, _COSINE, _CORRELATION)
     n = sum(x.size for _, x, _ in usable)
     centered = _cosine([x - x.mean() for _, x, _ in usable], [y - y.mean() for _, _, y in usable])
     cosine = descriptive(

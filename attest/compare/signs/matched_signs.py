@@ -9,8 +9,9 @@ import numpy as np
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.partners import Neurons
 from attest.compare.matching.sketches import NO_ANCHORED_SKETCH, sketched_experts, sketched_layers
-from attest.compare.outcome import Outcome, left_out, unlike_widths
-from attest.compare.signs.sign_matching import GatedNeurons, signs_outcome
+from attest.compare.outcome import Outcome, not_run, unlike_widths
+from attest.compare.signs.gated_neurons import GatedNeurons
+from attest.compare.signs.sign_matching import signs_outcome
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID, WIDTH
 from attest.fingerprint.unit_sums import N_BUCKETS
 
@@ -33,7 +34,7 @@ def matched_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
     residual stream defeats it, and so do neurons whose signs were changed: then z is near 0, and that shows nothing.
     """
     if unlike := unlike_widths(a, b):
-        return Outcome(not_compared=left_out(_MATCHED, unlike))
+        return not_run(unlike, _MATCHED)
     return _on_sketches(_MATCHED, a, b, _SKETCH, N_BUCKETS, "not both have a sketch of their neurons")
 
 
@@ -52,9 +53,9 @@ def anchored_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
 def _on_sketches(test_id: str, a: Fingerprints, b: Fingerprints, sketch: str, width: int, missing: str) -> Outcome:
     sides = [_pooled(one, sketch, width) for one in (a, b)]
     if not all(sides):
-        return Outcome(not_compared=left_out(test_id, missing))
+        return not_run(missing, test_id)
     if not all(neurons.gated for side in sides for pool in side.values() for neurons in pool):
-        return Outcome(not_compared=left_out(test_id, _NO_GATES))
+        return not_run(_NO_GATES, test_id)
     mine, theirs = ({layer: _together(pool, width) for layer, pool in side.items()} for side in sides)
     note = (
         "z of the products of what matched neurons write, whose signs are fair coins in networks trained apart; near 0 also"

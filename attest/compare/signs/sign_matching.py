@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
@@ -21,14 +19,15 @@ from attest.compare.controls import combined_control
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.correspondence.tied_layers import tied_layers
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, left_out, not_run
 from attest.compare.resampling import public_order, public_seed
+from attest.compare.signs.gated_neurons import GatedNeurons, without_twins
 from attest.compare.signs.sign_lean import LEANING, SignedRows, lean_share
 from attest.compare.signs.sign_test import Coins, sign_test
 from attest.comparison import Control
 from attest.cores import on_all_cores
 
-__all__ = ["GatedNeurons", "signs_outcome"]
+__all__ = ["signs_outcome"]
 
 _WORK = 100_000_000
 """Pairs of neurons that are looked at for the test, and at most for the search of layers that belong together."""
@@ -37,12 +36,6 @@ _MOST_SAMPLED, _LEAST_SAMPLED = 2048, 16
 _CONTROL_SHARE = 4
 _BLOCK = 1 << 18
 """Pairs that are looked at at once: a megabyte, which a cache holds."""
-
-_TWINS = 0.5
-"""Likeness a part from which on two neurons of one network count as grown out of one, on many axes."""
-
-_STRANGERS_SD, _POOLED_SD = 4.2, 3.2
-"""On few axes, this many standard deviations above what random neurons have; the second among experts."""
 
 _SHIFTED = frozenset({"gpt-oss"})
 """Families that add 1 to what up gives: there a neuron with up and down negated computes something else."""
@@ -57,74 +50,7 @@ _TIED = (
     "both have layers that list their units in one order, as shared, repeated or stacked layers do; left out: layers"
 )
 
-Layers = Mapping[int, "GatedNeurons"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GatedNeurons:
-    """Gated neurons of one layer on some axes; how they are compared is kept, so there are no slots.
-
-    Parameters
-    ----------
-    gate, up, down : ndarray of shape (n_neurons, n_axes), int8
-        At most 1,040 axes: inner products are integers below 2^24, the same on every machine.
-    pooled : bool
-        Whether they are of several experts, which often began as copies of each other.
-    """
-
-    gate: NDArray[np.int8]
-    up: NDArray[np.int8]
-    down: NDArray[np.int8]
-    pooled: bool = False
-
-    @property
-    def size(self) -> int:
-        """How many there are."""
-        return len(self.down)
-
-    @cached_property
-    def reading(self) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
-        """Of gate and up the values, and one over the norm of every row; 0 for a row of zeros."""
-        return _with_inverse_norms(self.gate), _with_inverse_norms(self.up)
-
-    @cached_property
-    def writing(self) -> NDArray[np.float64]:
-        """Down of every neuron at length 1, shape (n_neurons, n_axes); zeros stay."""
-        values, inverse = _with_inverse_norms(self.down)
-        return values.astype(np.float64) * inverse[:, None].astype(np.float64)
-
-    def signed(self, rows: NDArray[np.int64]) -> SignedRows:
-        """Some of them at length 1."""
-        gate, up = ((values[rows] * inverse[rows, None]).astype(np.float64) for values, inverse in self.reading)
-        return SignedRows(gate=gate, up=up, down=self.writing[rows])
-
-    def likeness(
-        self, rows: NDArray[np.int64], other: GatedNeurons, columns: NDArray[np.int64] | slice
-    ) -> NDArray[np.float32]:
-        """Sum of the magnitudes of the cosines of gate and of up, shape (n_rows, n_columns), in [0, 2]."""
-        gate, up = (
-            _magnitudes(x[rows], x_inverse[rows], y[columns], y_inverse[columns])
-            for (x, x_inverse), (y, y_inverse) in zip(self.reading, other.reading, strict=True)
-        )
-        gate += up
-        return gate
-
-
-def _magnitudes(
-    x: NDArray[np.float32], x_inverse: NDArray[np.float32], y: NDArray[np.float32], y_inverse: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Magnitudes of the cosines of rows, shape (n_rows, n_columns); products of integers, which are exact, come first."""
-    products: NDArray[np.float32] = x @ y.T
-    products *= x_inverse[:, None]
-    products *= y_inverse
-    return np.abs(products, out=products)
-
-
-def _with_inverse_norms(values: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    wide = values.astype(np.float32)
-    squares = np.einsum("ij,ij->i", wide, wide)
-    inverse = np.divide(1, np.sqrt(squares.astype(np.float64)), out=np.zeros(squares.size), where=squares > 0)
-    return wide, inverse.astype(np.float32)
+Layers = Mapping[int, GatedNeurons]
 
 
 def signs_outcome(
@@ -146,14 +72,14 @@ def signs_outcome(
     both networks, and of layers that are one in both, the first counts: copies have one sign.
     """
     if {a.architecture.family, b.architecture.family} <= _SHIFTED:
-        return Outcome(not_compared=left_out(test_id, _NO_COIN))
+        return not_run(_NO_COIN, test_id)
     swapped = b.side.tree_digest < a.side.tree_digest
     x, y = (theirs, mine) if swapped else (mine, theirs)
     seed = public_seed(test_id, a, b)
     pairs, tied = _untied(x, y, _belonging(x, y, seed))
     coins = _toss(x, y, pairs, seed, 1)
     if _explained(x, y, pairs, coins, seed) >= LEANING:
-        return Outcome(not_compared=left_out(test_id, _LEANING))
+        return not_run(_LEANING, test_id)
     named = [Coins(layer=j if swapped else i, values=one.values) for (i, j), one in zip(pairs, coins, strict=True)]
     pooled = any(layer.pooled for side in (mine, theirs) for layer in side.values())
     test = sign_test(test_id, named, seed=seed, unsigned=unsigned, note=note + (_ONE_DENSE if pooled else ""))
@@ -178,7 +104,7 @@ def _lean(layers: Layers, own: Sequence[int], seed: str) -> float:
 
     def rows(i: int) -> SignedRows:
         sample = public_order(layers[i].size, f"{seed} lean {i}", count=size)
-        return layers[i].signed(sample[_alone(_twins(layers[i], sample, pooled=layers[i].pooled))])
+        return layers[i].signed(sample[without_twins(layers[i].twins(sample, pooled=layers[i].pooled))])
 
     return lean_share(on_all_cores(rows, own))
 
@@ -245,7 +171,7 @@ def _matched(
     chosen = np.sort(likest[first])
     rows, columns = sample[chosen], partners[chosen]
     pooled = x.pooled and y.pooled
-    alone = _alone(_twins(x, rows, pooled=pooled) & _twins(y, columns, pooled=pooled))
+    alone = without_twins(x.twins(rows, pooled=pooled) & y.twins(columns, pooled=pooled))
     return rows[alone], columns[alone]
 
 
@@ -256,25 +182,6 @@ def _products(
     products: NDArray[np.float64] = np.einsum("ij,ij->i", x.writing[rows] - x.writing.mean(axis=0), y.writing[columns])
     varied: NDArray[np.float64] = products[products != 0]
     return varied
-
-
-def _twins(neurons: GatedNeurons, rows: NDArray[np.int64], *, pooled: bool) -> NDArray[np.bool_]:
-    """Which of these grew out of one, shape (n_rows, n_rows); among experts by the magnitude of what they write, too.
-
-    The mean of the sum of parts of random neurons is about parts * sqrt(2 / (pi n_axes)).
-    """
-    likeness, parts, deviations, n_axes = neurons.likeness(rows, neurons, rows), 2, _STRANGERS_SD, neurons.down.shape[1]
-    if pooled:
-        written = _with_inverse_norms(neurons.down[rows])
-        likeness, parts, deviations = likeness + _magnitudes(*written, *written), 3, _POOLED_SD
-    mean, variance = parts * math.sqrt(2 / (math.pi * n_axes)), parts * (1 - 2 / math.pi) / n_axes
-    found: NDArray[np.bool_] = likeness >= max(parts * _TWINS, mean + deviations * math.sqrt(variance))
-    return found
-
-
-def _alone(twins: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Places of the neurons that have no twin before them."""
-    return np.flatnonzero(~np.tril(twins, -1).any(axis=1))
 
 
 def _search(

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.compare.digits import signed_digits
-from attest.compare.resampling import MAX_RESAMPLES, MIN_RESAMPLES, WORK, describe_null, normal_pvalue, public_source
+from attest.compare.resampling import MAX_RESAMPLES, MIN_RESAMPLES, WORK, public_source, resampled_test
 from attest.comparison import LayerStatistic, Test
 
 __all__ = ["Coins", "sign_test"]
@@ -88,17 +88,12 @@ def sign_test(test_id: str, layers: Sequence[Coins], *, seed: str, unsigned: boo
     observed = float(weights.sum())
     resamples = max(MIN_RESAMPLES, min(MAX_RESAMPLES, WORK // weights.size))
     null = _redraw(weights, resamples, seed)
-    extreme = int(np.count_nonzero(np.abs(null) >= abs(observed) - 1e-9))
     turn = -1.0 if unsigned and observed < 0 else 1.0
-    z = signed_digits(turn * observed)
-    return Test(
-        id=test_id,
-        calibration="exact",
-        statistic=z,
-        z=z,
-        pvalue=signed_digits((extreme + 1) / (resamples + 1)),
-        smallest_pvalue=signed_digits(max(1 / (resamples + 1), math.ldexp(1.0, 1 - weights.size))),
-        normal_pvalue=normal_pvalue(z),
+    return resampled_test(
+        test_id,
+        turn * observed,
+        null,
+        least=math.ldexp(1.0, 1 - weights.size),
         n=weights.size,
         layers=tuple(
             LayerStatistic(
@@ -109,7 +104,8 @@ def sign_test(test_id: str, layers: Sequence[Coins], *, seed: str, unsigned: boo
             )
             for one in used
         ),
-        null_distribution=describe_null(null, "the signs of matched neurons, each by itself", seed),
+        method="the signs of matched neurons, each by itself",
+        seed=seed,
         note=note,
     )
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
-from attest.compare.tensors.digested_rows import beside_main_stack, has_telling_values, is_trained
+from attest.compare.outcome import Outcome, not_run
+from attest.compare.tensors.telling import beside_main_stack, has_telling_values, is_trained
 from attest.comparison import Found
 from attest.evidence import Table, TensorRow
 
@@ -32,7 +32,7 @@ def component_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = list(_components(a)), list(_components(b))
     if not mine or not theirs:
-        return Outcome(not_compared=left_out(COMPONENT_ID, "not both have a stack beside the main one"))
+        return not_run("not both have a stack beside the main one", COMPONENT_ID)
     held = [{_values(row) for row in side} for side in (mine, theirs)]
     found = [[row for row in side if _values(row) in other] for side, other in ((mine, held[1]), (theirs, held[0]))]
     test = descriptive(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,48 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attest.architecture import STACK_LABELS
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.tensors.tensor_identity import TRAINED
 from attest.compare.tensors.whereabouts import MatrixRows
 from attest.evidence import TensorRow
 from attest.fingerprint import NUMBERS, sampling_shift
 from attest.sweep import RowDigestAccumulator
 from attest.sweep.kernels import digest_rows
 
-__all__ = [
-    "LEAST_COLUMNS",
-    "ROW_DIGESTS",
-    "DigestedRows",
-    "beside_main_stack",
-    "constant_digests",
-    "count_telling",
-    "digested_rows",
-    "has_telling_values",
-    "identity_digests",
-    "in_main_stack",
-    "is_among",
-    "is_trained",
-    "may_tell",
-    "tells_by_rows",
-]
+__all__ = ["ROW_DIGESTS", "DigestedRows", "constant_digests", "digested_rows", "identity_digests", "is_among"]
 
 ROW_DIGESTS = "row-digests/v2"
 """Fingerprint that the digests are of."""
 
-LEAST_COLUMNS = 64
-"""Shorter rows hold so little that two networks of few distinct values could share some."""
-
 _LEAST_DIGESTED = 16
-_LEAST_VALUES = 4096
-_LEAST_DISTINCT = 64
-_LEAST_PEAK = 1.5
-_LEAST_PEAK_OF_CODES = 1.8
 _CODES = 1 << 16
 _ONES = (0x3F80, 0xBF80)
 """Codes of 1 and -1 as BF16, in which rows that it can hold are digested."""
 _LONGEST_IDENTITY = 1 << 14
-_TOKENS = frozenset({"embed", "lm_head"})
 _BATCH = 1 << 19
 
 Digests = NDArray[np.uint64]
@@ -186,62 +161,6 @@ def _named(tensors: Sequence[TensorRow]) -> Iterator[tuple[str, TensorRow]]:
         yield f"{'' if row.layer is None else f'layers.{row.layer}.'}{expert}{row.role}", row
 
 
-def may_tell(row: TensorRow) -> bool:
-    """Whether a tensor has telling values, and no role that something else than training fills, such as positions."""
-    return has_telling_values(row) and (row.role is None or is_trained(row))
-
-
-def tells_by_rows(row: TensorRow) -> bool:
-    """Whether a matrix may tell, and its rows are long enough."""
-    return may_tell(row) and row.shape[-1] >= LEAST_COLUMNS
-
-
-def is_trained(row: TensorRow) -> bool:
-    """Whether a tensor's role is one that training fills, in whatever stack."""
-    return row.role is not None and beside_main_stack(row.role)[1] in TRAINED
-
-
-def beside_main_stack(role: str) -> tuple[str, str]:
-    """Label of the stack that a role is of, empty for the main one, and the role without it.
-
-    Examples
-    --------
-    >>> beside_main_stack("vision.cross.q"), beside_main_stack("cross.q")
-    (('vision', 'cross.q'), ('', 'cross.q'))
-    """
-    label, _, rest = role.partition(".")
-    return (label, rest) if label in STACK_LABELS else ("", role)
-
-
-def in_main_stack(row: TensorRow) -> bool:
-    """Whether a tensor's role is one that training fills, in the stack of layers that a network mainly consists of.
-
-    Other stacks are often taken from somebody else as they are: encoders of images and speech above all.
-    """
-    return row.role in TRAINED
-
-
-def has_telling_values(row: TensorRow) -> bool:
-    """Whether a tensor is large and varied enough that its values can tell one network from another.
-
-    Left out: fewer than 4,096 values; fewer than 64 distinct values where they were counted; more
-    than three quarters zeros (identities, masks, one-hot tables); a standard deviation below the mean (ones with noise,
-    few BF16 values apart); no value beyond 1.5 standard deviations (signs and Hadamard matrices; a uniform distribution
-    ends at 1.73), of integers beyond 1.8 (codes that are ranks all occur as often, whatever they are ranks of); values
-    that are not finite.
-    """
-    moments = row.moments
-    if moments is None or math.prod(row.shape) < _LEAST_VALUES:
-        return False
-    if moments.nans or moments.infinities or 4 * moments.zeros > 3 * moments.n:
-        return False
-    if moments.distinct is not None and moments.distinct < _LEAST_DISTINCT:
-        return False
-    spread, peak = float(moments.std), max(-float(moments.minimum or 0), float(moments.maximum or 0))
-    least = _LEAST_PEAK_OF_CODES if row.dtype.startswith(("I", "U")) else _LEAST_PEAK
-    return spread > abs(float(moments.mean)) and peak > least * spread
-
-
 def _distinct(digests: Digests) -> tuple[Digests, NDArray[np.int64]]:
     """Digests that occur, ascending, each once, and for every given digest its position among those."""
     order = np.argsort(digests)
@@ -260,16 +179,6 @@ def is_among(some: Digests, others: Digests) -> NDArray[np.bool_]:
     places = np.minimum(np.searchsorted(others, some), others.size - 1)
     among: NDArray[np.bool_] = others[places] == some
     return among
-
-
-def count_telling(found: Iterable[Sequence[TensorRow]]) -> int:
-    """How many telling tensors were found, each given with its counterparts; those of one row a token are one.
-
-    Rows of tokens that were never trained may share a random initialization in the embedding and the output, and
-    several networks may be built on one public table of embeddings.
-    """
-    tokens = [any(row.role is not None and row.role.rpartition(".")[2] in _TOKENS for row in rows) for rows in found]
-    return len(tokens) - max(0, sum(tokens) - 1)
 
 
 @cache

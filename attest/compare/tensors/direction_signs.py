@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
-from attest.compare.tensors.tensor_identity import telling
+from attest.compare.outcome import Outcome, not_run
+from attest.compare.tensors.telling import telling
 from attest.comparison import Found
 from attest.evidence import Moments, Table, TensorRow
 
@@ -41,7 +41,7 @@ def direction_signs(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     pairs = [(one, other) for one, other in _pairs(a, b) if one.digest != other.digest]
     if not pairs:
-        return Outcome(not_compared=left_out(_ID, "no matrices of one place and shape differ between the two"))
+        return not_run("no matrices of one place and shape differ between the two", _ID)
     signs = [(_signs(one, other), _signs(other, one)) for one, other in pairs]
     sided = sum(1 for mine, theirs in signs if any(mine) != any(theirs))
     kurtosis = [_kurtosis(one.moments, other.moments) for one, other in pairs]

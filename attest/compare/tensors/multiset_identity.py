@@ -6,8 +6,8 @@ import math
 
 from attest.compare.descriptive import counted
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
-from attest.compare.tensors.digested_rows import count_telling, in_main_stack, may_tell
+from attest.compare.outcome import Outcome, not_run
+from attest.compare.tensors.telling import count_telling, in_main_stack, may_tell
 from attest.compare.tensors.whereabouts import short
 from attest.comparison import Found
 from attest.evidence import Table, TensorRow
@@ -38,7 +38,7 @@ def multiset_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     left, right = _counted(a), _counted(b)
     if not left or not right:
-        return Outcome(not_compared=left_out(_ID, "not both have tensors whose values were counted (16 or 8 bits)"))
+        return not_run("not both have tensors whose values were counted (16 or 8 bits)", _ID)
     pairs = {one: (left[one], right[one]) for one in left if one in right and not _is_a_law(left[one], right[one])}
     telling = {one: sides for one, sides in pairs.items() if any(in_main_stack(row) for side in sides for row in side)}
     total = sum(_size(rows) for side in (left, right) for rows in side.values())

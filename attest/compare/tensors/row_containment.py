@@ -11,18 +11,15 @@ from numpy.typing import NDArray
 
 from attest.compare.descriptive import counted
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.tensors.digested_rows import (
-    LEAST_COLUMNS,
     DigestedRows,
     constant_digests,
-    count_telling,
     digested_rows,
     identity_digests,
-    in_main_stack,
     is_among,
-    tells_by_rows,
 )
+from attest.compare.tensors.telling import LEAST_COLUMNS, count_telling, in_main_stack, tells_by_rows
 from attest.compare.tensors.whereabouts import describe_order, describe_runs, short
 from attest.comparison import Found
 from attest.document import decimal
@@ -58,7 +55,7 @@ def row_containment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     (mine, problem), (theirs, other_problem) = digested_rows(a), digested_rows(b)
     if mine is None or theirs is None:
-        return Outcome(not_compared=left_out(_ID, problem or other_problem))
+        return not_run(problem or other_problem, _ID)
     shift = max(mine.shift, theirs.shift)
     mine, theirs = mine.thinned(shift), theirs.thinned(shift)
     shared, pairs = _shared(mine, theirs)

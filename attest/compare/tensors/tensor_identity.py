@@ -10,22 +10,10 @@ from attest.compare.descriptive import counted
 from attest.compare.digits import share_digits
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome
+from attest.compare.tensors.telling import has_many_values, telling
 from attest.evidence import TensorRow
 
-__all__ = ["TRAINED", "telling", "tensor_identity"]
-
-_MATRICES = (
-    "q", "k", "v", "o", "qkv", "kv", "gate", "up", "down", "gate_up", "q_a", "q_b", "kv_a", "kv_b", "k_b", "v_b",
-)  # fmt: skip
-_KINDS = ("experts", "cross", "linear", "first", "second")
-TRAINED = frozenset(
-    {*_MATRICES, *(f"{kind}.{role}" for kind in _KINDS for role in _MATRICES)}
-    | {"branch_up", "embed", "lm_head", "linear.in", "ssm.in", "ssm.out"}
-)
-"""Roles of matrices that training fills: no constants, tables of positions or other buffers, nothing that begins by a formula."""
-
-_MIN_VALUES = 4096
-_MIN_DISTINCT = 64
+__all__ = ["tensor_identity"]
 
 
 def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
@@ -46,7 +34,7 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     telling_digests = [one for one in mine.keys() & theirs if any(map(telling, (*mine[one], *theirs[one])))]
     n = len(telling_digests) if any(not _of_tokens(mine[one] + theirs[one]) for one in telling_digests) else 0
     if found == total and not n:
-        n = sum(1 for rows in mine.values() if _has_many_values(rows[0]))
+        n = sum(1 for rows in mine.values() if has_many_values(rows[0]))
     names = {row.digest: row.name for row in b.tensors}
     renamed = sum(1 for row in shared if names[row.digest] != row.name)
     placed = [one for one in mine.keys() & theirs if _stand_alike(mine[one], theirs[one])]
@@ -95,16 +83,3 @@ def _stand_alike(mine: Sequence[TensorRow], theirs: Sequence[TensorRow]) -> bool
 
 def _place(row: TensorRow) -> tuple[str | None, int | None, int | None]:
     return row.role, row.layer, row.expert
-
-
-def telling(row: TensorRow) -> bool:
-    """Whether two networks trained apart could share this tensor only by copying."""
-    return row.role in TRAINED and _has_many_values(row)
-
-
-def _has_many_values(row: TensorRow) -> bool:
-    """Whether a tensor is large, and holds more than a handful of distinct values where they were counted."""
-    if math.prod(row.shape) < _MIN_VALUES or row.moments is None:
-        return False
-    distinct = row.moments.distinct
-    return row.moments.std != "0" and (distinct is None or distinct >= _MIN_DISTINCT)

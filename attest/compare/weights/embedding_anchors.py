@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from attest.architecture import Model
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.weights.role_weights import in_both
 from attest.compare.weights.shared_tokens import centered_embeddings, shared_tokens
 from attest.document import decimal
@@ -36,12 +36,12 @@ def embedding_anchors(_a: Fingerprints, _b: Fingerprints, weights: tuple[Model, 
     first, second = in_both(weights)
     rows = shared_tokens(first, second, _TOKENS)
     if isinstance(rows, str):
-        return Outcome(not_compared=left_out(_ID, rows))
+        return not_run(rows, _ID)
     x, y = (_cosines(centered_embeddings(one, rows[:, side])) for side, one in enumerate((first, second)))
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt(np.sum(x * x) * np.sum(y * y)))
     if not scale > 0:
-        return Outcome(not_compared=left_out(_ID, "the embeddings do not vary"))
+        return not_run("the embeddings do not vary", _ID)
     test = descriptive(
         _ID,
         float(decimal(float(np.sum(x * y)) / scale, 4)),

@@ -26,7 +26,7 @@ from attest.compare.matching.layer_agreement import LayerAgreement, agreement_of
 from attest.compare.matching.layer_alignment import FOUND
 from attest.compare.matching.rank_correlation import rank_correlation
 from attest.compare.matching.sketches import sketched_layers
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, left_out, not_run
 from attest.compare.weights.assignment import MOST_ROWS, assign
 from attest.compare.weights.role_weights import RoleWeights, in_both
 from attest.cores import on_all_cores
@@ -108,7 +108,7 @@ def full_matching(
 
 
 def _nothing(reason: str) -> Outcome:
-    return Outcome(not_compared=(*left_out(_AGREEMENT, reason), *left_out(ASSIGNED_TEST, reason)))
+    return not_run(reason, _AGREEMENT, ASSIGNED_TEST)
 
 
 def _partners(agreement: LayerAgreement) -> list[tuple[int, int]]:

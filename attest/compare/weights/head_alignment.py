@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from attest.architecture import Model
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.weights.role_weights import RoleWeights, in_both
 from attest.compare.weights.shared_tokens import shared_tokens, whitened_embeddings
 from attest.comparison import Found
@@ -81,11 +81,11 @@ def head_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Model
     first, second = in_both(weights)
     rows = shared_tokens(first, second, _TOKENS)
     if isinstance(rows, str):
-        return Outcome(not_compared=left_out(_ID, rows))
+        return not_run(rows, _ID)
     mine, theirs = (_heads(one, rows[:, side]) for side, one in enumerate((first, second)))
     if mine is None or theirs is None:
         reason = "one of the two has no attention heads whose number is known and whose values are read, or too many"
-        return Outcome(not_compared=left_out(_ID, reason))
+        return not_run(reason, _ID)
     if b.side.tree_digest < a.side.tree_digest:
         pairs = [replace(one, first=one.second, second=one.first) for one in _pair(theirs, mine)]
     else:

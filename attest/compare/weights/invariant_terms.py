@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from attest.architecture import Model
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.weights.role_weights import RoleWeights, in_both
 from attest.compare.weights.shared_tokens import shared_tokens
 from attest.document import decimal
@@ -44,14 +44,14 @@ def invariant_terms(_a: Fingerprints, _b: Fingerprints, weights: tuple[Model, Mo
     first, second = in_both(weights)
     rows = shared_tokens(first, second, _TOKENS)
     if isinstance(rows, str):
-        return Outcome(not_compared=left_out(_ID, rows))
+        return not_run(rows, _ID)
     values = [
         _correlate(x, y)
         for x, y in zip(_terms(first, rows[:, 0]), _terms(second, rows[:, 1]), strict=True)
         if x is not None and y is not None
     ]
     if not values:
-        return Outcome(not_compared=left_out(_ID, "no term has its matrices in both"))
+        return not_run("no term has its matrices in both", _ID)
     test = descriptive(
         _ID,
         float(decimal(sum(values) / len(values), 4)),

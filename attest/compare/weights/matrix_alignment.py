@@ -9,7 +9,7 @@ from attest.architecture import Model
 from attest.compare.descriptive import descriptive
 from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.weights.assignment import MOST_ROWS, assign
 from attest.compare.weights.role_weights import RoleWeights, in_both
 from attest.compare.weights.shared_tokens import shared_tokens
@@ -46,23 +46,23 @@ def matrix_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Mod
     first, second = in_both(weights)
     rows = shared_tokens(first, second, _TOKENS)
     if isinstance(rows, str):
-        return Outcome(not_compared=left_out(_ID, rows))
+        return not_run(rows, _ID)
     widths = [one.model.d_model or 0 for one in (first, second)]
     swapped = (widths[0], a.side.tree_digest) > (widths[1], b.side.tree_digest)
     narrow, wide = (second, first) if swapped else (first, second)
     if max(widths) > MOST_ROWS // 2 or max(first.layers, second.layers) > _MAX_LAYERS:
         reason = f"a residual stream is wider than {MOST_ROWS // 2}, or there are more than {_MAX_LAYERS} layers"
-        return Outcome(not_compared=left_out(_ID, reason))
+        return not_run(reason, _ID)
     assigned = _dimensions(narrow, wide, rows[:, ::-1] if swapped else rows)
     if assigned is None:
-        return Outcome(not_compared=left_out(_ID, "residual dimensions are too much alike to be assigned"))
+        return not_run("residual dimensions are too much alike to be assigned", _ID)
     order, signs = assigned
     kept = np.arange(min(order.size, _DIMENSIONS), dtype=np.int64) * order.size // min(order.size, _DIMENSIONS)
     here = _grams(narrow, kept, np.ones(kept.size, np.float32))
     there = _grams(wide, order[kept], signs[kept])
     pairs = _layers(here, there)
     if not pairs:
-        return Outcome(not_compared=left_out(_ID, "no layer has queries and keys whose values are read in both"))
+        return not_run("no layer has queries and keys whose values are read in both", _ID)
     layers = sorted((wide_layer if swapped else layer, value) for layer, wide_layer, value in pairs)
     test = descriptive(
         _ID,

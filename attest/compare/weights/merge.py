@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from attest.checkpoint import Checkpoint, Tensor
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.weights.replay.matrix import Matrix, keys
-from attest.compare.weights.replay.operation import decode
-from attest.compare.weights.weight_delta import VALUES
+from attest.compare.weights.replay.operation import VALUES, decode
 from attest.comparison import Found
 from attest.document import decimal
 from attest.evidence import Table
@@ -78,12 +77,12 @@ def merge_coefficients(child: Checkpoint, parents: Sequence[Parent]) -> Outcome:
     parent that was not given cannot be found. Nothing is said of which came first.
     """
     if not 2 <= len(parents) <= _MAX_PARENTS:
-        return Outcome(not_compared=left_out(_ID, f"takes 2 to {_MAX_PARENTS} candidate parents"))
+        return not_run(f"takes 2 to {_MAX_PARENTS} candidate parents", _ID)
     each = [{tensor.name: tensor for tensor in parent.weights.tensors} for parent in parents]
     shared = [one for one in child.tensors if _is_shared(one, each)]
     shared = sorted(shared, key=lambda one: (-one.size, one.name))[:_MAX_TENSORS]
     if not shared:
-        return Outcome(not_compared=left_out(_ID, "no matrices have one name and shape in all of them"))
+        return not_run("no matrices have one name and shape in all of them", _ID)
     sums = [_sums(child, parents, [one, *(tensors[one.name] for tensors in each)]) for one in shared]
     coefficients, unexplained = _solve(sums)
     test = descriptive(

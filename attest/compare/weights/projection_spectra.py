@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from attest.architecture import Model
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.weights.role_weights import RoleWeights, in_both
 from attest.document import decimal
 from attest.fingerprint.anchored_sketch import sketched_layer_numbers
@@ -46,7 +46,7 @@ def projection_spectra(_a: Fingerprints, _b: Fingerprints, weights: tuple[Model,
     found = {role: _correlate(first, second, role, pairs) for role in _ROLES}
     values = {role: value for role, value in found.items() if value is not None}
     if not values:
-        return Outcome(not_compared=left_out(_ID, "no projection has its matrices in two layers of both"))
+        return not_run("no projection has its matrices in two layers of both", _ID)
     each = ", ".join(f"{role} {decimal(value, 3)}" for role, value in values.items())
     test = descriptive(
         _ID,

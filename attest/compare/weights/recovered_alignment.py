@@ -20,7 +20,7 @@ from attest.architecture import Model, Part
 from attest.compare.correspondence.exact_outcome import exact_outcome
 from attest.compare.correspondence.permutation import Pairing
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, left_out, not_run
 from attest.compare.weights.role_weights import RoleWeights, in_both
 from attest.compare.weights.shared_tokens import centered_embeddings, shared_tokens
 from attest.comparison import Found
@@ -80,7 +80,7 @@ def recovered_alignment(a: Fingerprints, b: Fingerprints, weights: tuple[Model, 
     first, second = left.model, right.model
     recovered = _recover(left, right)
     if isinstance(recovered, str):
-        return Outcome(not_compared=left_out(_ID, recovered))
+        return not_run(recovered, _ID)
     axes = _public_axes(first.d_model or 0)
     turned = np.stack([recovered.rotation.T @ one for one in axes])
     pairings = []

@@ -16,9 +16,10 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.agreement_tests import agreement_outcome, matched_test
 from attest.compare.matching.layer_agreement import agreement_of_sides
 from attest.compare.matching.partners import Neurons
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.resampling import public_seed
-from attest.compare.signs.sign_matching import GatedNeurons, signs_outcome
+from attest.compare.signs.gated_neurons import GatedNeurons
+from attest.compare.signs.sign_matching import signs_outcome
 from attest.compare.weights.recovered_neurons import RecoveredLayer, RecoveredNeurons, recover_neurons
 from attest.compare.weights.role_weights import in_both
 from attest.comparison import Found
@@ -54,7 +55,7 @@ def recovered_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Model, M
     swapped = b.side.tree_digest < a.side.tree_digest
     found = recover_neurons(*in_both(weights[::-1] if swapped else weights), public_seed(_SIGNS, a, b))
     if isinstance(found, str):
-        return Outcome(not_compared=(*left_out(_SIGNS, found), *left_out(_AGREEMENT, found)))
+        return not_run(found, _SIGNS, _AGREEMENT)
     mine, theirs = (found.second, found.first) if swapped else (found.first, found.second)
     signs = _signs(found, a, b, mine, theirs)
     agreement = _agreement(found, a, b, mine, theirs)
@@ -68,7 +69,7 @@ def recovered_matching(a: Fingerprints, b: Fingerprints, weights: tuple[Model, M
 
 def _signs(found: RecoveredNeurons, a: Fingerprints, b: Fingerprints, mine: Layers, theirs: Layers) -> Outcome:
     if not found.gated:
-        return Outcome(not_compared=left_out(_SIGNS, _NO_GATES))
+        return not_run(_NO_GATES, _SIGNS)
 
     def gated(layer: RecoveredLayer) -> GatedNeurons:
         gate, up, down = np.split(layer.neurons, 3, axis=1)
@@ -86,7 +87,7 @@ def _agreement(found: RecoveredNeurons, a: Fingerprints, b: Fingerprints, mine: 
 
     sides = unsigned(mine), unsigned(theirs)
     if not all(sides):
-        return Outcome(not_compared=left_out(_AGREEMENT, _NO_DENSE))
+        return not_run(_NO_DENSE, _AGREEMENT)
     agreement = agreement_of_sides(_AGREEMENT, a, b, *sides)
     looks = f"by {'gate' if found.gated else 'what it reads'} and by the rest, whatever their signs, on recovered axes"
     return agreement_outcome(_AGREEMENT, agreement, lambda: matched_test(_AGREEMENT, looks, agreement))

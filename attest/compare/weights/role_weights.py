@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from attest.architecture import Model, Part
 from attest.compare.weights.replay.matrix import Matrix
-from attest.compare.weights.replay.operation import LARGEST, decode
-from attest.compare.weights.weight_delta import VALUES
+from attest.compare.weights.replay.operation import LARGEST, VALUES, decode
 from attest.fingerprint.anchors import read_rows
 
 __all__ = ["RoleWeights", "in_both", "is_readable", "shape_of"]

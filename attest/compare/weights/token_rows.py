@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from attest.architecture import Model
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.tensors.digested_rows import ROW_DIGESTS
 from attest.comparison import Found
 from attest.document import decimal
@@ -61,13 +61,13 @@ def token_rows(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Model]) -
     """
     tokens = _tokens(weights)
     if isinstance(tokens, str):
-        return Outcome(not_compared=left_out(_ID, tokens))
+        return not_run(tokens, _ID)
     mine, theirs = a.arrays.get(ROW_DIGESTS, {}), b.arrays.get(ROW_DIGESTS, {})
     tables = [name for name in _TABLES if name in mine and name in theirs]
     sides = [(name, _by_number(a, name), _by_number(b, name)) for name in tables]
     counted = [(name, counts) for name, left, right in sides if (counts := _count(left, right, tokens.rows))]
     if not counted or counted[0][0] != "embed":
-        return Outcome(not_compared=left_out(_ID, "not both have row digests of an embedding"))
+        return not_run("not both have row digests of an embedding", _ID)
     _, (shared, kept, _, _) = counted[0]
     test = descriptive(
         _ID,

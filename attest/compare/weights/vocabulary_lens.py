@@ -18,7 +18,7 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.matching.agreement_tests import agreement_outcome, share_test
 from attest.compare.matching.layer_agreement import LayerAgreement, agreement_of_sides
 from attest.compare.matching.partners import Neurons
-from attest.compare.outcome import Outcome, left_out
+from attest.compare.outcome import Outcome, not_run
 from attest.compare.weights.role_weights import RoleWeights, in_both
 from attest.compare.weights.shared_tokens import LEAST_TOKENS, shared_tokens, whitened_embeddings
 from attest.comparison import Found
@@ -49,11 +49,11 @@ def vocabulary_lens(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Mode
     width = max(first.model.d_model or 0, second.model.d_model or 0)
     rows = shared_tokens(first, second, min(_MAX_TOKENS, max(LEAST_TOKENS, 2 * width)))
     if isinstance(rows, str):
-        return Outcome(not_compared=left_out(_ID, rows))
+        return not_run(rows, _ID)
     mine, theirs = (_lenses(one, rows[:, side]) for side, one in enumerate((first, second)))
     if not mine or not theirs or len({one.gated for one in (*mine.values(), *theirs.values())}) > 1:
         reason = "not both have a dense MLP whose values are read, or only one has gates"
-        return Outcome(not_compared=left_out(_ID, reason))
+        return not_run(reason, _ID)
     return _outcome(agreement_of_sides(_ID, a, b, mine, theirs), len(rows))
 
 

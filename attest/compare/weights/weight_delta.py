@@ -15,25 +15,22 @@ from attest.checkpoint import Tensor
 from attest.compare.descriptive import descriptive
 from attest.compare.digits import signed_digits
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
-from attest.compare.tensors.digested_rows import is_trained
+from attest.compare.outcome import Outcome, not_run
+from attest.compare.tensors.telling import is_trained
 from attest.compare.tensors.whereabouts import short
 from attest.compare.weights.delta_rank import Ranks, delta_ranks
 from attest.compare.weights.grid import describe_grid
 from attest.compare.weights.replay.matrix import Matrix
-from attest.compare.weights.replay.operation import LARGEST, decode
+from attest.compare.weights.replay.operation import LARGEST, VALUES, decode
 from attest.comparison import Found
 from attest.document import decimal
 from attest.evidence import Table
 
-__all__ = ["VALUES", "weight_delta"]
+__all__ = ["weight_delta"]
 
 _ID = "weight-delta/v1"
 _MAX_LINES = 256
 _DIGITS = 4
-
-VALUES = frozenset({"F64", "F32", "F16", "BF16", "Q8_0", "Q4_0"})
-"""Dtypes whose values are compared."""
 
 _BY_TENSOR = (
     "tensor", "values", "changed", "relative change", "cosine", "stable rank", "rank above rounding", "kurtosis of a",
@@ -89,9 +86,7 @@ def weight_delta(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Model])
         if one.name in theirs and one.shape == theirs[one.name].shape and _is_compared(one, theirs[one.name])
     ]
     if not pairs:
-        return Outcome(
-            not_compared=left_out(_ID, "no tensors of floating-point values have one name and shape in both")
-        )
+        return not_run("no tensors of floating-point values have one name and shape in both", _ID)
     deltas = [
         _delta(
             Matrix(checkpoint=left, tensor=one),

@@ -62,7 +62,9 @@ def test_one_huge_dimension_in_common_is_no_evidence() -> None:
     left[17] = right[17] = 1000.0
 
     def z(x: np.ndarray, y: np.ndarray) -> float:
-        result = permutation_test([Pairing(layer=-1, x=x[:, None], y=y[:, None])], seed="s", method="m")
+        result = permutation_test(
+            "m/v1", [Pairing(layer=-1, x=x[:, None], y=y[:, None])], seed="s", method="m", note=""
+        )
         assert result is not None
         return result.z
 

@@ -28,7 +28,7 @@ def paired(mine: list[Values], theirs: list[Values]) -> list[Pairing]:
 
 
 def z_of(pairings: list[Pairing]) -> float:
-    result = permutation_test(pairings, seed="z", method="units", max_resamples=999)
+    result = permutation_test("units/v1", pairings, seed="z", method="units", note="", max_resamples=999)
     assert result is not None
     return result.z
 

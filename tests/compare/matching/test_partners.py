@@ -82,13 +82,3 @@ def test_neurons_of_zeros_have_no_partner():
 @pytest.mark.parametrize("shape", [(5, 8), (5, 32), (0, 24), (5, 23)])
 def test_a_sketch_of_another_form_has_no_neurons(shape: tuple[int, int]):
     assert Neurons.of(np.zeros(shape, np.int8), width=8) is None
-
-
-def test_the_order_is_public_and_a_permutation():
-    assert sorted(public_order(50, "a")) == list(range(50))
-    assert public_order(50, "a").tolist() != public_order(50, "b").tolist()
-
-
-@pytest.mark.parametrize("count", [0, 1, 7, 49, 50, 99])
-def test_the_first_of_an_order_are_those_of_the_whole(count: int):
-    assert public_order(50, "a", count=count).tolist() == public_order(50, "a").tolist()[:count]

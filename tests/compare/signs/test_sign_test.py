@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from attest.compare.signs.sign_matching import GatedNeurons, _matched, _products, _search
+from attest.compare.signs.gated_neurons import GatedNeurons
+from attest.compare.signs.sign_matching import _matched, _products, _search
 from attest.compare.signs.sign_test import Coins, sign_test
 
 RNG = np.random.default_rng(12)

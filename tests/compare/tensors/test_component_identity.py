@@ -12,8 +12,7 @@ from small_checkpoint import bfloat16, read_tensors, write_shards
 
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.tensors.component_identity import COMPONENT_ID
-from attest.compare.tensors.digested_rows import beside_main_stack
-from attest.compare.tensors.tensor_identity import TRAINED
+from attest.compare.tensors.telling import TRAINED, beside_main_stack
 from attest.policy import conclude
 
 Codes = NDArray[np.uint16]

@@ -22,7 +22,7 @@ from attest.compare.weights.replay.fp4 import (
 from attest.compare.weights.replay.matrix import Matrix
 from attest.compare.weights.replay.mlx import Grid, mlx_biases, mlx_codes, mlx_scales
 
-__all__ = ["BLOCKS_MADE", "LARGEST", "Operation", "decode", "largest_of", "operations"]
+__all__ = ["BLOCKS_MADE", "LARGEST", "VALUES", "Operation", "decode", "largest_of", "operations"]
 
 Floats = NDArray[np.float32]
 MlxPart: TypeAlias = Literal["codes", "scales", "biases"]
@@ -39,6 +39,9 @@ _BLOCKS = {"Q8_0": _Q8_0, "Q4_0": _Q4_0}
 _FP4_BLOCKS: Mapping[str, Callable[[Floats], NDArray[np.uint8]]] = {"MXFP4": ggml_mxfp4, "NVFP4": ggml_nvfp4}
 BLOCKS_MADE = frozenset({*_BLOCKS, *_FP4_BLOCKS})
 """Types of blocks that are made, and read again."""
+
+VALUES = frozenset({*_FLOATS, *_BLOCKS})
+"""Dtypes whose values the tests on weights read."""
 
 _BY_ROWS: Mapping[FourBits, Callable[[Floats], NDArray[np.uint8]]] = {
     "MXFP4 codes": mxfp4_codes, "MXFP4 scales": mxfp4_scales,

@@ -14,8 +14,15 @@ from attest.checkpoint.packed import MLX
 from attest.checkpoint.values import FLOATS
 from attest.compare.descriptive import counted
 from attest.compare.fingerprints import Fingerprints
-from attest.compare.outcome import Outcome, left_out
-from attest.compare.tensors.digested_rows import count_telling, has_telling_values, in_main_stack, is_trained
+from attest.compare.outcome import Outcome, not_run
+from attest.compare.tensors.telling import (
+    LEAST_DISTINCT,
+    LEAST_VALUES,
+    count_telling,
+    has_telling_values,
+    in_main_stack,
+    is_trained,
+)
 from attest.compare.tensors.whereabouts import short
 from attest.compare.weights.replay.index import Index, sums_of
 from attest.compare.weights.replay.matrix import Matrix
@@ -30,9 +37,7 @@ __all__ = ["exact_replay"]
 _ID = "exact-replay/v1"
 _MAX_LINES = 256
 _MAX_NAMES = 4
-_LEAST_VALUES = 4096
 _LEAST_LINE = 32
-_LEAST_DISTINCT = 64
 _MOST_OF_ONE = 0.75
 _TOGETHER = {"q": "qkv", "k": "qkv", "v": "qkv", "gate": "gate_up", "up": "gate_up"}
 _COLUMNS = ("tensor", "made of", "operation", "lines", "values", "of", "telling")
@@ -81,7 +86,7 @@ def exact_replay(a: Fingerprints, b: Fingerprints, weights: tuple[Model, Model])
     rows = [{row.name: row for row in one.tensors} for one in (a, b)]
     left, right = (one.checkpoint for one in weights)
     if not all(any(Matrix.readable(tensor) for tensor in one.tensors) for one in (left, right)):
-        return Outcome(not_compared=left_out(_ID, "not both have tensors whose values are read"))
+        return not_run("not both have tensors whose values are read", _ID)
     forth = _replay(right, left, rows[1], rows[0], "b", "a")
     best = forth
     if forth.share < 1:
@@ -163,8 +168,8 @@ def _is_telling(one: Remade, child: Sequence[TensorRow], parents: Sequence[Tenso
     if any(piece.within is not None for piece in one.proposal.pieces):
         sizes.append(one.child.rows)
     return (
-        one.values >= _LEAST_VALUES
-        and one.distinct >= _LEAST_DISTINCT
+        one.values >= LEAST_VALUES
+        and one.distinct >= LEAST_DISTINCT
         and one.commonest <= _MOST_OF_ONE
         and min(sizes) >= _LEAST_LINE
         and all(has_telling_values(row) or row.moments is None for row in parents)
