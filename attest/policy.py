@@ -64,7 +64,7 @@ _OTHER_PANEL = (
 )
 _OTHER_REASONS = (
     "Units have something in common; this does not say what. They agree so, too, in networks that were trained apart but began"
-    " with one initialization, as a framework's default seed gives it to equal shapes, or took other random numbers from one"
+    " with one initialization, as a formula or a default seed gives it to equal shapes, or took other random numbers from one"
     " seed (a frozen projection, noise), or were taught the inner values of one teacher unit by unit."
 )
 _EXPERTS = "expert-alignment/v1"

@@ -25,15 +25,17 @@ _BY_AXIS = frozenset({"neuron-alignment/v1", "expert-alignment/v1"})
 _BY_WORDS = frozenset({"anchored-alignment/v1", "recovered-alignment/v1"})
 
 _MATCHED = frozenset({"matched-agreement/v1", "anchored-agreement/v1"})
-_SHARED_NEURONS = 0.05
+_SHARED_UNITS = 0.05
+"""Share of the units that a witness must speak for: of the neurons that are matched, or of z against itself."""
+
 _BY_LUCK = 3
 """Matched neurons a layer that may be luck, a few times what strangers give; of the share, the validity run's reach 0.016."""
 
 _ONE_TEACHER = (
     "As far as the policy asks, only residual dimensions or sizes of heads agree by index. So they do in networks without a"
     " layer's weight in common that were each taught the hidden states or the attention of one teacher (distillation), or began"
-    " with one table of tokens. The policy asks for a witness besides: neurons or biases that agree by index or in sign, however"
-    " few, or a twentieth of the neurons matched."
+    " with one table of tokens. The policy asks for a witness besides: a twentieth of the neurons or biases that agree by index or in"
+    " sign, or are matched."
 )
 _LENGTHS_ALONE = (
     "Lengths of neurons agree by index, and what the neurons are does not, though it could be compared. So it is in networks"
@@ -58,29 +60,32 @@ def unwitnessed(
     Notes
     -----
     A p-value is exact however few units it is of, so a test that has too few to reject may be a witness; one that finds
-    something where nothing is to be found may not. Matched neurons are a witness too, wherever they stand.
+    something where nothing is to be found may not, nor one that finds less than a twentieth of what it would in copies. Matched neurons are a witness too, wherever they stand.
 
-    Lengths of neurons are doubted only where the neurons themselves were compared in a basis that fits: told by words or in
+    Lengths of neurons are doubted, as witnesses too, only where the neurons themselves were compared in a basis that fits: told by words or in
     a recovered basis, or as they are where residual dimensions agree. A rotated residual stream hides them otherwise.
     """
     if _neurons_match(comparison):
         return {}
     heard = {one.test for one in readings if one.left_out is None}
-    witnesses = {one.test for one in readings if one.pvalue <= policy.alpha and not _strays(comparison, policy, one)}
+    witnesses = {one.test for one in readings if _is_witness(comparison, policy, one)}
     alone = {}
     fits = heard & _BY_WORDS or (heard & _BY_AXIS and _ON_THE_RESIDUAL_AXIS & set(rejecting))
-    if _LENGTHS in rejecting and fits and not witnesses & (_BY_AXIS | _BY_WORDS | SIGN_TESTS):
+    if fits and not witnesses & (_BY_AXIS | _BY_WORDS | SIGN_TESTS):
         alone[_LENGTHS] = _LENGTHS_ALONE
     if not witnesses - _TAUGHT - alone.keys():
-        alone |= dict.fromkeys(_TAUGHT & set(rejecting), _ONE_TEACHER)
-    return alone
+        alone |= dict.fromkeys(_TAUGHT, _ONE_TEACHER)
+    return {test: why for test, why in alone.items() if test in rejecting}
 
 
 def _neurons_match(comparison: Comparison) -> bool:
     """Whether neurons were matched that no luck matches: by luck about one in a layer is."""
     tests = (test for test in comparison.tests if test.id in _MATCHED and test.n)
-    return any(test.statistic >= max(_SHARED_NEURONS, _BY_LUCK * len(test.layers) / test.n) for test in tests)
+    return any(test.statistic >= max(_SHARED_UNITS, _BY_LUCK * len(test.layers) / test.n) for test in tests)
 
 
-def _strays(comparison: Comparison, policy: Policy, reading: Reading) -> bool:
-    return strays([one for one in comparison.controls if one.test == reading.test], policy) is not None
+def _is_witness(comparison: Comparison, policy: Policy, reading: Reading) -> bool:
+    controls = [one for one in comparison.controls if one.test == reading.test]
+    itself = min((one.statistic for one in controls if one.kind == "itself"), default=0.0)
+    z = next(abs(test.z or 0.0) for test in comparison.tests if test.id == reading.test)
+    return reading.pvalue <= policy.alpha and z >= _SHARED_UNITS * itself and strays(controls, policy) is None

@@ -28,7 +28,7 @@ from attest.report.rerender import embedded_bundles
 from attest.report.source import read_sources
 from attest.terminal import visible
 
-GOLDEN = {1: "74980fb12de79bed03d8eedf3d90f0223d7da685c22a596ae9e08e42ed3b1f4c"}
+GOLDEN = {1: "08cda58c69e7f277a3f53866721cc6d7212405bb069e0f8a87e54470cc42278a"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """

@@ -29,7 +29,7 @@ from attest.comparison import LayerStatistic, Test
 from attest.cores import on_all_cores
 from attest.native import Kernel
 
-__all__ = ["Centered", "Pairing", "layer_statistics", "permutation_test", "tells_apart"]
+__all__ = ["Centered", "Pairing", "layer_statistics", "permutation_test", "sums_of_shifts", "tells_apart"]
 
 _BY_SHIFTS = ", the halves of a random order shifted"
 _BATCH = 64
@@ -245,7 +245,7 @@ def _shift(x: NDArray[np.float64], y: NDArray[np.float64], resamples: int, seed:
     _SHUFFLE_AND_SUM(x, y, order.size, x.shape[1], draws, order, np.empty(x.shape[1]), np.empty(1), 1)
     total = np.zeros(resamples)
     for half in _halves(order):
-        sums = _sums_of_shifts(np.take(x, half, axis=0), np.take(y, half, axis=0))
+        sums = sums_of_shifts(np.take(x, half, axis=0), np.take(y, half, axis=0))
         shifts = ((source.random_raw(resamples) >> np.uint64(32)) * np.uint64(half.size)) >> np.uint64(32)
         total += sums[shifts.astype(np.int64)]
     return total
@@ -255,7 +255,7 @@ def _halves(order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return order[: order.size // 2], order[order.size // 2 :]
 
 
-def _sums_of_shifts(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+def sums_of_shifts(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum over i of the inner products of row i of x and row i + s of y, cyclically, for every s."""
     spectrum = np.zeros(x.shape[0] // 2 + 1, np.complex128)
     for begin in range(0, x.shape[1], _AT_ONCE):

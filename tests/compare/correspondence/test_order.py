@@ -69,6 +69,8 @@ def test_independent_networks_that_are_both_sorted_are_not_accused(
 def test_without_looking_at_the_order_they_would_be(in_order: Sorting, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exact_outcome, "is_in_order", lambda _features, _least: False)
     monkeypatch.setattr(exact_outcome, "find_copies", lambda _pairing: None)  # neighbors in an order look like copies
+    monkeypatch.setattr(exact_outcome, "of_their_own", lambda pairings, _tied: pairings)  # nor what layers share
+    monkeypatch.setattr(exact_outcome, "agree_when_shifted", lambda _pairings: False)
     comparison = compared(in_order("seed-1", by_norm), in_order("seed-2", by_norm))
     assert (by_id(comparison)[NORMS].z or 0.0) > 10
     assert conclude(comparison).rung == "exact-rejected"

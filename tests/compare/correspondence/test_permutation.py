@@ -157,4 +157,4 @@ def test_few_shifts_give_no_small_pvalue() -> None:
 def test_sums_of_shifts_are_those_of_shifted_rows() -> None:
     one = pairing(3, 13, 130)
     expected = [np.sum(one.x * np.roll(one.y, -shift, axis=0)) for shift in range(13)]
-    assert permutation._sums_of_shifts(one.x, one.y) == pytest.approx(expected)
+    assert permutation.sums_of_shifts(one.x, one.y) == pytest.approx(expected)
