@@ -93,7 +93,7 @@ def test_what_cannot_be_recovered_has_a_reason(tmp_path: Path):
         return found, place_tensors(open_checkpoint(path))
 
     one = made("seed-1")
-    assert "no embedding" in run(one, without("embed", "e")).not_compared[0].reason
+    assert "not both have an embedding" in run(one, without("embed", "e")).not_compared[0].reason
     assert "no layer" in run(one, without("down", "d")).not_compared[0].reason
 
 
