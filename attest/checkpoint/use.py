@@ -32,6 +32,7 @@ SCOPES: Final = "pkg.torch.onnx.name_scopes"
 ZERO_POINT: Final = "_zero_point"
 """End of the name of the zeros beside a matrix of codes."""
 
+_FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
 _MADE_UP = re.compile(r"(?:.*/)?(?:onnx::\w+|val_\d+|\d+)\Z")
 _MOST_NUMBERS = 4
 _MOST_ALIKE = 128
@@ -118,7 +119,7 @@ def weight_name(name: str, use: Use | None) -> str:
 
 
 def find_turned(tensors: Iterable[Tensor], uses: Mapping[str, Use]) -> Mapping[str, str]:
-    """Matrices of inputs by outputs that have lost their names: the name of the weight that each is when it is turned round.
+    """Matrices of floats, inputs by outputs, that have lost their names: the name of the weight that each is when it is turned round.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ def find_turned(tensors: Iterable[Tensor], uses: Mapping[str, Use]) -> Mapping[s
     for tensor in tensors:
         names.add(tensor.name)
         use = uses.get(tensor.name)
-        if use is not None and use.operator == "MatMul" and len(tensor.shape) == 2:
+        if use is not None and use.operator == "MatMul" and len(tensor.shape) == 2 and tensor.dtype in _FLOATS:
             found[tensor.name] = weight_name(tensor.name, use)
     counts = Counter(found.values())
     return {name: weight for name, weight in found.items() if counts[weight] == 1 and weight not in names}

@@ -221,8 +221,9 @@ def test_which_matrices_are_turned(graph: bytes, names: tuple[str, ...], expecte
     assert open_checkpoint(tmp_path).turned == expected
 
 
-def test_what_is_no_matrix_is_not_turned(tmp_path: Path):
-    tensor = onnx_tensor("1", 1, (2, 2, 2), field(9, bytes(32)))
+@pytest.mark.parametrize(("kind", "shape"), [(1, (2, 2, 2)), (6, (2, 4))], ids=["a stack", "integers"])
+def test_what_is_no_matrix_of_floats_is_not_turned(kind: int, shape: tuple[int, ...], tmp_path: Path):
+    tensor = onnx_tensor("1", kind, shape, field(9, bytes(32)))
     (tmp_path / "model.onnx").write_bytes(onnx_model(tensor, graph=node(LINEAR, "x", "1")))
     assert not open_checkpoint(tmp_path).turned
 
