@@ -142,12 +142,12 @@ def _weights(checkpoint: Checkpoint) -> tuple[list[Tensor], dict[str, _Kept]]:
     weights: list[Tensor] = []
     kept: dict[str, _Kept] = {}
     for tensor in checkpoint.tensors:
+        if tensor.name in beside:
+            continue
         packed = checkpoint.packed.get(tensor.name)
         weight = packed.weight if packed else tensor
         turned = checkpoint.turned.get(weight.name)
         name = turned or checkpoint.names.get(weight.name, weight.name)
-        if tensor.name in beside:
-            continue
         if packed or name != tensor.name:
             kept[name] = _Kept(weight=weight, packed=packed, turned=turned is not None)
             shape = weight.shape[::-1] if turned else weight.shape
