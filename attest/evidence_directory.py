@@ -131,7 +131,7 @@ def load_evidence(statement: Statement, path: Path) -> Evidence:
         raise InputError(
             "not-evidence",
             "is not evidence about one checkpoint",
-            fix="give what attest measure wrote; a comparison is made again by attest compare",
+            fix="give what attest measure wrote",
             where=str(path),
         )
     return load(Evidence, statement.predicate, where=f"{path.name}#/predicate")

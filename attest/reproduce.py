@@ -123,6 +123,7 @@ def reproduce(  # noqa: PLR0913 - each is a choice of its own, given by name
         files=again.evidence.checkpoint.file_count,
         bytes=again.evidence.checkpoint.bytes,
         not_asked=tuple(_not_asked(evidence, has_repository=repository is not None, runs_model=run_model)),
+        same_program=evidence.tool.source_sha256 == again.evidence.tool.source_sha256,
     )
 
 

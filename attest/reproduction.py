@@ -39,9 +39,11 @@ class Reproduction:
     statement_sha256 : str
     values : tuple of Value
     files, bytes : int
-        Of the reader's copy, all of them read.
+        Of the reader's copy, all of them read; 0 for a comparison, which evidence may suffice for.
     not_asked : tuple of str
         Values that the reader left out, or that the evidence names without a file.
+    same_program : bool
+        Whether the statement was made by the very code that ran now.
     """
 
     checkpoint: str
@@ -50,6 +52,7 @@ class Reproduction:
     files: int
     bytes: int
     not_asked: tuple[str, ...]
+    same_program: bool
 
     @property
     def reproduced(self) -> bool:

@@ -68,6 +68,7 @@ def resurvey(statement: Statement, path: Path, copies: Places) -> Reproduction:
         files=again.evidence.repository.files,
         bytes=again.evidence.repository.bytes,
         not_asked=() if _is_complete(signed, copies) else missing,
+        same_program=signed.tool.source_sha256 == again.evidence.tool.source_sha256,
     )
 
 

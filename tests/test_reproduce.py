@@ -298,7 +298,9 @@ def test_licenses_are_scanned_again_where_the_repository_is_given(tmp_path: Path
 
 def test_nothing_measured_is_nothing_reproduced():
     nothing = Value(name="x", outcome="not-measured", message="")
-    result = Reproduction(checkpoint="x", statement_sha256="0" * 64, values=(nothing,), files=0, bytes=0, not_asked=())
+    result = Reproduction(
+        checkpoint="x", statement_sha256="0" * 64, values=(nothing,), files=0, bytes=0, not_asked=(), same_program=True
+    )
     assert not result.reproduced
     same = replace(result, values=(nothing, replace(nothing, outcome="identical")))
     assert same.reproduced

@@ -30,7 +30,7 @@ COMMANDS = {
     "timestamp": "Add or renew the trusted time of a bundle.",
     "verify": "Verify a bundle: signature, detail files, checkpoint files.",
     "attest-result": "Sign what you verified and measured again.",
-    "reproduce": "Measure again and compare with what was signed.",
+    "reproduce": "Measure, scan or compare again, against what was signed.",
     "protocol": "Announce a comparison before it is made.",
     "compare": "Test two checkpoints for weights in common.",
     "library": "Keep the fingerprints of many checkpoints, and search them.",

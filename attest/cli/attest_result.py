@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from attest.atomic import refuse_output
 from attest.attestation_result import ReproducedValue
-from attest.checkpoint.source import Location
 from attest.claims import CLAIMS_NAME, append_claim
+from attest.cli.copies import OwnCopies, copies_options, measure_again
 from attest.cli.expecting import expecting_options, read_expectation, read_trust
-from attest.cli.options import LOCATION, emit, format_option
+from attest.cli.options import emit, format_option
 from attest.cli.progress import Progress
 from attest.cli.signing import open_signing, signing_options
 from attest.evidence_directory import directory_of
-from attest.repository_scan import REPOSITORY_SCAN_TYPE
-from attest.reproduction import Reproduction
 from attest.statement import Statement
 from attest.terminal import visible
 from attest.verify import Files, Verification, state_result, verify
@@ -28,30 +25,11 @@ __all__ = ["command"]
 _PATH = click.Path(path_type=Path)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Copies:
-    """The verifier's own copies, of what was measured or scanned."""
-
-    checkpoint: Location | None
-    repository: Location | None
-    copied_from: tuple[Location, ...]
-    reference: Location | None
-    common: tuple[Location, ...]
-    releases: tuple[Path, ...]
-
-
 @click.command("attest-result")
 @click.argument("bundle", type=_PATH)
 @expecting_options
-@click.option("--checkpoint", type=LOCATION, help="Your own copy of the checkpoint; a path or a URI.")
-@click.option("--reproduce", "with_reproduction", is_flag=True, help="Measure again, or scan again, value by value.")
-@click.option("--repo", type=LOCATION, help="With --reproduce: your own copy of the repository that was scanned.")
-@click.option("--against", type=LOCATION, help="For a scan: your own copy of what code was looked for in.")
-@click.option(
-    "--reference", "references", type=LOCATION, multiple=True, help="For a scan: what it was given as --reference."
-)
-@click.option("--common", type=LOCATION, multiple=True, help="For a scan: what it was given as --common.")
-@click.option("--releases", type=_PATH, multiple=True, help="For a scan: your own copy of a release; once for each.")
+@copies_options
+@click.option("--reproduce", "with_reproduction", is_flag=True, help="Measure, scan or compare again, value by value.")
 @signing_options("--sign-with")
 @click.option("--claims", type=_PATH, help="File to append to; claims.jsonl beside the bundle by default.")
 @format_option
@@ -62,12 +40,7 @@ def command(
     issuer: str | None,
     trusted_root: Path | None,
     tsa_certificates: tuple[Path, ...],
-    checkpoint: Location | None,
-    repo: Location | None,
-    against: Location | None,
-    references: tuple[Location, ...],
-    common: tuple[Location, ...],
-    releases: tuple[Path, ...],
+    copies: OwnCopies,
     sign_with: str | None,
     password_file: Path | None,
     trust_config: Path | None,
@@ -93,23 +66,17 @@ def command(
     signing = open_signing(
         sign_with, password_file, trust_config, identity_token, tsas, keyless=keyless, staging=staging, log=log
     )
-    if with_reproduction and checkpoint is None and repo is None:
-        raise click.UsageError("--reproduce needs your own copy: --checkpoint, or --repo for a scan.")
+    if with_reproduction and copies.is_empty:
+        raise click.UsageError(
+            "--reproduce needs your own copy: --checkpoint, or --repo for a scan, or --a and --b for a comparison."
+        )
     if claims is not None:
         refuse_output(claims, force=True)
     trust = read_trust(trusted_root, tsa_certificates)
     with closing(Progress()) as progress:
         verification = verify(
-            bundle, expectation=expectation, files=Files(checkpoint=checkpoint), trust=trust, progress=progress
+            bundle, expectation=expectation, files=Files(checkpoint=copies.checkpoint), trust=trust, progress=progress
         )
-    copies = _Copies(
-        checkpoint=checkpoint,
-        repository=repo,
-        copied_from=references,
-        reference=against,
-        common=common,
-        releases=releases,
-    )
     stated = verification.statement
     values = _measure_again(stated, bundle, copies) if with_reproduction and stated else None
     statement = state_result(verification, values)
@@ -139,31 +106,6 @@ def _report(
     emit(text, value, style=style, output=None, force=False)
 
 
-def _measure_again(statement: Statement, bundle: Path, copies: _Copies) -> tuple[ReproducedValue, ...]:
-    if statement.predicate_type == REPOSITORY_SCAN_TYPE:
-        again = _scan_again(statement, bundle, copies)
-    elif copies.checkpoint is None:
-        raise click.UsageError("Evidence about a checkpoint needs --checkpoint.")
-    else:
-        from attest.reproduce import reproduce  # noqa: PLC0415 - numerics, which verifying alone does without
-
-        repository = None if copies.repository is None else Path(copies.repository)
-        with closing(Progress()) as progress:
-            again = reproduce(statement, bundle, checkpoint=copies.checkpoint, repository=repository, progress=progress)
+def _measure_again(statement: Statement, bundle: Path, copies: OwnCopies) -> tuple[ReproducedValue, ...]:
+    again = measure_again(statement, bundle, copies)
     return tuple(ReproducedValue(name=value.name[:500], outcome=value.outcome) for value in again.values)
-
-
-def _scan_again(statement: Statement, bundle: Path, copies: _Copies) -> Reproduction:
-    from attest.resurvey import resurvey  # noqa: PLC0415 - as above
-    from attest.survey import Places  # noqa: PLC0415 - as above
-
-    if copies.repository is None:
-        raise click.UsageError("Evidence about a repository needs --repo.")
-    places = Places(
-        repository=copies.repository,
-        copied_from=copies.copied_from,
-        reference=copies.reference,
-        common=copies.common,
-        releases=copies.releases,
-    )
-    return resurvey(statement, bundle, places)

@@ -11,30 +11,28 @@ from typing import Any, get_args
 import click
 
 from attest.activation import Prompts, read_prompts
-from attest.architecture import FamilyFile, Model, place_tensors, read_family_file
-from attest.checkpoint import open_checkpoint
 from attest.checkpoint.source import Location
 from attest.cli.comparison_text import describe
 from attest.cli.options import LOCATION, architecture_option, emit, format_option, output_option, policy_option
 from attest.cli.progress import Progress
 from attest.compare import compare, comparison_statement
 from attest.compare.announcement import find_deviations, read_protocol
-from attest.compare.fingerprints import Fingerprints, holds_evidence, read_fingerprints
+from attest.compare.fingerprints import Fingerprints
 from attest.compare.weights.full_matching import ASSIGNED_TEST
 from attest.compare.weights.merge import Parent
 from attest.document import dump
 from attest.errors import InputError
 from attest.evidence_directory import refuse_place, write_evidence
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID
-from attest.measure import measure
 from attest.panel import read_panel, shipped_panel
 from attest.policy import Rung, conclude
 from attest.policy_file import DEFAULT_POLICY, Policy, read_policy
 from attest.program import environment, this_tool
 from attest.protocol import Protocol
+from attest.sides import read_side, read_weights
 from attest.statement import Statement
 
-__all__ = ["command", "fingerprints_of"]
+__all__ = ["command"]
 
 _RUNGS: tuple[str, ...] = get_args(Rung)
 
@@ -132,19 +130,27 @@ def command(
     protocol = None if announced is None else _protocol(announced, policy if policy_file else None)
     panel = shipped_panel() if panel_file is None else read_panel(panel_file)
     prompts = read_prompts(activations) if activations is not None else None
-    families = read_family_file(architecture) if architecture else None
-    weights = (_weights(a, families), _weights(b, families)) if with_weights else None
-    others = [
-        (_weights(path, families), fingerprints_of(path, threads, None, architecture, deep=deep)) for path in parents
+    weights = (read_weights(a, architecture), read_weights(b, architecture)) if with_weights else None
+
+    def measured(location: Location, prompts: Prompts | None) -> Fingerprints:
+        with closing(Progress()) as progress:
+            return read_side(
+                location, deep=deep, prompts=prompts, architecture=architecture, threads=threads, progress=progress,
+                run_progress=progress.ran,
+            )  # fmt: skip
+
+    candidates = [
+        Parent(weights=read_weights(place, architecture).checkpoint, fingerprints=measured(place, None))
+        for place in parents
     ]
-    sides = [fingerprints_of(path, threads, prompts, architecture, deep=deep) for path in (a, b)]
+    sides = [measured(place, prompts) for place in (a, b)]
     comparison = compare(
         *sides,
         tool=this_tool(),
         environment=environment("numba", "numpy"),
         weights=weights,
         assignments=assignments or (protocol is not None and ASSIGNED_TEST in protocol[1].methods),
-        parents=[Parent(fingerprints=measured, weights=opened.checkpoint) for opened, measured in others],
+        parents=candidates,
         panel=panel,
     )
     if protocol is not None:
@@ -171,34 +177,3 @@ def _protocol(path: Path, policy: Policy | None) -> tuple[Statement, Protocol]:
             where=str(path),
         )
     return statement, protocol
-
-
-def _weights(location: Location, families: FamilyFile | None) -> Model:
-    """The checkpoint itself, which must be there, with its tensors in place."""
-    if isinstance(location, Path) and holds_evidence(location):
-        raise InputError(
-            "no-weights",
-            "is evidence: it holds fingerprints, and --weights compares the weights",
-            fix="give the checkpoint, or leave --weights out",
-            where=str(location),
-        )
-    return place_tensors(open_checkpoint(location), given=families)
-
-
-def fingerprints_of(
-    location: Location, threads: int | None, prompts: Prompts | None, architecture: Path | None = None, *, deep: bool
-) -> Fingerprints:
-    """Fingerprints from evidence, or measured now from a checkpoint."""
-    if isinstance(location, Path) and holds_evidence(location):
-        return read_fingerprints(location)
-    with closing(Progress()) as progress:
-        measurement = measure(
-            location,
-            threads=threads,
-            prompts=prompts,
-            deep=deep,
-            architecture=architecture,
-            progress=progress,
-            run_progress=progress.ran,
-        )
-    return Fingerprints.of(measurement.evidence, measurement.tensors, measurement.profiles, None, measurement.details)

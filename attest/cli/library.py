@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import click
 
 from attest.atomic import refuse_output, write_atomically
 from attest.cli.options import emit, format_option, output_option
+from attest.cli.progress import Progress
 from attest.document import decimal, dump
 from attest.errors import InputError
 from attest.panel import ReferencePanel, pack_panel
@@ -144,11 +146,13 @@ def query(
     Exact tests are taken in closed form, and corrected for all members and tests (Holm). Whatever stands out is a
     candidate for attest compare, and no conclusion; that nothing stands out shows nothing.
     """
-    from attest.cli.compare import fingerprints_of  # noqa: PLC0415 - keeps --help quick
+    from attest.sides import read_side  # noqa: PLC0415 - keeps --help quick
 
     room = _room()
     held = room.open_library(library)
-    answer = room.query(held, fingerprints_of(suspect, threads, None, deep=deep), top=top, threads=threads)
+    with closing(Progress()) as progress:
+        measured = read_side(suspect, deep=deep, threads=threads, progress=progress)
+    answer = room.query(held, measured, top=top, threads=threads)
     emit("\n".join(_answer(answer)), dump(answer), style=style, output=output, force=force)
 
 

@@ -25,9 +25,13 @@ class Progress:
         self._terminal = is_terminal(sys.stderr)
         self._every = _EVERY_ON_TERMINAL if self._terminal else _EVERY_ELSEWHERE
         self._began = self._wrote = time.monotonic()
+        self._done = 0
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` bytes were read."""
+        """Show that ``done`` of ``total`` bytes were read; fewer than before are those of another checkpoint."""
+        if done < self._done:
+            self._began = time.monotonic()
+        self._done = done
         rate = done / max(time.monotonic() - self._began, 1e-9)
         line = f"read {done / _GIGABYTE:.2f} of {total / _GIGABYTE:.2f} GB"
         if done * _KNOWN_FROM >= total:

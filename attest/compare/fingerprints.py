@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from attest.bundle import BUNDLE_NAME
 from attest.checkpoint.arrays import unpack_arrays
+from attest.checkpoint.source import Location
 from attest.compare.activation_arrays import activation_arrays
 from attest.comparison import Side
 from attest.document import load, parse
@@ -89,11 +90,13 @@ class Fingerprints:
         )
 
 
-def holds_evidence(path: Path) -> bool:
-    """Whether a path is an evidence directory or a bundle, and not a checkpoint."""
-    if path.is_dir():
-        return (path / STATEMENT_NAME).is_file() or (path / BUNDLE_NAME).is_file()
-    return path.name.endswith(".json")
+def holds_evidence(location: Location) -> bool:
+    """Whether an evidence directory or a bundle lies there, and not a checkpoint."""
+    if not isinstance(location, Path):
+        return False
+    if location.is_dir():
+        return (location / STATEMENT_NAME).is_file() or (location / BUNDLE_NAME).is_file()
+    return location.name.endswith(".json")
 
 
 def read_fingerprints(path: Path) -> Fingerprints:

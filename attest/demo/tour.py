@@ -110,6 +110,7 @@ class Tour:
         self._compare("seed-1", "seed-3", "trained apart")
         self._compare("seed-2", "seed-3", "trained apart")
         self._compare("seed-1", "seed-1-continued", "continued from it")
+        self._run("reproduce", "seed-1-and-seed-1-continued", "--a", "seed-1", "--b", "seed-1-continued")
 
     def _sign(self, *names: str) -> None:
         for name in names:

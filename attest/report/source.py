@@ -67,6 +67,12 @@ class Source:
         return f"attest verify {self.file_name} {whom}"
 
     @property
+    def reproduce_command(self) -> str | None:
+        """How a reader measures, compares or scans again; None where there is nothing to repeat."""
+        copies = {"evidence": "--checkpoint CHECKPOINT", "comparison": "--a A --b B", "repository-scan": "--repo REPO"}
+        return f"attest reproduce {self.file_name} {copies[self.kind]}" if self.kind in copies else None
+
+    @property
     def certified(self) -> str | None:
         """Whom the signer's certificate names, unverified; None where a key signed."""
         if self.bundle.certificate is None:

@@ -14,12 +14,12 @@ from relabeled import weights, write
 from attest.architecture import place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.cli import main
-from attest.cli.compare import fingerprints_of
 from attest.compare import compare
 from attest.compare.announcement import DEEP_METHODS, METHODS, WEIGHT_METHODS
 from attest.demo.weights import family
 from attest.errors import CheckpointError
 from attest.program import environment, this_tool
+from attest.sides import read_side
 
 FIELDS = {"id", "calibration", "statistic", "z", "pvalue", "n", "layers", "nullDistribution"}
 
@@ -121,7 +121,7 @@ def test_names_that_the_user_knows_are_tested_on_weights_too(tmp_path: Path) -> 
 def test_weights_that_change_while_they_are_compared(tmp_path: Path) -> None:
     path = write(weights("seed-1"), tmp_path / "changing")
     opened = place_tensors(open_checkpoint(path))
-    side = fingerprints_of(path, None, None, deep=False)
+    side = read_side(path)
     file = path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(CheckpointError) as caught:

@@ -122,3 +122,64 @@ def test_as_a_program(evidence: Path, family: Path):
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines()[-1].startswith("not reproduced: ")
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A signed comparison of two evidence directories, which lie beside it."""
+    folder = tmp_path_factory.mktemp("comparison")
+    for name in ("seed-1", "seed-2"):
+        write_evidence(folder / name, measured(name).statement(), measured(name).details)
+    assert attest("compare", folder / "seed-1", folder / "seed-2", "--evidence", folder / "comparison").exit_code == 0
+    assert attest("keygen", "-o", folder / "key.pem").exit_code == 0
+    assert attest("sign", folder / "comparison", "--key", folder / "key.pem").exit_code == 0
+    return folder
+
+
+def test_a_comparison_is_made_again(comparison: Path):
+    pair = ["--a", comparison / "seed-1", "--b", comparison / "seed-2"]
+    result = attest("reproduce", comparison / "comparison", *pair)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "evidence about seed-1 and seed-2"
+    assert re.fullmatch(r"reproduced: (\d+) of \1 values are the same numbers again", lines[-1])
+    value = json.loads(attest("reproduce", comparison / "comparison", *pair, "--format", "json").stdout)
+    assert (value["reproduced"], value["sameProgram"], value["notMeasured"]) == (True, True, [])
+
+
+def test_a_comparison_of_others_is_1(comparison: Path):
+    result = attest("reproduce", comparison / "comparison", "--a", comparison / "seed-1", "--b", comparison / "seed-1")
+    assert result.exit_code == 1
+    assert "checkpoint b" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("not reproduced: ")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            ["--a", "seed-1"],
+            "Give --checkpoint, or --repo for evidence about a repository, or --a and --b for a comparison.",
+        ),
+        (["--checkpoint", "seed-1"], "A comparison needs --a and --b."),
+    ],
+)
+def test_copies_of_something_else_are_a_usage_error(comparison: Path, given: list[str], says: str):
+    result = attest("reproduce", comparison / "comparison", given[0], comparison / given[1])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in result.stderr
+
+
+def test_who_made_a_comparison_again_can_sign_that(comparison: Path, tmp_path: Path):
+    words = [
+        "--key",
+        comparison / "key.pub.pem",
+        "--sign-with",
+        comparison / "key.pem",
+        "--claims",
+        tmp_path / "claims",
+    ]
+    pair = ["--reproduce", "--a", comparison / "seed-2", "--b", comparison / "seed-1"]
+    result = attest("attest-result", comparison / "comparison", *words, *pair)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert re.search(r"and \d+ values measured again, 0 of them different", result.stdout)

@@ -33,12 +33,13 @@ from attest.cores import on_all_cores
 from attest.document import decimal
 from attest.fingerprint.unit_sums import N_BUCKETS
 
-__all__ = ["ASSIGNED_TEST", "LayerMatch", "full_matching", "match_layers"]
+__all__ = ["ASSIGNED_TEST", "NOT_ASKED_FOR", "LayerMatch", "full_matching", "match_layers"]
 
 ASSIGNED_TEST = "assigned-rank-correlation/v1"
+NOT_ASKED_FOR = "linear sum assignments were not asked for (attest compare --weights --assignments)"
+"""Why ``ASSIGNED_TEST`` was left out where nobody wanted to wait for it."""
 
 _AGREEMENT = "full-row-agreement/v1"
-_NOT_ASKED_FOR = "linear sum assignments were not asked for (attest compare --weights --assignments)"
 _SKETCH = "neuron-sketch/v1"
 _BLOCK = 1024
 _WORK = 3_000_000_000_000
@@ -104,7 +105,7 @@ def full_matching(
         matches = [match_layers(second, first, j, i, assignment=assignment) for i, j in chosen]
     else:
         matches = [match_layers(first, second, i, j, assignment=assignment) for i, j in chosen]
-    return _outcome(chosen, matches, "neurons are too much alike to be assigned" if assignment else _NOT_ASKED_FOR)
+    return _outcome(chosen, matches, "neurons are too much alike to be assigned" if assignment else NOT_ASKED_FOR)
 
 
 def _nothing(reason: str) -> Outcome:

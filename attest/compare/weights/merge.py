@@ -19,9 +19,9 @@ from attest.comparison import Found
 from attest.document import decimal
 from attest.evidence import Table
 
-__all__ = ["Parent", "merge_coefficients"]
+__all__ = ["MERGE_TEST", "Parent", "merge_coefficients"]
 
-_ID = "merge-coefficients/v1"
+MERGE_TEST = "merge-coefficients/v1"
 _MAX_PARENTS = 8
 _MAX_TENSORS = 256
 _ROWS = 256
@@ -77,16 +77,16 @@ def merge_coefficients(child: Checkpoint, parents: Sequence[Parent]) -> Outcome:
     parent that was not given cannot be found. Nothing is said of which came first.
     """
     if not 2 <= len(parents) <= _MAX_PARENTS:
-        return not_run(f"takes 2 to {_MAX_PARENTS} candidate parents", _ID)
+        return not_run(f"takes 2 to {_MAX_PARENTS} candidate parents", MERGE_TEST)
     each = [{tensor.name: tensor for tensor in parent.weights.tensors} for parent in parents]
     shared = [one for one in child.tensors if _is_shared(one, each)]
     shared = sorted(shared, key=lambda one: (-one.size, one.name))[:_MAX_TENSORS]
     if not shared:
-        return not_run("no matrices have one name and shape in all of them", _ID)
+        return not_run("no matrices have one name and shape in all of them", MERGE_TEST)
     sums = [_sums(child, parents, [one, *(tensors[one.name] for tensors in each)]) for one in shared]
     coefficients, unexplained = _solve(sums)
     test = descriptive(
-        _ID,
+        MERGE_TEST,
         float(decimal(unexplained, _DIGITS)),
         len(sums),
         f"share of b's squared weights that the best weighted sum of {len(parents)} candidates leaves unexplained,"
@@ -154,7 +154,7 @@ def _tables(parents: Sequence[Parent], sums: Sequence[_Sums], coefficients: NDAr
         for parent, value, (low, high) in zip(parents, coefficients, _intervals(sums), strict=True)
     )
     columns = ("candidate", "tree digest", "coefficient", "without a part: from", "to")
-    yield Found(id=_ID, title="Coefficients of the candidates in b", table=Table(columns=columns, rows=rows))
+    yield Found(id=MERGE_TEST, title="Coefficients of the candidates in b", table=Table(columns=columns, rows=rows))
     layers: dict[int, list[_Sums]] = defaultdict(list)
     for one in sums:
         if one.layer is not None:
@@ -163,7 +163,7 @@ def _tables(parents: Sequence[Parent], sums: Sequence[_Sums], coefficients: NDAr
         headings = ("layer", *(f"candidate {number}" for number in range(1, len(parents) + 1)), "unexplained")
         solved = [(number, *_solve(layers[number])) for number in sorted(layers)]
         lines = tuple((str(number), *map(_show, values), _show(left)) for number, values, left in solved)
-        yield Found(id=_ID, title="Coefficients by layer", table=Table(columns=headings, rows=lines))
+        yield Found(id=MERGE_TEST, title="Coefficients by layer", table=Table(columns=headings, rows=lines))
 
 
 def _show(value: float) -> str:
