@@ -9,7 +9,7 @@ weight signals by Cisco's provenancekit 1.0.0. Cold scenarios drop the files fro
 out with a word where that cannot be done. Python keeps bytecode, as it does for users. Data are removed behind the last scenario that needs them, unless ``--work`` keeps them; the
 largest take 4 GB. Prints medians, ratios and peak memory, and where the time goes; writes them with ``--report``.
 
-    .venv/bin/python benchmarks/measure.py --report reports/performance/README.md
+    .venv/bin/python benchmarks/measure.py --report reports/performance/zen4.md
     .venv/bin/python benchmarks/measure.py --scenario bf16 --rounds 9
     .venv/bin/python benchmarks/measure.py --provenancekit /path/to/its/bin/python
 """
@@ -341,6 +341,18 @@ def stages(work: Path) -> str:
     return "\n".join([*lines, ""])
 
 
+def processor() -> str:
+    """What the processor calls itself, with family and model where Linux says them: ratios depend on it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    except OSError:
+        return platform.machine()
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    words = [facts[key] if key == "model name" else f"{key} {facts[key]}"
+             for key in ("model name", "cpu family", "model") if key in facts]  # fmt: skip
+    return ", ".join([platform.machine(), *words])
+
+
 def main() -> None:
     """Make the data, time everything, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -352,7 +364,7 @@ def main() -> None:
     options: Any = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="attest-benchmark-"))
     chosen = [one for one in SCENARIOS if not options.scenario or one.name in options.scenario]
-    machine = f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), Python {platform.python_version()}."
+    machine = f"{len(os.sched_getaffinity(0))} cores ({processor()}), Python {platform.python_version()}."
     sections = [f"# Speed of measuring\nMade by `benchmarks/measure.py --rounds {options.rounds}`. {machine}\n"]
     try:
         for place, scenario in enumerate(chosen):
