@@ -209,7 +209,7 @@ def _values(signed: Comparison, again: Comparison, not_asked: Mapping[str, str])
         was, now = before.get(name, _Part()), after.get(name, _Part())
         if name not in not_asked:
             yield from _test(name, was, now)
-        elif was.test is not None:
+        elif was.tests:
             yield Value(name=name, outcome="not-measured", message=not_asked[name])
     panels = [one and replace(one, ranks=()) for one in (signed.panel, again.panel)]
     for name, both in ((_PANEL, panels), (_PROTOCOL, [signed.protocol, again.protocol])):
@@ -236,10 +236,10 @@ def _ids(comparison: Comparison) -> frozenset[str]:
 
 @dataclass(kw_only=True, slots=True)
 class _Part:
-    """All that a comparison says by one test."""
+    """All that a comparison says by one test; a true one runs it once at most."""
 
-    test: Test | None = None
-    rank: Rank | None = None
+    tests: list[Test] = field(default_factory=list)
+    ranks: list[Rank] = field(default_factory=list)
     controls: list[Control] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -249,9 +249,9 @@ def _parts(comparison: Comparison, *, ranked: bool) -> dict[str, _Part]:
     """What each test gave, in the order of the comparison; ``ranked`` with its place in the panel."""
     parts: dict[str, _Part] = defaultdict(_Part)
     for test in comparison.tests:
-        parts[test.id].test = test
+        parts[test.id].tests.append(test)
     for rank in comparison.panel.ranks if comparison.panel and ranked else ():
-        parts[rank.id].rank = rank
+        parts[rank.id].ranks.append(rank)
     for control in comparison.controls:
         parts[control.test].controls.append(control)
     for found in comparison.found:
@@ -264,16 +264,16 @@ def _parts(comparison: Comparison, *, ranked: bool) -> dict[str, _Part]:
 def _test(name: str, signed: _Part, fresh: _Part) -> Iterator[Value]:
     """How a test came out again; nothing where it was left out both times, for the same reason."""
     was, now = "; ".join(signed.left_out), "; ".join(fresh.left_out)
-    if fresh.test is None:
-        if signed.test is not None or was != now:
-            stated = f"left out then: {was}; now: " if signed.test is None else ""
+    if not fresh.tests:
+        if signed.tests or was != now:
+            stated = f"left out then: {was}; now: " if not signed.tests else ""
             yield Value(name=name, outcome="not-measured", message=f"{stated}{now}")
-    elif signed.test is None:
-        gave = f"now its statistic is {decimal(fresh.test.statistic, 6)}"
+    elif not signed.tests:
+        gave = f"now {_number(fresh.tests[0])}"
         yield Value(name=name, outcome="differs", message=f"{was or 'it is not in the comparison'}; {gave}")
     else:
         found = Differences.of(dump(signed), dump(fresh), AXES if name in _BY_LAPACK else LAST_DIGIT)
-        yield Value(name=name, outcome=found.outcome, message=found.message or _number(fresh.test))
+        yield Value(name=name, outcome=found.outcome, message=found.message or _number(fresh.tests[0]))
 
 
 def _number(test: Test) -> str:

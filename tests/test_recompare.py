@@ -76,7 +76,7 @@ def test_another_network_differs(tmp_path: Path):
     found = differing(result)
     assert not result.reproduced
     assert found["checkpoint a"].endswith(f"this is tree {measured('seed-2').evidence.checkpoint.tree_digest}")
-    assert found["neuron-alignment/v1"].startswith("test statistic was 128.389, now 0.3596")
+    assert found["neuron-alignment/v1"].startswith("tests 1 statistic was 128.389, now 0.3596")
 
 
 def raised(comparison: Comparison) -> Comparison:
@@ -94,6 +94,10 @@ def left_out(comparison: Comparison) -> Comparison:
 
 def not_named(comparison: Comparison) -> Comparison:
     return replace(comparison, tests=tuple(one for one in comparison.tests if one.id != "norm-gain-cosine/v1"))
+
+
+def twice(comparison: Comparison) -> Comparison:
+    return replace(comparison, tests=(*raised(comparison).tests, *comparison.tests))
 
 
 def without_controls(comparison: Comparison) -> Comparison:
@@ -118,12 +122,12 @@ def with_a_better_rank(comparison: Comparison) -> Comparison:
 @pytest.mark.parametrize(
     ("lie", "name", "message"),
     [
-        (raised, "norm-gain-cosine/v1", "test statistic was 0.9999, now 0.99932"),
-        (left_out, "norm-gain-cosine/v1", "the gains were not at hand; now its statistic is 0.999325"),
-        (not_named, "norm-gain-cosine/v1", "it is not in the comparison; now its statistic is 0.999325"),
+        (raised, "norm-gain-cosine/v1", "tests 1 statistic was 0.9999, now 0.99932"),
+        (left_out, "norm-gain-cosine/v1", "the gains were not at hand; now statistic 0.999325"),
+        (not_named, "norm-gain-cosine/v1", "it is not in the comparison; now statistic 0.999325"),
         (without_controls, "neuron-alignment/v1", "controls was [], now "),
         (with_another_table, "direction-signs/v1", "found was [], now "),
-        (with_a_better_rank, "attention-std-correlation/v1", "rank independent atLeast was "),
+        (with_a_better_rank, "attention-std-correlation/v1", "ranks 1 independent atLeast was "),
     ],
 )
 def test_whoever_alters_or_hides_one_test_is_found(
@@ -132,6 +136,11 @@ def test_whoever_alters_or_hides_one_test_is_found(
     found = differing(again(tmp_path / "comparison", lie(of_evidence()), **sides))
     assert list(found) == [name]
     assert found[name].startswith(message)
+
+
+def test_a_test_that_stands_there_twice_differs(sides: dict[str, Path], tmp_path: Path):
+    found = differing(again(tmp_path / "comparison", twice(of_evidence()), **sides))
+    assert set(found) == {test.id for test in of_evidence().tests}
 
 
 def test_without_the_panel_nothing_is_said_of_ranks(sides: dict[str, Path], tmp_path: Path):
