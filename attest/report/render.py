@@ -104,7 +104,7 @@ def _title(content: Page) -> str:
             else f"Scan of {_short(content.scans[0].scan.repository.name)}"
         )
     if not content.evidences:
-        return "Announcement of a comparison"
+        return "Announcement of a comparison" if content.protocols else "What a verifier found"
     return f"Measurements of {len(content.evidences)} checkpoints"
 
 

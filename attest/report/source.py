@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
+from attest.attestation_result import ATTESTATION_RESULT_TYPE, AttestationResult
 from attest.bundle import Bundle
 from attest.comparison import COMPARISON_TYPE, Comparison
 from attest.digest import sha256
@@ -21,11 +24,17 @@ __all__ = ["MAX_SOURCES", "Source", "read_sources"]
 
 MAX_SOURCES = 16
 _KINDS = {
-    EVIDENCE_TYPE: "evidence",
-    COMPARISON_TYPE: "comparison",
-    PROTOCOL_TYPE: "protocol",
-    REPOSITORY_SCAN_TYPE: "repository-scan",
+    EVIDENCE_TYPE: ("evidence", "E"),
+    COMPARISON_TYPE: ("comparison", "C"),
+    PROTOCOL_TYPE: ("protocol", "P"),
+    REPOSITORY_SCAN_TYPE: ("repository-scan", "R"),
+    ATTESTATION_RESULT_TYPE: ("attestation-result", "V"),
 }
+"""What each kind is called in file names, and the letter of its labels."""
+
+Shown: TypeAlias = Predicate | AttestationResult
+
+_RECORDS: Mapping[str, type[Shown]] = {**PREDICATES, ATTESTATION_RESULT_TYPE: AttestationResult}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,24 +45,24 @@ class Source:
     ----------
     label : str
         Short name on the page: ``E1``, ``E2`` … for evidence, ``C1`` … for comparisons, ``P1`` … for protocols,
-        ``R1`` … for scans of repositories.
+        ``R1`` … for scans of repositories, ``V1`` … for attestation results.
     data : bytes
         The bundle file, byte for byte.
     bundle : Bundle
     statement : Statement
-    predicate : Evidence, Comparison, Protocol or RepositoryScan
+    predicate : Evidence, Comparison, Protocol, RepositoryScan or AttestationResult
     """
 
     label: str
     data: bytes
     bundle: Bundle
     statement: Statement
-    predicate: Predicate
+    predicate: Shown
 
     @property
     def kind(self) -> str:
-        """``evidence``, ``comparison``, ``protocol`` or ``repository-scan``."""
-        return _KINDS[self.statement.predicate_type]
+        """``evidence``, ``comparison``, ``protocol``, ``repository-scan`` or ``attestation-result``."""
+        return _KINDS[self.statement.predicate_type][0]
 
     @property
     def file_name(self) -> str:
@@ -83,6 +92,11 @@ class Source:
             return error.message
 
     @property
+    def named_signer(self) -> str | None:
+        """The key or the identity that the bundle names, unverified."""
+        return self.bundle.key_hint or self.certified
+
+    @property
     def unlisted_subjects(self) -> tuple[Subject, ...]:
         """Subjects of the statement that are not among the files which the predicate lists."""
         files = self.predicate.checkpoint.files if isinstance(self.predicate, Evidence) else ()
@@ -103,10 +117,10 @@ def _read(data: bytes, number: int) -> Source:
         raise DocumentError(
             "unknown-predicate",
             f"holds a {statement.predicate_type!r}, which this report does not show",
-            fix="give bundles of evidence, comparisons, protocols or scans",
+            fix="give bundles of evidence, comparisons, protocols, scans or attestation results",
             where=where,
         )
-    predicate: Predicate = load(PREDICATES[statement.predicate_type], statement.predicate, where=f"{where}#/predicate")
+    predicate: Shown = load(_RECORDS[statement.predicate_type], statement.predicate, where=f"{where}#/predicate")
     return Source(label="", data=data, bundle=bundle, statement=statement, predicate=predicate)
 
 
@@ -144,17 +158,10 @@ def read_sources(bundles: Sequence[bytes]) -> tuple[Source, ...]:
             "bundle-count", f"{len(bundles)} bundles; a report shows 1 to {MAX_SOURCES}", fix="give fewer bundles"
         )
     read = {sha256(data): _read(data, number) for number, data in enumerate(bundles, start=1)}
-    counts = dict.fromkeys(_KINDS.values(), 0)
+    counts = Counter[str]()
     labeled = []
     for source in _in_order([read[digest] for digest in sorted(read)]):
-        counts[source.kind] += 1
-        labeled.append(
-            Source(
-                label=f"{source.kind[0].upper()}{counts[source.kind]}",
-                data=source.data,
-                bundle=source.bundle,
-                statement=source.statement,
-                predicate=source.predicate,
-            )
-        )
+        _, letter = _KINDS[source.statement.predicate_type]
+        counts[letter] += 1
+        labeled.append(replace(source, label=f"{letter}{counts[letter]}"))
     return tuple(labeled)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from attest.attestation_result import AttestationResult
 from attest.comparison import Comparison, Control, Found, Rank, Side, Test
 from attest.evidence import ActivationSummary, Evidence, FingerprintSummary
 from attest.policy import Conclusion, Rung, conclude
@@ -21,6 +22,7 @@ from attest.report.figure import (
     matrix_figure,
     null_figure,
 )
+from attest.report.result_view import ResultView, result_view
 from attest.report.scan_view import LicenseView, ScanView, license_view, scan_view
 from attest.report.source import Source
 from attest.repository_scan import RepositoryScan
@@ -144,6 +146,7 @@ class Page:
     policy: Policy
     protocols: tuple[ProtocolView, ...]
     comparisons: tuple[ComparisonView, ...]
+    results: tuple[ResultView, ...]
     evidences: tuple[EvidenceView, ...]
     scans: tuple[ScanView, ...]
     licenses: tuple[LicenseView, ...]
@@ -307,12 +310,18 @@ def page(sources: Sequence[Source], policy: Policy) -> Page:
         if isinstance(source.predicate, Evidence)
     ]
     scans = [scan_view(source, source.predicate) for source in sources if isinstance(source.predicate, RepositoryScan)]
+    results = [
+        result_view(source, source.predicate, sources)
+        for source in sources
+        if isinstance(source.predicate, AttestationResult)
+    ]
     groups = _groups(comparisons, evidences)
     return Page(
         sources=tuple(sources),
         policy=policy,
         protocols=tuple(protocols),
         comparisons=tuple(comparisons),
+        results=tuple(results),
         evidences=tuple(evidences),
         scans=tuple(scans),
         licenses=tuple(_licenses(evidences, scans)),

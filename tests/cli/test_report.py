@@ -151,3 +151,23 @@ def test_the_commands_run_as_programs(tmp_path: Path, bundles: list[Path]):
         program = "from attest.cli import main; main()"
         command = [sys.executable, "-c", program, *map(str, arguments)]
         assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+
+
+def test_a_file_of_claims_gives_its_results_and_says_what_it_leaves_out(tmp_path: Path):
+    measured = factory.sign(factory.evidence())
+    claims = [factory.sign(factory.result(measured, files="identical"), key=factory.P256), measured, b"no bundle"]
+    (tmp_path / "measured.json").write_bytes(measured)
+    (tmp_path / "claims.jsonl").write_bytes(b"\n".join(claims))
+    result = run("report", tmp_path / "measured.json", tmp_path / "claims.jsonl", "-o", tmp_path / "page.html")
+    assert result.exit_code == 0
+    assert result.stderr == f"{tmp_path / 'claims.jsonl'}: 2 lines left out, which hold no attestation result\n"
+    assert "says that it was made again" in (tmp_path / "page.html").read_text()
+    assert run("verify-report", tmp_path / "page.html").exit_code == 0
+
+
+def test_a_file_of_claims_without_a_result_is_refused(tmp_path: Path):
+    (tmp_path / "claims.jsonl").write_bytes(factory.sign(factory.evidence()))
+    result = run("report", tmp_path / "claims.jsonl", "-o", tmp_path / "page.html")
+    assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
+    assert result.stderr.startswith("error[no-attestation-result]: ")
+    assert not (tmp_path / "page.html").exists()

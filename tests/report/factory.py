@@ -12,6 +12,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from report.evidence_parts import LAYERS, activations, fingerprints, licenses
 
+from attest.attestation_result import (
+    ATTESTATION_RESULT_TYPE,
+    RESULT_DOES_NOT_SHOW,
+    AttestationResult,
+    CoverageCounts,
+    FoundSigner,
+    ReproducedValue,
+    StepOutcome,
+)
 from attest.bundle import Bundle
 from attest.comparison import (
     Announcement,
@@ -45,8 +54,9 @@ from attest.evidence import (
 )
 from attest.finding import Finding
 from attest.policy_file import DEFAULT_POLICY, Policy
-from attest.predicate import PREDICATES, Predicate
+from attest.predicate import PREDICATES
 from attest.protocol import AnnouncedSide, Protocol, Resampling, protocol_statement
+from attest.report.source import Shown
 from attest.repository_scan import RepositoryScan, repository_scan_statement
 from attest.statement import PAYLOAD_TYPE, DigestSet, Statement, Subject
 
@@ -64,7 +74,7 @@ def public_pem(key: EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
 
 
 def sign(
-    predicate: Predicate,
+    predicate: Shown,
     *,
     key: EllipticCurvePrivateKey | Ed25519PrivateKey = ED25519,
     subjects: tuple[Subject, ...] | None = None,
@@ -72,7 +82,8 @@ def sign(
     """Bundle over a predicate; Ed25519 gives the same bytes every time."""
     if subjects is None:
         subjects = subjects_of(predicate)
-    kind = next(uri for uri, record in PREDICATES.items() if isinstance(predicate, record))
+    records = {**PREDICATES, ATTESTATION_RESULT_TYPE: AttestationResult}
+    kind = next(uri for uri, record in records.items() if isinstance(predicate, record))
     statement = Statement.build(subjects=subjects, predicate_type=kind, predicate=dump(predicate))
     envelope = Envelope(payload=statement.payload, payload_type=PAYLOAD_TYPE, signature=b"")
     message = envelope.signed_bytes
@@ -80,7 +91,9 @@ def sign(
     return Bundle(content=replace(envelope, signature=signature), key_hint=sha256(public_pem(key))).to_json()
 
 
-def subjects_of(predicate: Predicate) -> tuple[Subject, ...]:
+def subjects_of(predicate: Shown) -> tuple[Subject, ...]:
+    if isinstance(predicate, AttestationResult):
+        return (Subject(name="statement", digest=DigestSet(sha256=predicate.statement_sha256)),)
     if isinstance(predicate, Protocol):
         return protocol_statement(predicate).subjects
     if isinstance(predicate, RepositoryScan):
@@ -333,3 +346,23 @@ def trio(*, z: float = 357.214568123, pvalue: float = 1e-4) -> tuple[bytes, byte
     first, second = evidence(1, "minilm-l6-v2"), evidence(2, "laundered-descendant")
     one, two = sign(first), sign(second, key=ED25519)
     return one, two, sign(comparison(side(first, one), side(second, two), z=z, pvalue=pvalue))
+
+
+def result(about: bytes, **outcomes: str) -> AttestationResult:
+    """What a verifier found of a bundle; ``outcomes`` by the names of values, none where nothing was measured again."""
+    counts = {"files": 2, "bytes": 869_413}
+    return AttestationResult(
+        verified_at="2026-11-23T01:02:03Z",
+        tool=TOOL,
+        environment=ENVIRONMENT,
+        statement_sha256=statement_digest(about),
+        bundle_sha256=sha256(about),
+        predicate_type="https://attest/comparison/v1",
+        signer=FoundSigner(key_sha256=sha256(public_pem(ED25519)), identity=None, issuer=None),
+        steps=(StepOutcome(id="signature", outcome="PASSED"), StepOutcome(id="policy", outcome="SKIPPED")),
+        coverage=CoverageCounts(
+            **{f"{kind}_{how}": number for kind, number in counts.items() for how in ("named", "present", "covered")}
+        ),
+        reproduction=tuple(ReproducedValue(name=name, outcome=outcome) for name, outcome in outcomes.items()) or None,
+        does_not_show=RESULT_DOES_NOT_SHOW,
+    )

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
+from attest.attestation_result import AttestationResult
 from attest.document import dump, load
-from attest.predicate import Predicate
+from attest.report.source import Shown
 
 _FIXED = re.compile(
-    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|archive|folder|history|package|remote|revision|met|not-found|family|\d{4}-\d\d|\d{4}-\d\d-\d\dT.*Z"
+    r"https://attest/comparison-policy/v1|p-value|itself|shuffled|other-layers|a|b|a-b|[0-9a-f]{40}|[0-9a-f]{64}|computed|resumed|self-attested|exact|empirical|descriptive|learned|rotary|unknown|archive|folder|history|package|remote|revision|met|PASSED|FAILED|SKIPPED|identical|within-tolerance|differs|not-measured|not-found|family|\d{4}-\d\d|\d{4}-\d\d-\d\dT.*Z"
 )
 
 
@@ -20,16 +21,17 @@ _SHARES = {
 }  # fmt: skip
 
 
-def spoiled(predicate: Predicate, hostile: str, *, keep_charts: bool) -> Predicate:
+def spoiled(predicate: Shown, hostile: str, *, keep_charts: bool) -> Shown:
     """The same record with hostile text in every string field that its schema leaves free, also in mapping keys.
 
     With ``keep_charts`` the cells and the first column's name of tables stay, so that the charts are drawn.
     """
     numbers = count(1)
+    longest = 480 if isinstance(predicate, AttestationResult) else len(hostile)
 
     def spoil(value: Any, key: str = "") -> Any:
         if isinstance(value, str):
-            room = {"text": 400, "words": 90, "id": 90}.get(key, len(hostile))  # texts that have an end
+            room = {"text": 400, "words": 90, "id": 90}.get(key, longest)  # texts that have an end
             return (
                 value
                 if _FIXED.fullmatch(value) or key in _SHARES | {"scope", "basis"}

@@ -129,7 +129,14 @@ def test_hostile_strings_in_every_field_stay_text(watch: Watch, tmp_path: Path, 
     sides = (factory.side(first, factory.sign(first)), factory.side(second, factory.sign(second)))
     records = [
         spoiling.spoiled(one, hostile, keep_charts=one is not second)
-        for one in (first, second, factory.comparison(*sides), factory.protocol(*sides), scan_factory.scan())
+        for one in (
+            first,
+            second,
+            factory.comparison(*sides),
+            factory.protocol(*sides),
+            scan_factory.scan(),
+            factory.result(factory.sign(first), x="identical", y="differs", z="not-measured"),
+        )
     ]
     path = tmp_path / "report.html"
     path.write_bytes(render([factory.sign(one) for one in records]))

@@ -28,7 +28,7 @@ from attest.report.rerender import embedded_bundles
 from attest.report.source import read_sources
 from attest.terminal import visible
 
-GOLDEN = {1: "ac2f7f5948618d442f14ab7a89d55ea4c9f69d79e8b884f1758189ee54d6ea42"}
+GOLDEN = {1: "a90c59954283c151cf27159d4b0a221e11d1c42524d5185b443a1a9def7743a9"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
