@@ -119,7 +119,7 @@ class ActivationFingerprint:
     id: str
     kinds: frozenset[Kind]
     observe: Callable[[Plan], Observer]
-    table: Callable[[Arrays], Table | None]
+    table: Callable[[Arrays], Table | None] = lambda _arrays: None
 
     @property
     def detail(self) -> str:
