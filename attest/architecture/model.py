@@ -12,8 +12,8 @@ from attest.architecture.experts import count_experts, with_experts
 from attest.architecture.family import FAMILIES, Family, FamilyFile
 from attest.architecture.latent import LatentHeads
 from attest.architecture.layout import FUSED, split
-from attest.architecture.place import choose_family, place_stack
 from attest.architecture.placed import SPLIT, Part, PlacedTensor, part_of_heads, whole_part
+from attest.architecture.roles import choose_family, place_stack
 from attest.architecture.shape import Sizes, read_sizes
 from attest.architecture.stack import Stack, read_stacks
 from attest.checkpoint import Checkpoint, Tensor
