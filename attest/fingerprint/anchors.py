@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from attest.architecture import Model, Part
 from attest.checkpoint import Checkpoint, Tensor
-from attest.checkpoint.byte_range import read_range
+from attest.checkpoint.byte_range import read_range, read_up_to
 from attest.checkpoint.packed import Packed, open_packed
 from attest.checkpoint.tensor import BITS, item_type
 from attest.digest import sha256
@@ -142,7 +142,7 @@ def read_tokens(checkpoint: Checkpoint) -> tuple[Mapping[str, int], str]:
     if TOKENIZER not in checkpoint.tree.sizes:
         return {}, ""
     with checkpoint.tree.open(TOKENIZER) as stream:
-        data = stream.read(_MAX_TOKENIZER + 1)
+        data = read_up_to(stream, _MAX_TOKENIZER + 1)
     return token_texts(parse(data, where=TOKENIZER, max_bytes=_MAX_TOKENIZER)), sha256(data)
 
 
