@@ -42,9 +42,6 @@ ControlKind = Literal["itself", "shuffled", "other-layers"]
 EMPIRICAL = frozenset({"matched-agreement/v1", "anchored-agreement/v1", "recovered-agreement/v1"})
 """Tests that a reference panel may calibrate. All others keep their calibration, whatever a panel says of them."""
 
-NO_EXPERTS = "neither has sketched experts"
-"""Why ``expert-alignment/v1`` is not compared where neither network is a mixture."""
-
 SIGN_TESTS = frozenset({"matched-signs/v1", "anchored-signs/v1", "recovered-signs/v1"})
 """Exact tests in which matched neurons agree by sign, and not units by index."""
 
@@ -168,6 +165,10 @@ class NotCompared:
 
     id: str
     reason: str
+
+
+NO_EXPERTS = NotCompared(id="expert-alignment/v1", reason="neither has sketched experts")
+"""What a comparison of two networks without experts holds, word for word: policies look for it."""
 
 
 @record

@@ -14,7 +14,7 @@ from attest.checkpoint.tree import Tree, TreeFile, is_portable
 from attest.digest import tree_digest
 from attest.document import record
 from attest.errors import CheckpointError
-from attest.evidence import CheckpointSummary, Chunk, ChunkList
+from attest.evidence import MAX_LISTED_FILES, CheckpointSummary, Chunk, ChunkList
 from attest.hashing import Progress, digest_next, hash_files
 from attest.oms import ModelManifest
 
@@ -33,8 +33,6 @@ __all__ = [
 
 MAX_LISTED = 100
 """Most differing chunks that are listed for one file; all of them are counted."""
-
-_ALWAYS_LISTED = 1000
 
 
 @record
@@ -159,7 +157,7 @@ def list_problems(summary: CheckpointSummary) -> list[str]:
             problems.append("the sizes of the files do not add up to its total")
         if tree_digest((file.path, file.size, file.sha256) for file in files) != summary.tree_digest:
             problems.append("the files do not have its tree digest")
-    elif summary.file_count <= max(len(files), _ALWAYS_LISTED):
+    elif summary.file_count <= max(len(files), MAX_LISTED_FILES):
         problems.append(f"lists {len(files)} of {summary.file_count} files")
     return problems
 

@@ -11,11 +11,9 @@
     ├── IncomparableError           3  the two have no statistic in common
     ├── SigningError                3  nothing was signed
     ├── NetworkError                3  a remote source did not answer as it must
-    ├── VerificationError           1  the thing is not what it says
-    │   ├── SignatureError          1  the signature does not hold
-    │   ├── DigestMismatchError     1  the bytes are not those that were measured
-    │   └── PolicyError             1  the reader's own policy is not met
-    └── UntrustedSignerError        4  intact, but not signed by whom the reader expects
+    └── VerificationError           1  the thing is not what it says
+        ├── SignatureError          1  the signature does not hold
+        └── DigestMismatchError     1  the bytes are not those that were measured
 
 Every error is one line: ``error[code]: where: what is wrong; what to do``. The codes are listed in ``docs/errors.md``.
 """
@@ -30,12 +28,10 @@ __all__ = [
     "IncomparableError",
     "InputError",
     "NetworkError",
-    "PolicyError",
     "SignatureError",
     "SigningError",
     "UnknownFormatError",
     "UnsafeFormatError",
-    "UntrustedSignerError",
     "VerificationError",
 ]
 
@@ -121,13 +117,3 @@ class SignatureError(VerificationError):
 
 class DigestMismatchError(VerificationError):
     """Raised when bytes are not those that were measured."""
-
-
-class PolicyError(VerificationError):
-    """Raised when the reader's own policy is not met."""
-
-
-class UntrustedSignerError(AttestError):
-    """Raised when a document is intact but not signed by whom the reader expects."""
-
-    exit_code = 4

@@ -1,8 +1,6 @@
-"""The evidence predicate: what was measured of one checkpoint, and the directory that holds it.
+"""The evidence predicate: what was measured of one checkpoint, and the tables of its detail files.
 
-An evidence directory holds ``statement.json`` (the in-toto statement that is signed, byte for byte), the detail
-files that the statement names by digest, and after signing ``statement.sigstore.json``. The schema is
-``schemas/evidence.v1.schema.json``; its page is ``schemas/evidence.v1.md``.
+The schema is ``schemas/evidence.v1.schema.json``; its page is ``schemas/evidence.v1.md``.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from attest.statement import Sha256
 __all__ = [
     "CHUNKS_NAME",
     "EVIDENCE_TYPE",
+    "MAX_LISTED_FILES",
     "TENSORS_NAME",
     "ActivationSummary",
     "Architecture",
@@ -38,6 +37,7 @@ __all__ = [
     "TensorRow",
     "TensorSummary",
     "Tool",
+    "detail_name",
 ]
 
 EVIDENCE_TYPE = "https://attest/evidence/v1"
@@ -45,6 +45,14 @@ EVIDENCE_TYPE = "https://attest/evidence/v1"
 
 CHUNKS_NAME = "detail/chunks.json"
 TENSORS_NAME = "detail/tensors.json"
+
+MAX_LISTED_FILES = 1000
+"""Files that a statement lists one by one; beyond that it lists the weight files, and the tree digest binds all."""
+
+
+def detail_name(fingerprint: str) -> str:
+    """Name of the detail file that holds the arrays of a fingerprint."""
+    return f"detail/{fingerprint.replace('/', '.')}.safetensors"
 
 
 @record

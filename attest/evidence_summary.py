@@ -17,6 +17,7 @@ from attest.digest import tree_digest
 from attest.document import canonical
 from attest.evidence import (
     CHUNKS_NAME,
+    MAX_LISTED_FILES,
     TENSORS_NAME,
     Architecture,
     CheckpointSummary,
@@ -29,6 +30,7 @@ from attest.evidence import (
     TensorList,
     TensorRow,
     TensorSummary,
+    detail_name,
 )
 from attest.finding import Finding
 from attest.fingerprint import MOMENTS_ID, Profile, describe, describe_not_finite, describe_quantization
@@ -36,7 +38,6 @@ from attest.provenance import Provenance, check_claims
 from attest.sweep import ExactSums, Scales, Sweep
 
 __all__ = [
-    "MAX_LISTED_FILES",
     "list_tensors",
     "make_details",
     "summarize_architecture",
@@ -44,9 +45,6 @@ __all__ = [
     "summarize_fingerprints",
     "summarize_tensors",
 ]
-
-MAX_LISTED_FILES = 1000
-"""Files that a statement lists one by one; beyond that it lists the weight files, and the tree digest binds all."""
 
 _MAX_UNMAPPED = 100
 
@@ -95,17 +93,13 @@ def make_details(read: Sweep, tensors: TensorList, profiles: Mapping[str, Profil
     for name, profile in profiles.items():
         if profile.arrays:
             arrays = {key: _with_one_nan(array) for key, array in profile.arrays.items()}
-            details[_detail_name(name)] = pack_arrays(arrays, {"fingerprint": name})
+            details[detail_name(name)] = pack_arrays(arrays, {"fingerprint": name})
     return details
 
 
 def _with_one_nan(array: NDArray[Any]) -> NDArray[Any]:
     """The array with one quiet NaN for all: which of several a sum gives, the compiler decides."""
     return np.where(np.isnan(array), array.dtype.type(np.nan), array) if array.dtype.kind == "f" else array
-
-
-def _detail_name(fingerprint: str) -> str:
-    return f"detail/{fingerprint.replace('/', '.')}.safetensors"
 
 
 def summarize_checkpoint(
@@ -198,7 +192,7 @@ def summarize_fingerprints(profiles: Mapping[str, Profile]) -> tuple[Fingerprint
         *(
             FingerprintSummary(
                 id=name,
-                detail=_detail_name(name) if profile.arrays else None,
+                detail=detail_name(name) if profile.arrays else None,
                 not_measured=profile.not_measured,
                 table=profile.table,
             )

@@ -22,6 +22,11 @@ def translated(code: str, kind: type[AttestError], message: str, *, fix: str, wh
     code, kind, message, fix, where
         The error that is raised instead. One of attest's own passes as it is.
 
+    Raises
+    ------
+    AttestError
+        Of ``kind``, with ``code``.
+
     Notes
     -----
     Verifiers leak exceptions that no documentation lists (``AttributeError``, ``KeyError``, errors of ASN.1 parsers)

@@ -91,16 +91,13 @@ class Journal:
                 where=str(folder),
             )
 
-    def _place(self, *what: str) -> Path:
+    def place(self, *what: str) -> Path:
+        """File of this measurement for what is kept under these words."""
         return self._folder / (sha256("\n".join((self._binding, *what)).encode()).hexdigest() + _SUFFIX)
-
-    def place(self, kind: str) -> Path:
-        """File of this measurement for what is kept of something else than a file of the checkpoint."""
-        return self._place(kind)
 
     def find(self, path: str, number: int) -> StretchResult | None:
         """What was kept of a stretch of a file; None where nothing was, or it is damaged."""
-        arrays = read_sealed(self._place(str(number), path), max_bytes=_MAX_ENTRY)
+        arrays = read_sealed(self.place(str(number), path), max_bytes=_MAX_ENTRY)
         if arrays is None:
             return None
         result = _decode(json.loads(arrays[_RESULT].tobytes()), arrays)
@@ -114,7 +111,7 @@ class Journal:
         arrays: dict[str, NDArray[Any]] = {}
         text = json.dumps(_encode(result, arrays)).encode()
         arrays[_RESULT] = np.frombuffer(text, np.int8)
-        write_sealed(self._place(str(result.number), result.path), arrays, max_bytes=_MAX_ENTRY)
+        write_sealed(self.place(str(result.number), result.path), arrays, max_bytes=_MAX_ENTRY)
 
     @staticmethod
     def clear(folder: Path) -> None:

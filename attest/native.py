@@ -48,6 +48,8 @@ class Kernel:
         ------
         TypeError
             An array is not contiguous, or not of the dtype that was promised.
+        ValueError
+            There are more or fewer arguments than types.
         RuntimeError
             The loop raised something.
         """

@@ -67,8 +67,7 @@ _OTHER_REASONS = (
     " with one initialization, as a formula or a default seed gives it to equal shapes, or took other random numbers from one"
     " seed (a frozen projection, noise), or were taught the inner values of one teacher unit by unit."
 )
-_EXPERTS = "expert-alignment/v1"
-_ON_EXPERTS = frozenset({_EXPERTS, "matched-signs/v1", "recovered-signs/v1"})
+_ON_EXPERTS = frozenset({"expert-alignment/v1", "matched-signs/v1", "recovered-signs/v1"})
 _ONE_DENSE = (
     "Neurons of experts agree so, too, where one dense network, which may be a public one, was made into experts by both: no"
     " other test on units rejects H2, so nothing says that one of the two was made of the other."
@@ -153,9 +152,8 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
     if shares.get(_IDENTITY) == 1.0:
         found.insert(0, _NOT_ONE_TO_ONE)
     if found or carried:
-        without = any(one.id == _EXPERTS and one.reason == NO_EXPERTS for one in comparison.not_compared)
-        dense = not without and {test.id for test, _ in rejecting} <= _ON_EXPERTS
-        reasons = [] if found else [_OTHER_REASONS, *doubts, *([_ONE_DENSE] if dense else [])]
+        only_experts = NO_EXPERTS not in comparison.not_compared and {test.id for test, _ in rejecting} <= _ON_EXPERTS
+        reasons = [] if found else [_OTHER_REASONS, *doubts, *([_ONE_DENSE] if only_experts else [])]
         return "exact-rejected", found + rejected, reasons + shared
     above, near = _above_panel(comparison, policy)
     if above:

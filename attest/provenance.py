@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from attest.checkpoint import Checkpoint
+from attest.checkpoint.byte_range import read_up_to
 from attest.checkpoint.tree import DigestClaim, LocalTree, Tree, blobs_beside
 from attest.finding import Finding
 from attest.licenses import json_declaration, model_card
@@ -142,8 +143,5 @@ def _declarations(tree: Tree) -> Iterator[Finding]:
 
 def _read_start(tree: Tree, path: str, size: int) -> bytes:
     """The first bytes of a file."""
-    data = bytearray()
     with tree.open(path) as stream:
-        while len(data) < size and (part := stream.read(size - len(data))):
-            data += part
-    return bytes(data)
+        return read_up_to(stream, size)

@@ -136,7 +136,6 @@ def _claims_one_of(response: TimeStampResponse, authorities: Sequence[TrustedAut
 
 
 def _verify(response: TimeStampResponse, data: bytes, authority: TrustedAuthority) -> None:
-
     *others, root = authority.certificates
     with translated("time-stamp-wrong", SignatureError, f"not by {authority.name}", fix=_GIVE_INTACT):
         builder = VerifierBuilder(tsa_certificate=others[0] if others else None, roots=[root], intermediates=others[1:])

@@ -29,7 +29,19 @@ _MAX_ROOT = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrustedAuthority:
+class _Trusted:
+    """Somebody whose signatures are trusted from ``begin`` to ``end``, both inclusive; None is no bound."""
+
+    begin: datetime | None = None
+    end: datetime | None = None
+
+    def is_trusted_at(self, time: datetime) -> bool:
+        """Whether what it signed at that time is trusted."""
+        return (self.begin is None or self.begin <= time) and (self.end is None or time <= self.end)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrustedAuthority(_Trusted):
     """A time-stamp authority, or one that signs certificates.
 
     Parameters
@@ -41,17 +53,11 @@ class TrustedAuthority:
     """
 
     certificates: tuple[x509.Certificate, ...]
-    begin: datetime | None = None
-    end: datetime | None = None
 
     @property
     def name(self) -> str:
         """Subject of the first certificate. Hostile input where the reader took it unseen."""
         return self.certificates[0].subject.rfc4514_string()
-
-    def is_trusted_at(self, time: datetime) -> bool:
-        """Whether what it signed at that time is trusted."""
-        return (self.begin is None or self.begin <= time) and (self.end is None or time <= self.end)
 
     def signed(self, certificate: x509.Certificate, time: datetime) -> bool:
         """Whether it signed a certificate, while it was trusted and all of its own were valid.
@@ -70,16 +76,10 @@ class TrustedAuthority:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrustedLog:
+class TrustedLog(_Trusted):
     """A transparency log: its id in base64, and when its key is trusted, both inclusive."""
 
     id: str
-    begin: datetime | None
-    end: datetime | None
-
-    def is_trusted_at(self, time: datetime) -> bool:
-        """Whether what it signed at that time is trusted."""
-        return (self.begin is None or self.begin <= time) and (self.end is None or time <= self.end)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

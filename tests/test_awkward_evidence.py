@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from attest.compare import compare
 from attest.compare.fingerprints import Fingerprints
 from attest.document import dump
-from attest.evidence_summary import MAX_LISTED_FILES
+from attest.evidence import MAX_LISTED_FILES
 from attest.measure import Measurement, measure
 from attest.resource import resource
 

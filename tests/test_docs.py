@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,11 +80,25 @@ def test_commands_page_is_the_live_help() -> None:
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == page(), "run scripts/update_commands_page.py"
 
 
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://")):
-            assert (page.parent / target).exists(), target
+            linked = page.parent / target if target else page
+            assert linked.exists(), target
+            assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
+
+
+def test_the_demo_explains_itself_before_it_installs_anything(tmp_path: Path) -> None:
+    alone = shutil.copy(ROOT / "scripts" / "demo", tmp_path)
+    shown = subprocess.run([alone, "--help"], capture_output=True, text=True, check=True)
+    assert shown.stdout.startswith("usage: scripts/demo")
 
 
 def test_contributing_draws_the_layers_that_are_checked() -> None:

@@ -12,8 +12,7 @@ from small_checkpoint import read_tensors, write_shards, write_tensors
 from attest.checkpoint.arrays import unpack_arrays
 from attest.digest import sha256, tree_digest
 from attest.document import load, parse
-from attest.evidence import CHUNKS_NAME, TENSORS_NAME, ChunkList, TensorList
-from attest.evidence_summary import MAX_LISTED_FILES
+from attest.evidence import CHUNKS_NAME, MAX_LISTED_FILES, TENSORS_NAME, ChunkList, TensorList
 from attest.fingerprint import FINGERPRINTS, MOMENTS_ID
 from attest.measure import measure
 from attest.sweep import sweep

@@ -7,7 +7,7 @@ from hypothesis import given, strategies
 from jsonschema import Draft202012Validator
 from schema_files import NAMES, SCHEMAS, objects
 
-from attest import coverage, digest, document, evidence_directory, evidence_summary
+from attest import coverage, digest, document, evidence, evidence_directory, evidence_summary
 from attest.checkpoint import checkpoint, tensor, tree
 from attest.compare import resampling
 from attest.licenses import repository, source, summary, walk
@@ -15,7 +15,7 @@ from attest.panel import MIN_PAIRS
 from attest.resource import resource
 
 LIMITS_OF_THE_CODE = {
-    ("evidence", "CheckpointSummary", "files", "maxItems"): evidence_summary.MAX_LISTED_FILES,
+    ("evidence", "CheckpointSummary", "files", "maxItems"): evidence.MAX_LISTED_FILES,
     ("evidence", "CheckpointSummary", "fileCount", "maximum"): tree.MAX_FILES,
     ("evidence", "CheckpointSummary", "ignored", "maxItems"): tree.MAX_IGNORED,
     ("evidence", "TensorSummary", "unmapped", "maxItems"): evidence_summary._MAX_UNMAPPED,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attest.activation.places import Places
-from attest.evidence import Table
+from attest.evidence import Table, detail_name
 
 __all__ = ["ActivationFingerprint", "Arrays", "Kind", "Observed", "Observer", "Plan", "Seen", "public_signs"]
 
@@ -119,12 +119,12 @@ class ActivationFingerprint:
     id: str
     kinds: frozenset[Kind]
     observe: Callable[[Plan], Observer]
-    table: Callable[[Arrays], Table | None]
+    table: Callable[[Arrays], Table | None] = lambda _arrays: None
 
     @property
     def detail(self) -> str:
         """Name of its detail file in an evidence directory."""
-        return f"detail/{self.id.replace('/', '.')}.safetensors"
+        return detail_name(self.id)
 
 
 def public_signs(spec: str, shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -68,10 +68,4 @@ class _Predictions:
         return {"token_digests": np.array(named, dtype=np.uint64)}
 
 
-def _no_table(_: Arrays) -> None:
-    return None
-
-
-PREDICTIONS = ActivationFingerprint(
-    id="predictions/v1", kinds=frozenset({"logits"}), observe=_Predictions, table=_no_table
-)
+PREDICTIONS = ActivationFingerprint(id="predictions/v1", kinds=frozenset({"logits"}), observe=_Predictions)

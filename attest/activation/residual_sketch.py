@@ -60,10 +60,4 @@ class _Sketch:
         )
 
 
-def _no_table(_: Arrays) -> None:
-    return None
-
-
-RESIDUAL_SKETCH = ActivationFingerprint(
-    id="residual-sketch/v1", kinds=frozenset({"state"}), observe=_Sketch, table=_no_table
-)
+RESIDUAL_SKETCH = ActivationFingerprint(id="residual-sketch/v1", kinds=frozenset({"state"}), observe=_Sketch)

@@ -142,6 +142,22 @@ class Family:
         return _look_up(self.outside, rest)
 
 
+_NO_BASE = Family(
+    id="",
+    title="",
+    in_layer={},
+    outside={},
+    layouts={},
+    transposed=False,
+    stacked_transposed=(),
+    norm_offset=0,
+    rotary=None,
+    model_types=frozenset(),
+    traits={},
+)
+"""What a family extends that extends no other."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FamilyFile:
     """A user's file of families: the last part of its path, the SHA-256 of its bytes, and what it holds."""
@@ -214,27 +230,20 @@ def _read_entry(table: Any, *, where: str) -> _Entry:
 def _build(name: str, entry: _Entry, by_id: Mapping[str, Family], where: str) -> Family:
     if entry.extends is not None and entry.extends not in by_id:
         _refuse(f"the family {name!r} extends {entry.extends!r}, which is not known before it", where)
-    base = by_id[entry.extends] if entry.extends else None
-    in_layer, outside = _by_name(entry.in_layer, name, where), _by_name(entry.outside, name, where)
-    if base:
-        in_layer, outside = {**base.in_layer, **in_layer}, {**base.outside, **outside}
+    base = by_id[entry.extends] if entry.extends else _NO_BASE
     return Family(
         id=name,
         title=entry.title,
-        in_layer=in_layer,
-        outside=outside,
-        layouts=dict((*(base.layouts.items() if base else ()), *entry.layouts.items())),
-        transposed=(base.transposed if base else False) if entry.transposed is None else entry.transposed,
-        stacked_transposed=_first_given(entry.stacked_transposed, base.stacked_transposed if base else ()),
-        norm_offset=(base.norm_offset if base else 0) if entry.norm_offset is None else entry.norm_offset,
-        rotary=entry.rotary or (base.rotary if base else None),
+        in_layer={**base.in_layer, **_by_name(entry.in_layer, name, where)},
+        outside={**base.outside, **_by_name(entry.outside, name, where)},
+        layouts=dict((*base.layouts.items(), *entry.layouts.items())),
+        transposed=base.transposed if entry.transposed is None else entry.transposed,
+        stacked_transposed=(base.stacked_transposed if entry.stacked_transposed is None else entry.stacked_transposed),
+        norm_offset=base.norm_offset if entry.norm_offset is None else entry.norm_offset,
+        rotary=entry.rotary or base.rotary,
         model_types=frozenset((*entry.model_types, *entry.traits)),
         traits=entry.traits,
     )
-
-
-def _first_given(own: tuple[Stacked, ...] | None, of_base: tuple[Stacked, ...]) -> tuple[Stacked, ...]:
-    return of_base if own is None else own
 
 
 def _by_name(names_of: Mapping[str, tuple[str, ...]], family: str, where: str) -> dict[str, str]:

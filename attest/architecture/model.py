@@ -12,8 +12,8 @@ from attest.architecture.experts import count_experts, with_experts
 from attest.architecture.family import FAMILIES, Family, FamilyFile
 from attest.architecture.latent import LatentHeads
 from attest.architecture.layout import FUSED, split
-from attest.architecture.place import choose_family, place_stack
 from attest.architecture.placed import SPLIT, Part, PlacedTensor, part_of_heads, whole_part
+from attest.architecture.roles import choose_family, place_stack
 from attest.architecture.shape import Sizes, read_sizes
 from attest.architecture.stack import Stack, read_stacks
 from attest.checkpoint import Checkpoint, Tensor
@@ -103,7 +103,7 @@ def place_tensors(checkpoint: Checkpoint, *, given: FamilyFile | None = None) ->
     return Model(
         checkpoint=checkpoint,
         family=family,
-        tensors=tuple(placed.get(tensor.name) or _unplaced(tensor) for tensor in checkpoint.tensors),
+        tensors=tuple(placed.get(tensor.name) or PlacedTensor(tensor=tensor) for tensor in checkpoint.tensors),
         index=_index(main),
         n_layers=1 + max((one.layer for one in main if one.layer is not None and one.role), default=-1),
         n_experts=count_experts(main),
@@ -178,16 +178,12 @@ def _given(file: FamilyFile | None) -> tuple[Finding, ...]:
 def _place(stack: Stack, family: Family | None, kept: Mapping[str, _Kept]) -> list[PlacedTensor]:
     """Places of a stack, with its label in front of the roles."""
     if family is None:
-        placed = [PlacedTensor(tensor=name.tensor, layer=None, expert=None, role=None) for name in stack.names]
+        placed = [PlacedTensor(tensor=name.tensor) for name in stack.names]
     else:
         placed = place_stack(stack, family)
     if stack.label:
         placed = [replace(one, role=stack.label + one.role) if one.role else one for one in placed]
     return [kept[one.tensor.name].place(one) if one.tensor.name in kept else one for one in placed]
-
-
-def _unplaced(tensor: Any) -> PlacedTensor:
-    return PlacedTensor(tensor=tensor, layer=None, expert=None, role=None)
 
 
 def _parts(one: PlacedTensor, family: Family | None, sizes: Sizes, n_kv_heads: int | None) -> Iterator[Part]:

@@ -95,9 +95,9 @@ class PlacedTensor:
     """
 
     tensor: Tensor
-    layer: int | None
-    expert: int | None
-    role: str | None
+    layer: int | None = None
+    expert: int | None = None
+    role: str | None = None
     parts: tuple[Part, ...] = ()
     experts: Experts | None = None
     packed: Packed | None = None

@@ -1,4 +1,4 @@
-"""Reading exactly so many bytes: a stream may give fewer at a time than it was asked for."""
+"""Reading so many bytes, in pieces: a stream may give fewer at a time than it was asked for, a remote one 4 MiB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import BinaryIO
 
 from attest.errors import CheckpointError
 
-__all__ = ["fill", "read_range"]
+__all__ = ["fill", "read_range", "read_up_to"]
+
+_PIECE = 4 * 1024 * 1024
 
 
 def fill(stream: BinaryIO, room: memoryview) -> bool:
@@ -18,6 +20,14 @@ def fill(stream: BinaryIO, room: memoryview) -> bool:
             return False
         done += count
     return True
+
+
+def read_up_to(stream: BinaryIO, count: int) -> bytes:
+    """A stream's next bytes, at most so many; fewer only where it ends."""
+    data = bytearray()
+    while len(data) < count and (part := stream.read(min(count - len(data), _PIECE))):
+        data += part
+    return bytes(data)
 
 
 def read_range(stream: BinaryIO, begin: int, size: int, *, file: str) -> bytearray:

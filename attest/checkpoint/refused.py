@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
+from attest.checkpoint.byte_range import read_up_to
 from attest.checkpoint.tree import Tree
 from attest.errors import UnknownFormatError, UnsafeFormatError
 
@@ -36,7 +37,7 @@ def describe_unread(tree: Tree, file: str) -> str | None:
     if not name.endswith(_PICKLES):
         return what
     with tree.open(file) as stream:
-        head = _read(stream, _LISTED)
+        head = read_up_to(stream, _LISTED)
     if name.endswith(_TORCH):
         what = _describe_torch(head)
     from attest.checkpoint.pickled import list_globals  # noqa: PLC0415 - few checkpoints have a pickle
@@ -44,13 +45,6 @@ def describe_unread(tree: Tree, file: str) -> str | None:
     names = list(dict.fromkeys(str(one) for one in list_globals(head)))
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return f"{what}; it names {', '.join(names[:_MAX_NAMED])}{more}" if names else what
-
-
-def _read(stream: BinaryIO, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size and (part := stream.read(size - len(data))):
-        data += part
-    return bytes(data)
 
 
 def _describe_torch(head: bytes) -> str:

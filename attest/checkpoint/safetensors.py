@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
-from attest.checkpoint.byte_range import fill
+from attest.checkpoint.byte_range import fill, read_up_to
+from attest.checkpoint.cursor import refuse
 from attest.checkpoint.format import Contents, ParsedRange
 from attest.checkpoint.tensor import DTYPE_BITS, Tensor, check_tensor_name
 from attest.checkpoint.tree import Tree
@@ -31,10 +32,6 @@ _MAX_COMMAS = 8_000_000
 
 _SIZE_LIMIT = 2**53
 """Sizes and offsets stay below it, and so does the product of a shape's sizes other than 0: JSON keeps them exactly."""
-
-
-def _refuse(code: str, message: str, file: str, fix: str = "download the file again, or ask its author") -> NoReturn:
-    raise CheckpointError(code, message, fix=fix, where=file)
 
 
 def read_header(stream: BinaryIO, *, file: str, size: int) -> Contents:
@@ -55,22 +52,22 @@ def read_header(stream: BinaryIO, *, file: str, size: int) -> Contents:
         The file is truncated; the header is too long, not strict JSON, or lies about offsets, sizes, dtypes or
         names.
     """
-    length_bytes = stream.read(8)
+    length_bytes = read_up_to(stream, 8)
     if len(length_bytes) < 8:
-        _refuse("truncated-file", f"ends after {size} bytes, before the length of its header", file)
+        refuse("truncated-file", f"ends after {size} bytes, before the length of its header", file)
     length = int.from_bytes(length_bytes, "little")
     if length > MAX_HEADER:
-        _refuse("header-too-long", f"promises a header of {length} bytes, more than {MAX_HEADER}", file)
+        refuse("header-too-long", f"promises a header of {length} bytes, more than {MAX_HEADER}", file)
     if 8 + length > size:
-        _refuse("truncated-file", f"promises a header of {length} bytes and holds {size} in all", file)
+        refuse("truncated-file", f"promises a header of {length} bytes and holds {size} in all", file)
     room = bytearray(length)
     if not fill(stream, memoryview(room)):
-        _refuse("truncated-file", "ended while its header was read", file)
+        refuse("truncated-file", "ended while its header was read", file)
     raw = bytes(room)
     if not raw.startswith(b"{"):
-        _refuse("not-safetensors", "its header is not a JSON object", file)
+        refuse("not-safetensors", "its header is not a JSON object", file)
     if raw.count(b",") > _MAX_COMMAS:
-        _refuse("header-too-long", f"its header holds more than {_MAX_COMMAS} values", file)
+        refuse("header-too-long", f"its header holds more than {_MAX_COMMAS} values", file)
     try:
         entries = parse(raw, where=file, max_bytes=MAX_HEADER)
     except DocumentError as error:
@@ -85,7 +82,7 @@ def read_header(stream: BinaryIO, *, file: str, size: int) -> Contents:
 
 def _read_metadata(value: Any, file: str) -> Mapping[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        _refuse("bad-metadata", "its __metadata__ is not an object of strings", file)
+        refuse("bad-metadata", "its __metadata__ is not an object of strings", file)
     return dict(value)
 
 
@@ -93,20 +90,20 @@ def _read_entry(name: str, entry: Any, *, file: str, base: int) -> Tensor:
     """One tensor of the header, with absolute offsets."""
     check_tensor_name(name, file=file)
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        _refuse("bad-entry", f"the entry of {name!r} does not hold exactly dtype, shape and data_offsets", file)
+        refuse("bad-entry", f"the entry of {name!r} does not hold exactly dtype, shape and data_offsets", file)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
-        _refuse("unknown-dtype", f"the dtype {str(dtype)[:40]!r} of {name!r} is not known", file, "update attest")
+        refuse("unknown-dtype", f"the dtype {str(dtype)[:40]!r} of {name!r} is not known", file, "update attest")
     if not _are_sizes(shape) or math.prod(size or 1 for size in shape) >= _SIZE_LIMIT:
-        _refuse("bad-shape", f"the shape of {name!r} is not a list of at most 32 sizes that multiply to a size", file)
+        refuse("bad-shape", f"the shape of {name!r} is not a list of at most 32 sizes that multiply to a size", file)
     if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        _refuse("bad-offsets", f"the data_offsets of {name!r} are not [begin, end]", file)
+        refuse("bad-offsets", f"the data_offsets of {name!r} are not [begin, end]", file)
     begin, end = offsets
     bits = math.prod(shape) * DTYPE_BITS[dtype]
     if bits != 8 * (end - begin):
-        _refuse("size-mismatch", f"{name!r} has {end - begin} bytes where dtype and shape need {bits / 8:.10g}", file)
+        refuse("size-mismatch", f"{name!r} has {end - begin} bytes where dtype and shape need {bits / 8:.10g}", file)
     if begin % max(1, DTYPE_BITS[dtype] // 8):
-        _refuse("misaligned-tensor", f"{name!r} begins at {begin}, not at a multiple of its value size", file)
+        refuse("misaligned-tensor", f"{name!r} begins at {begin}, not at a multiple of its value size", file)
     return Tensor(name=name, dtype=dtype, shape=tuple(shape), file=file, begin=base + begin, end=base + end)
 
 
@@ -123,13 +120,13 @@ def _check_coverage(tensors: list[Tensor], *, file: str, base: int, size: int) -
     position = base
     for tensor in tensors:
         if tensor.end > size:
-            _refuse("truncated-file", f"{tensor.name!r} ends at byte {tensor.end}, the file has only {size}", file)
+            refuse("truncated-file", f"{tensor.name!r} ends at byte {tensor.end}, the file has only {size}", file)
         if tensor.begin != position:
             kind = "overlapping-tensors" if tensor.begin < position else "hole-in-data"
-            _refuse(kind, f"{tensor.name!r} begins at byte {tensor.begin}, expected {position}", file)
+            refuse(kind, f"{tensor.name!r} begins at byte {tensor.begin}, expected {position}", file)
         position = tensor.end
     if position != size:
-        _refuse("trailing-bytes", f"{size - position} bytes follow the last tensor", file)
+        refuse("trailing-bytes", f"{size - position} bytes follow the last tensor", file)
 
 
 def read(tree: Tree, file: str) -> Contents:

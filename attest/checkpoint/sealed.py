@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from numpy.typing import NDArray
 
 from attest.atomic import write_atomically
 from attest.checkpoint.arrays import pack_arrays, unpack_arrays
+from attest.checkpoint.byte_range import read_up_to
 from attest.checkpoint.tree import open_file
 from attest.errors import AttestError
 
@@ -30,16 +31,9 @@ def read_sealed(path: Path, *, max_bytes: int) -> dict[str, NDArray[Any]] | None
     """The arrays of a file; None where there is none, or it is damaged or larger than that."""
     try:
         with open_file(path.parent, path.name) as stream:
-            data = _up_to(stream, max_bytes + 1)
+            data = read_up_to(stream, max_bytes + 1)
         if sha256(memoryview(data)[_DIGEST:]).digest() != data[:_DIGEST]:
             return None
         return unpack_arrays(data[_DIGEST:], where=path.name)
     except AttestError:
         return None
-
-
-def _up_to(stream: BinaryIO, count: int) -> bytes:
-    data = bytearray()
-    while len(data) < count and (part := stream.read(count - len(data))):
-        data += part
-    return bytes(data)

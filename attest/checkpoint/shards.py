@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attest.checkpoint.byte_range import read_up_to
 from attest.checkpoint.format import Format
 from attest.checkpoint.tensor import Tensor
 from attest.checkpoint.tree import Tree
@@ -38,7 +39,7 @@ class Beside:
     def read(self, file: str, max_bytes: int) -> Any:
         """Value of one file."""
         with self.tree.open(file) as stream:
-            data = stream.read(max_bytes + 1)
+            data = read_up_to(stream, max_bytes + 1)
         value = parse(data, where=file, max_bytes=max_bytes)
         self.digests[file] = sha256(data)
         return value

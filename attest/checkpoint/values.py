@@ -22,14 +22,14 @@ _HALF = 0x8000
 
 
 def as_float32(bits: NDArray[Any], dtype: str) -> NDArray[np.float32]:
-    """Values of BF16, F16 or F32 bits as float32, without rounding."""
+    """Values of BF16, F16 or F32 bits, in the dtypes of ``BITS``, as float32 of the same shape, without rounding."""
     if dtype == "BF16":
         return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return bits.astype(np.float32, copy=False)
 
 
 def nearest_bits(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
-    """Bits of the nearest BF16, F16 or F32 values, rounded once, ties to even; infinite beyond their range.
+    """Bits of the nearest BF16, F16 or F32 values, in the same shape, rounded once, ties to even; infinite beyond their range.
 
     References
     ----------

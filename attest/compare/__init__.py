@@ -58,39 +58,47 @@ from attest.panel import ReferencePanel
 from attest.statement import DigestSet, Statement, Subject
 
 __all__ = [
-    "DOES_NOT_SHOW", "PANEL_TESTS", "TESTS", "WEIGHT_TESTS", "compare", "comparison_statement",
+    "DEEP_TESTS", "DOES_NOT_SHOW", "PANEL_TESTS", "TESTS", "WEIGHT_TESTS", "compare", "comparison_statement",
 ]  # fmt: skip
 
-TESTS: tuple[PairTest, ...] = (
-    tensor_identity,
-    multiset_identity,
-    row_containment,
-    component_identity,
-    neuron_alignment,
-    expert_alignment,
-    anchored_alignment,
-    matched_signs,
-    anchored_signs,
-    neuron_norm_correspondence,
-    residual_norm_correspondence,
-    norm_gain_correspondence,
-    qkv_bias_correspondence,
-    head_norm_correspondence,
-    query_latent_correspondence,
-    key_latent_correspondence,
-    expert_norm_correspondence,
-    residual_activation_correspondence,
-    neuron_matching,
-    anchored_agreement,
-    activation_matching,
-    expert_ancestry,
-    attention_std_correlation,
-    norm_gain_cosine,
-    representation_similarity,
-    prediction_agreement,
-    direction_signs,
-)
-"""All tests. A new one is a file beside these and a line here."""
+TESTS: Mapping[PairTest, tuple[str, ...]] = {
+    tensor_identity: ("tensor-identity/v1", "tensor-places/v1"),
+    multiset_identity: ("multiset-identity/v1",),
+    row_containment: ("row-containment/v1",),
+    component_identity: ("component-identity/v1",),
+    neuron_alignment: ("neuron-alignment/v1",),
+    expert_alignment: ("expert-alignment/v1",),
+    anchored_alignment: ("anchored-alignment/v1",),
+    matched_signs: ("matched-signs/v1",),
+    anchored_signs: ("anchored-signs/v1",),
+    neuron_norm_correspondence: ("neuron-norm-correspondence/v1",),
+    residual_norm_correspondence: ("residual-norm-correspondence/v1",),
+    norm_gain_correspondence: ("norm-gain-correspondence/v1",),
+    qkv_bias_correspondence: ("qkv-bias-correspondence/v1",),
+    head_norm_correspondence: ("head-norm-correspondence/v1",),
+    query_latent_correspondence: ("query-latent-correspondence/v1",),
+    key_latent_correspondence: ("key-latent-correspondence/v1",),
+    expert_norm_correspondence: ("expert-norm-correspondence/v1",),
+    residual_activation_correspondence: ("residual-activation-correspondence/v1",),
+    neuron_matching: (
+        "matched-agreement/v1",
+        "layer-alignment/v1",
+        "width-alignment/v1",
+        "matched-rank-correlation/v1",
+    ),
+    anchored_agreement: ("anchored-agreement/v1",),
+    activation_matching: ("activation-matching/v1", "activation-matching-halves/v1", "activation-layer-alignment/v1"),
+    expert_ancestry: ("expert-ancestry/v1",),
+    attention_std_correlation: ("attention-std-correlation/v1",),
+    norm_gain_cosine: ("norm-gain-cosine/v1", "norm-gain-correlation/v1"),
+    representation_similarity: ("debiased-cka/v1", "linear-cka/v1"),
+    prediction_agreement: ("prediction-agreement/v1",),
+    direction_signs: ("direction-signs/v1",),
+}
+"""All tests, and the ids of what each gives. A new one is a file beside these and a line here."""
+
+DEEP_TESTS: tuple[PairTest, ...] = (anchored_alignment, anchored_signs, anchored_agreement)
+"""Tests that need sketches on axes of words of both, which are made only where they are asked for."""
 
 PANEL_TESTS: tuple[PairTest, ...] = (
     neuron_matching,

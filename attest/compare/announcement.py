@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from attest.compare import WEIGHT_TESTS
+from attest.compare import DEEP_TESTS, TESTS, WEIGHT_TESTS
 from attest.compare.resampling import MAX_RESAMPLES, MIN_RESAMPLES, WORK
+from attest.compare.tensors.component_identity import component_identity
+from attest.compare.tensors.multiset_identity import multiset_identity
+from attest.compare.tensors.tensor_identity import tensor_identity
 from attest.comparison import Announcement, Comparison
 from attest.document import load, timestamp
 from attest.errors import InputError
@@ -19,43 +22,18 @@ from attest.statement import Statement
 
 __all__ = ["DEEP_METHODS", "METHODS", "WEIGHT_METHODS", "announce", "find_deviations", "read_protocol"]
 
-METHODS = (
-    "tensor-identity/v1",
-    "tensor-places/v1",
-    "multiset-identity/v1",
-    "component-identity/v1",
-    "row-containment/v1",
-    "neuron-alignment/v1",
-    "expert-alignment/v1",
-    "matched-signs/v1",
-    "neuron-norm-correspondence/v1",
-    "residual-norm-correspondence/v1",
-    "norm-gain-correspondence/v1",
-    "qkv-bias-correspondence/v1",
-    "head-norm-correspondence/v1",
-    "query-latent-correspondence/v1",
-    "key-latent-correspondence/v1",
-    "expert-norm-correspondence/v1",
-    "residual-activation-correspondence/v1",
-    "matched-agreement/v1",
-    "layer-alignment/v1",
-    "width-alignment/v1",
-    "matched-rank-correlation/v1",
-    "activation-matching/v1",
-    "activation-matching-halves/v1",
-    "activation-layer-alignment/v1",
-    "expert-ancestry/v1",
-    "attention-std-correlation/v1",
-    "norm-gain-cosine/v1",
-    "norm-gain-correlation/v1",
-    "debiased-cka/v1",
-    "linear-cka/v1",
-    "prediction-agreement/v1",
-    "direction-signs/v1",
-)
-"""Tests of every comparison; each gives a value, or the reason why it does not."""
+_LISTED_FIRST = (tensor_identity, multiset_identity, component_identity)
+"""Tests of whole tensors: protocols list them before those of rows."""
 
-DEEP_METHODS = ("anchored-alignment/v1", "anchored-signs/v1", "anchored-agreement/v1")
+METHODS = tuple(
+    name
+    for test in sorted(TESTS, key=lambda test: test not in _LISTED_FIRST)
+    if test not in DEEP_TESTS
+    for name in TESTS[test]
+)
+"""What every comparison gives, by id: a value, or the reason why there is none."""
+
+DEEP_METHODS = tuple(name for test in DEEP_TESTS for name in TESTS[test])
 WEIGHT_METHODS = tuple(name for names in WEIGHT_TESTS.values() for name in names)
 
 _RESAMPLING = Resampling(

@@ -193,7 +193,7 @@ def _make(axes: _Axes, model: Model, part: Part) -> ProjectedAccumulator:
 
 
 def folded_gain(model: Model, gain: NDArray[np.float32] | None) -> NDArray[np.float64]:
-    """Gain to fold into a matrix behind a norm; ones where there is none."""
+    """Gain to fold into a matrix behind a norm, shape (d_model,); ones where there is none that fits."""
     if gain is None or gain.size != model.d_model:
         return np.ones(model.d_model or 0)
     offset = model.family.norm_offset if model.family else 0

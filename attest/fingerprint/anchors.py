@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from attest.architecture import Model, Part
 from attest.checkpoint import Checkpoint, Tensor
-from attest.checkpoint.byte_range import read_range
+from attest.checkpoint.byte_range import read_range, read_up_to
 from attest.checkpoint.packed import Packed, open_packed
 from attest.checkpoint.tensor import BITS, item_type
 from attest.digest import sha256
@@ -73,7 +73,7 @@ class Anchors:
     tokenizer_sha256: str
 
     def unit_rows(self) -> NDArray[np.float64]:
-        """Embeddings less their mean, each divided by its norm; rows that are not finite or have no norm are 0."""
+        """Embeddings less their mean at length 1, shape (n_anchors, d_model); rows that are not finite or have no norm are 0."""
         values = as_float32(self.bits, self.embed.tensor.dtype).astype(np.float64)
         finite = np.asarray(np.isfinite(values).all(axis=1))
         values = np.where(finite[:, None], values, 0.0)
@@ -142,7 +142,7 @@ def read_tokens(checkpoint: Checkpoint) -> tuple[Mapping[str, int], str]:
     if TOKENIZER not in checkpoint.tree.sizes:
         return {}, ""
     with checkpoint.tree.open(TOKENIZER) as stream:
-        data = stream.read(_MAX_TOKENIZER + 1)
+        data = read_up_to(stream, _MAX_TOKENIZER + 1)
     return token_texts(parse(data, where=TOKENIZER, max_bytes=_MAX_TOKENIZER)), sha256(data)
 
 
@@ -184,7 +184,7 @@ def _tokens(vocabulary: Any) -> Iterator[tuple[str, int]]:
 
 
 def read_rows(checkpoint: Checkpoint, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Some rows of a matrix, in that order: as they are stored, or the values of their codes, float32."""
+    """Some rows of a matrix, in that order, shape (n_rows, n_columns): as they are stored, or the float32 values of their codes."""
     if part.packed is None:
         return _read_stored(checkpoint, part.tensor, rows)
     return _read_packed(checkpoint, part.packed, rows)

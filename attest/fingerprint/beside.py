@@ -42,7 +42,7 @@ class Beside:
         self._chunk, self._room = hashlib.sha256(), CHUNK_SIZE
 
     def of(self, number: int) -> NDArray[Any]:
-        """Bits for one matrix; the matrices are asked for in order."""
+        """Bits for one matrix, in the dtype of ``attest.checkpoint.tensor.BITS``; the matrices are asked for in order."""
         if self._count is None:
             return self._held if self._held is not None else self._take(self._tensor)
         first = number - number % self._together

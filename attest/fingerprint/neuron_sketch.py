@@ -86,7 +86,19 @@ def check_gain(norm: Part, *, same: bool) -> None:
 
 
 def quantize(sketch: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Entries over the norm, times sqrt(8), in steps of 1/32; 0 where the neuron is zero or not finite."""
+    """Entries over the norm, times sqrt(8), in steps of 1/32; 0 where the neuron is zero or not finite.
+
+    Parameters
+    ----------
+    sketch : ndarray of shape (n_neurons, n_buckets), float64
+    squares : ndarray of shape (n_neurons,), float64
+        Sum of squares of each neuron's weights.
+
+    Returns
+    -------
+    ndarray of shape (n_neurons, n_buckets), int8
+        From -127 to 127.
+    """
     norms = np.sqrt(squares)[:, None]
     usable = np.isfinite(norms) & (norms > 0) & np.isfinite(sketch).all(axis=1, keepdims=True)
     scaled = np.where(usable, sketch, 0.0) / np.where(usable, norms, 1.0) * (math.sqrt(N_BUCKETS) * _STEPS)

@@ -72,7 +72,7 @@ def public_signs(part: str, n: int) -> NDArray[np.float64]:
 
 
 def signed_gain(model: Model, role: str, gain: NDArray[np.float32] | None, d_model: int) -> NDArray[np.float64]:
-    """Weights of a sketch: public signs times the gain of the norm in front, exact in float64.
+    """Weights of a sketch, shape (d_model,): public signs times the gain of the norm in front, exact in float64.
 
     Where a family stores gains less one, one is added in float32, as converters to other containers do.
     """
@@ -84,7 +84,7 @@ def signed_gain(model: Model, role: str, gain: NDArray[np.float32] | None, d_mod
 
 
 def gain_in_front(model: Model, layer: int) -> NDArray[np.float32] | None:
-    """Gain of the norm in front of a layer's MLP; None where there is none.
+    """Gain of the norm in front of a layer's MLP as it is stored, float32; None where there is none.
 
     Read ahead of the one read, since gains often lie behind the matrices they belong to; ``neuron-sketch/v1`` checks
     afterwards that the one read saw the same values.
@@ -233,7 +233,7 @@ def _make_sketch(model: Model, part: Part) -> ColumnSketchAccumulator:
 
 
 def collected_sums(part: Part, results: Results) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Sums of squares of every output and of every input of a part; None where they were not collected."""
+    """Sums of squares of a part, shapes (n_outputs,) and (n_inputs,); None where they were not collected."""
     sums = collected("units", part, results)
     if not isinstance(sums, RowSums):
         return None

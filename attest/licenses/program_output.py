@@ -8,11 +8,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
+
+from attest.checkpoint.byte_range import read_up_to
 
 __all__ = ["Output", "output_of"]
-
-_PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +51,7 @@ def output_of(
             late = threading.Event()
             watch = threading.Timer(seconds, _end, (process, late))
             watch.start()
-            data = _up_to(process.stdout, max_bytes + 1)
+            data = read_up_to(cast("BinaryIO", process.stdout), max_bytes + 1)
             if len(data) > max_bytes:
                 process.kill()
             process.wait()
@@ -59,7 +59,7 @@ def output_of(
         complaints.seek(0)
         complaint = complaints.read(200).decode("utf-8", "replace").strip()
     return Output(
-        data=bytes(data),
+        data=data,
         complaint=complaint,
         code=process.returncode,
         is_too_slow=late.is_set(),
@@ -70,10 +70,3 @@ def output_of(
 def _end(process: subprocess.Popen[bytes], late: threading.Event) -> None:
     late.set()
     process.kill()
-
-
-def _up_to(stream: IO[bytes] | None, count: int) -> bytearray:
-    data = bytearray()
-    while stream and len(data) < count and (more := stream.read(min(_PIECE, count - len(data)))):
-        data += more
-    return data

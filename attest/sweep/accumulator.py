@@ -88,7 +88,7 @@ class RowDigestAccumulator:
         digest_rows(bits, self._digests[first_row : first_row + rows.shape[0]])
 
     def result(self) -> NDArray[np.uint64]:
-        """Digests in the order of the rows."""
+        """Digests in the order of the rows, shape (n_rows,)."""
         return self._digests
 
 
@@ -196,5 +196,5 @@ class ValuesAccumulator:
         self._parts.append(as_float32(rows, self._dtype).ravel().copy())
 
     def result(self) -> NDArray[np.float32]:
-        """All values, flat."""
+        """All values, shape (size,)."""
         return np.concatenate(self._parts) if self._parts else np.empty(0, np.float32)

@@ -38,7 +38,7 @@ _ROOMS: defaultdict[int, deque[NDArray[np.int64]]] = defaultdict(lambda: deque(m
 
 
 def begin_counts(dtype: str) -> NDArray[np.int64]:
-    """Counts of all codes of a dtype in ``NARROW``, 0 each."""
+    """Counts of all codes of a dtype in ``NARROW``, 0 each, shape (n_codes,)."""
     n_codes = len(codes_of(dtype).rows)
     try:
         return _COUNTS[n_codes].pop()

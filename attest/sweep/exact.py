@@ -117,7 +117,10 @@ def sums_of_exponents(
     counts: NDArray[np.int64],
     extremes: NDArray[np.int64],
 ) -> ExactSums:
-    """Sums from what ``sum_exponents`` collected over ``n`` values, binary32 or binary64 by the number of exponents."""
+    """Sums from what ``sum_exponents`` collected, in the shapes that it names, over ``n`` values.
+
+    They are binary64 where there are 2,048 exponents, else binary32.
+    """
     wide = len(signed) == 2048
     digit = 27 if wide else 24
     zeros, nans, infinities = (int(count) for count in counts)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from attest.activation import PROFILE_ID, PROMPT_SETS, TOLERANCE, load_prompt_set
+from attest.compare.strangers import STRANGERS
 from attest.document import decimal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,3 +34,9 @@ def test_the_page_names_the_prompt_sets_and_their_digests():
     for name, digest in PROMPT_SETS.items():
         assert re.search(rf"^\| `{name}` \| [^|]+ \| `{digest}` \|$", PAGE, re.MULTILINE)
         assert f"at most {load_prompt_set(name).tokens} tokens" in PAGE
+
+
+def test_the_page_says_what_strangers_gave():
+    for test_id, (pairs, least, greatest) in STRANGERS.items():
+        row = f"{pairs} | {decimal(least, 2)} | {decimal(greatest, 2)}"
+        assert re.search(rf"^\| {test_id.removesuffix('/v1')}[^|]* \| {re.escape(row)} \|", PAGE, re.MULTILINE), test_id

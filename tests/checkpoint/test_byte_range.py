@@ -4,12 +4,15 @@ import io
 
 import pytest
 
-from attest.checkpoint.byte_range import fill, read_range
+from attest.checkpoint.byte_range import fill, read_range, read_up_to
 from attest.errors import CheckpointError
 
 
 class Slow(io.BytesIO):
     """Gives at most three bytes at a time, as a connection may."""
+
+    def read(self, count: int | None = -1) -> bytes:
+        return super().read(min(count or 0, 3))
 
     def readinto(self, room: memoryview) -> int:  # type: ignore[override]
         return super().readinto(room[:3])
@@ -34,3 +37,8 @@ def test_room_is_filled_or_it_is_told() -> None:
     assert room == b"abcd"
     assert not fill(stream, memoryview(room))
     assert fill(stream, memoryview(b""))
+
+
+@pytest.mark.parametrize("count", [0, 2, 6, 9])
+def test_so_many_bytes_or_all_that_there_are(count: int) -> None:
+    assert read_up_to(Slow(b"abcdef"), count) == b"abcdef"[:count]

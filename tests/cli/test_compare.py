@@ -93,7 +93,7 @@ def test_with_the_weights_tensors_are_made_again(tmp_path: Path) -> None:
     assert (tests["exact-replay/v1"]["statistic"], tests["exact-replay/v1"]["n"]) == (1, 29)
     assert tests["weight-delta/v1"]["statistic"] == 0
     run = {*tests, *(item["id"] for item in value["notCompared"])}
-    assert run == {*METHODS, *DEEP_METHODS, *WEIGHT_METHODS}, "name a new test in attest/compare/announcement.py"
+    assert run == {*METHODS, *DEEP_METHODS, *WEIGHT_METHODS}, "WEIGHT_TESTS names all that a test gives"
     assert {found["id"] for found in value["found"]} >= {"exact-replay/v1", "weight-delta/v1", "row-containment/v1"}
     assert "assigned-rank-correlation/v1" not in tests
     code, text, _ = attest("compare", source, source, "--weights", "--assignments")

@@ -155,9 +155,11 @@ def test_vectors_of_unequal_sizes_are_left_out() -> None:
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test.__name__)
 def test_contract(test: PairTest) -> None:
-    """Every test: permanent ids, p-values only where calibrated, everything it left out has a reason."""
+    """Every test: the ids that ``TESTS`` names, p-values only where calibrated, everything it left out has a reason."""
     outcome = test(measured("seed-1"), measured("seed-2"))
-    assert outcome.tests or outcome.not_compared
+    assert {one.id for one in (*outcome.tests, *outcome.not_compared)} == set(TESTS[test]), (
+        "TESTS names all that it gives"
+    )
     for one in outcome.tests:
         assert one.id.endswith("/v1")
         assert one.note

@@ -46,7 +46,7 @@ def expert_alignment(a: Fingerprints, b: Fingerprints) -> Outcome:
     """
     mine, theirs = _sums(a), _sums(b)
     if not mine and not theirs:
-        return not_run(NO_EXPERTS, _ID)
+        return Outcome(not_compared=(NO_EXPERTS,))
     if unlike := unlike_widths(a, b):
         return not_run(unlike, _ID)
     layers, reasons = shared_layers(a, b)

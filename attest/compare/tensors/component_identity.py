@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, not_run
-from attest.compare.tensors.telling import beside_main_stack, has_telling_values, is_trained
+from attest.compare.tensors.telling import beside_main_stack, has_varied_values, is_trained
 from attest.comparison import Found
 from attest.evidence import Table, TensorRow
 
@@ -53,7 +53,7 @@ def component_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
 
 def _components(one: Fingerprints) -> Iterator[TensorRow]:
     """Trained and varied tensors of stacks beside the main one."""
-    return (row for row in one.tensors if _label(row) and is_trained(row) and has_telling_values(row))
+    return (row for row in one.tensors if _label(row) and is_trained(row) and has_varied_values(row))
 
 
 def _label(row: TensorRow) -> str:

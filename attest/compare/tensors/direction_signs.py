@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from attest.compare.descriptive import descriptive
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, not_run
-from attest.compare.tensors.telling import telling
+from attest.compare.tensors.telling import has_many_values, in_main_stack
 from attest.comparison import Found
 from attest.evidence import Moments, Table, TensorRow
 
@@ -81,7 +81,7 @@ def _pairs(a: Fingerprints, b: Fingerprints) -> Iterator[tuple[TensorRow, Tensor
 
 
 def _is_compared(row: TensorRow) -> bool:
-    return row.dtype in _BITS and len(row.shape) > 1 and telling(row)
+    return row.dtype in _BITS and len(row.shape) > 1 and in_main_stack(row) and has_many_values(row)
 
 
 def _signs(one: TensorRow, other: TensorRow) -> tuple[bool, ...]:

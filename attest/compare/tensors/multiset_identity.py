@@ -7,7 +7,7 @@ import math
 from attest.compare.descriptive import counted
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome, not_run
-from attest.compare.tensors.telling import count_telling, in_main_stack, may_tell
+from attest.compare.tensors.telling import count_telling, in_main_stack, may_tell_by_values
 from attest.compare.tensors.whereabouts import short
 from attest.comparison import Found
 from attest.evidence import Table, TensorRow
@@ -28,7 +28,7 @@ def multiset_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     dtype. It says that the numbers are the same ones; a position of each it does not say. The digest is SHA-256 over
     the exact histogram, so nobody can make another multiset with the same one.
 
-    Telling is a varied matrix of 64 or more distinct values in both (``may_tell``), with a role that training fills
+    Telling is a varied matrix of 64 or more distinct values in both (``may_tell_by_values``), with a role that training fills
     in the main stack of at least one of the two. A multiset that each network holds in several tensors that are not equal
     is none: codes of which every one stands as often (balanced quantization) follow from the size alone.
 
@@ -63,7 +63,7 @@ def _counted(one: Fingerprints) -> dict[str, list[TensorRow]]:
     """Varied tensors whose distinct values were counted, by multiset, in order of name."""
     found: dict[str, list[TensorRow]] = {}
     for row in one.tensors:
-        if row.multiset is not None and may_tell(row):
+        if row.multiset is not None and may_tell_by_values(row):
             found.setdefault(row.multiset, []).append(row)
     return found
 

@@ -19,7 +19,7 @@ from attest.compare.tensors.digested_rows import (
     identity_digests,
     is_among,
 )
-from attest.compare.tensors.telling import LEAST_COLUMNS, count_telling, in_main_stack, tells_by_rows
+from attest.compare.tensors.telling import LEAST_COLUMNS, count_telling, in_main_stack, may_tell_by_rows
 from attest.compare.tensors.whereabouts import describe_order, describe_runs, short
 from attest.comparison import Found
 from attest.document import decimal
@@ -77,7 +77,7 @@ def row_containment(a: Fingerprints, b: Fingerprints) -> Outcome:
 def _shared(mine: DigestedRows, theirs: DigestedRows) -> tuple[NDArray[np.uint64], float]:
     """Digests of telling rows that both have, ascending, and how many pairs would be expected by chance.
 
-    Telling is a row of two matrices that may tell (``tells_by_rows``), at least one of which has a role that training
+    Telling is a row of two matrices that may tell (``may_tell_by_rows``), at least one of which has a role that training
     fills in the main stack, and that holds neither one value throughout nor a row of the identity. The role of one side suffices: a copy does not escape by renaming
     its tensors. A role of the other that says it is no such matrix forbids it: nobody's table of positions counts because
     an accuser calls the same table weights.
@@ -92,7 +92,7 @@ def _shared(mine: DigestedRows, theirs: DigestedRows) -> tuple[NDArray[np.uint64
 
 def _candidates(rows: DigestedRows) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Distinct digests of the varied matrices, and of those of a main stack."""
-    varied = np.array([tells_by_rows(tensor) for tensor in rows.tensors], bool)
+    varied = np.array([may_tell_by_rows(tensor) for tensor in rows.tensors], bool)
     trained = np.array([in_main_stack(tensor) for tensor in rows.tensors], bool) & varied
     sizes = np.diff(rows.starts)
     return rows.those(np.repeat(varied, sizes)), rows.those(np.repeat(trained, sizes))
@@ -117,7 +117,7 @@ class _Side:
 
     def __init__(self, rows: DigestedRows, shared: NDArray[np.uint64]) -> None:
         self.rows = rows
-        varied = np.repeat(np.array([tells_by_rows(tensor) for tensor in rows.tensors], bool), np.diff(rows.starts))
+        varied = np.repeat(np.array([may_tell_by_rows(tensor) for tensor in rows.tensors], bool), np.diff(rows.starts))
         self.found = np.flatnonzero(rows.holding(shared) & varied)
         self.owners = rows.owners()[self.found]
         self.digests = rows.digests[self.found]

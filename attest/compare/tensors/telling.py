@@ -1,4 +1,10 @@
-"""Which tensors and rows tell one network from another: what two networks trained apart share only by copying."""
+"""Which tensors and rows tell one network from another: what two networks trained apart share only by copying.
+
+All bytes in their order tell most: many values suffice (``tells_by_bytes``). The same values in some order may follow
+from a formula or a grid, so they must be varied besides (``may_tell_by_values``), and single rows long
+(``may_tell_by_rows``). These two ask nothing of tensors whose names tell no role: of those that were found again, one on either
+side must stand in the main stack (``in_main_stack``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ from attest.evidence import TensorRow
 
 __all__ = [
     "LEAST_COLUMNS", "LEAST_DISTINCT", "LEAST_VALUES", "TRAINED", "beside_main_stack", "count_telling", "has_many_values",
-    "has_telling_values", "in_main_stack", "is_trained", "may_tell", "telling", "tells_by_rows",
+    "has_varied_values", "in_main_stack", "is_trained", "may_tell_by_rows", "may_tell_by_values", "tells_by_bytes",
 ]  # fmt: skip
 
 _MATRICES = (
@@ -34,27 +40,27 @@ _LEAST_PEAK_OF_CODES = 1.8
 _TOKENS = frozenset({"embed", "lm_head"})
 
 
-def telling(row: TensorRow) -> bool:
-    """Whether two networks trained apart could share this tensor only by copying."""
-    return row.role in TRAINED and has_many_values(row)
+def tells_by_bytes(row: TensorRow) -> bool:
+    """Whether two networks trained apart could share this tensor, byte for byte, only by copying."""
+    return in_main_stack(row) and has_many_values(row)
 
 
-def has_many_values(row: TensorRow) -> bool:
-    """Whether a tensor is large, and holds more than a handful of distinct values where they were counted."""
-    if math.prod(row.shape) < LEAST_VALUES or row.moments is None:
-        return False
-    distinct = row.moments.distinct
-    return row.moments.std != "0" and (distinct is None or distinct >= LEAST_DISTINCT)
+def may_tell_by_values(row: TensorRow) -> bool:
+    """Whether a tensor has varied values, and no role that something else than training fills, such as positions."""
+    return has_varied_values(row) and (row.role is None or is_trained(row))
 
 
-def may_tell(row: TensorRow) -> bool:
-    """Whether a tensor has telling values, and no role that something else than training fills, such as positions."""
-    return has_telling_values(row) and (row.role is None or is_trained(row))
+def may_tell_by_rows(row: TensorRow) -> bool:
+    """Whether a tensor may tell by its values, and its rows are long enough."""
+    return may_tell_by_values(row) and row.shape[-1] >= LEAST_COLUMNS
 
 
-def tells_by_rows(row: TensorRow) -> bool:
-    """Whether a matrix may tell, and its rows are long enough."""
-    return may_tell(row) and row.shape[-1] >= LEAST_COLUMNS
+def in_main_stack(row: TensorRow) -> bool:
+    """Whether a tensor's role is one that training fills, in the stack of layers that a network mainly consists of.
+
+    Other stacks are often taken from somebody else as they are: encoders of images and speech above all.
+    """
+    return row.role in TRAINED
 
 
 def is_trained(row: TensorRow) -> bool:
@@ -74,15 +80,15 @@ def beside_main_stack(role: str) -> tuple[str, str]:
     return (label, rest) if label in STACK_LABELS else ("", role)
 
 
-def in_main_stack(row: TensorRow) -> bool:
-    """Whether a tensor's role is one that training fills, in the stack of layers that a network mainly consists of.
+def has_many_values(row: TensorRow) -> bool:
+    """Whether a tensor is large, and holds more than a handful of distinct values where they were counted."""
+    if math.prod(row.shape) < LEAST_VALUES or row.moments is None:
+        return False
+    distinct = row.moments.distinct
+    return row.moments.std != "0" and (distinct is None or distinct >= LEAST_DISTINCT)
 
-    Other stacks are often taken from somebody else as they are: encoders of images and speech above all.
-    """
-    return row.role in TRAINED
 
-
-def has_telling_values(row: TensorRow) -> bool:
+def has_varied_values(row: TensorRow) -> bool:
     """Whether a tensor is large and varied enough that its values can tell one network from another.
 
     Left out: fewer than 4,096 values; fewer than 64 distinct values where they were counted; more

@@ -10,7 +10,7 @@ from attest.compare.descriptive import counted
 from attest.compare.digits import share_digits
 from attest.compare.fingerprints import Fingerprints
 from attest.compare.outcome import Outcome
-from attest.compare.tensors.telling import has_many_values, telling
+from attest.compare.tensors.telling import has_many_values, tells_by_bytes
 from attest.evidence import TensorRow
 
 __all__ = ["tensor_identity"]
@@ -31,8 +31,8 @@ def tensor_identity(a: Fingerprints, b: Fingerprints) -> Outcome:
     total = _size(a.tensors) + _size(b.tensors)
     shared = [row for row in a.tensors if row.digest in theirs]
     found = _size(shared) + _size(row for row in b.tensors if row.digest in mine)
-    telling_digests = [one for one in mine.keys() & theirs if any(map(telling, (*mine[one], *theirs[one])))]
-    n = len(telling_digests) if any(not _of_tokens(mine[one] + theirs[one]) for one in telling_digests) else 0
+    telling = [one for one in mine.keys() & theirs if any(map(tells_by_bytes, (*mine[one], *theirs[one])))]
+    n = len(telling) if any(not _of_tokens(mine[one] + theirs[one]) for one in telling) else 0
     if found == total and not n:
         n = sum(1 for rows in mine.values() if has_many_values(rows[0]))
     names = {row.digest: row.name for row in b.tensors}

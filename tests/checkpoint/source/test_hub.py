@@ -1,22 +1,27 @@
 """``hf://``: one commit, listed and read at the Hub's own host, with the user's token for that host alone."""
 
+import json
 import os
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from huggingface_hub import snapshot_download
 from servers.hub import COMMIT, Hub
 from servers.web import Web, cut_after, redirect, serving, status
+from small_checkpoint import write_shards
 
+from attest.checkpoint import open_checkpoint
 from attest.checkpoint.source import at_revision, open_tree
 from attest.checkpoint.source.address import Address
 from attest.checkpoint.source.client import Client
 from attest.checkpoint.source.hub import hub_client, hub_endpoint, read_hub
 from attest.errors import AttestError, CheckpointError, InputError, NetworkError
 from attest.evidence import RemoteSource
+from attest.fingerprint.anchors import read_tokens
 from attest.measure import measure
 
 URI = "hf://org/seed-1"
@@ -63,6 +68,22 @@ def test_one_file_and_one_folder_of_a_model(hub: Hub, tmp_path: Path):
     assert [file.path for file in open_tree("hf://org/many/a@main").files] == ["b/x.safetensors", "config.json"]
     for absent in ("hf://org/many/b", "hf://org/many/a/b/x", "hf://org/many/a/config.json/x"):
         assert code_of(lambda absent=absent: open_tree(absent)) == (CheckpointError, "no-checkpoint")
+
+
+def test_an_index_and_a_tokenizer_that_come_in_several_pieces(hub: Hub, tmp_path: Path):
+    write_shards(tmp_path, {"model.safetensors": {"layers.0.w": np.ones((2, 2), np.float32)}})
+    index = json.loads((tmp_path / "model.safetensors.index.json").read_bytes())
+    vocabulary = {f"word {number}": number for number in range(300_000)}
+    hub.repositories["org/large"] = {
+        "model.safetensors": (tmp_path / "model.safetensors").read_bytes(),
+        "model.safetensors.index.json": json.dumps(index | {"metadata": {"note": "x" * 5_000_000}}).encode(),
+        "tokenizer.json": json.dumps({"model": {"vocab": vocabulary}}).encode(),
+    }
+    checkpoint = open_checkpoint("hf://org/large")
+    assert [tensor.name for tensor in checkpoint.tensors] == ["layers.0.w"]
+    texts, digest = read_tokens(checkpoint)
+    assert len(texts) == len(vocabulary)
+    assert digest == sha256(hub.repositories["org/large"]["tokenizer.json"]).hexdigest()
 
 
 @pytest.mark.usefixtures("hub")

@@ -14,8 +14,10 @@ from small_checkpoint import copy_with, read_tensors
 
 from attest.compare.correspondence.expert_alignment import expert_alignment
 from attest.compare.fingerprints import Fingerprints
+from attest.comparison import NO_EXPERTS
 from attest.demo.weights import family
 from attest.policy import conclude
+from attest.resource import resource
 
 ID = "expert-alignment/v1"
 HALVES = np.arange(256).reshape(2, 128)
@@ -136,8 +138,8 @@ def test_two_mixtures_made_of_one_dense_network_are_not_said_to_be_made_of_each_
 
 
 def test_what_cannot_be_compared(mixture: Make):
-    reason = "neither has sketched experts"
-    assert expert_alignment(measured("seed-1"), measured("seed-2")).not_compared[0].reason == reason
+    assert expert_alignment(measured("seed-1"), measured("seed-2")).not_compared == (NO_EXPERTS,)
+    assert f"`reason` is `{NO_EXPERTS.reason}`" in resource("schemas/comparison.v1.md").read_text(encoding="utf-8")
     one = mixture("seed-1", cut)
     wider = dataclasses.replace(one, architecture=dataclasses.replace(one.architecture, d_model=128))
     assert "96 and 128" in expert_alignment(one, wider).not_compared[0].reason

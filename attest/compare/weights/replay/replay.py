@@ -19,7 +19,7 @@ from attest.compare.tensors.telling import (
     LEAST_DISTINCT,
     LEAST_VALUES,
     count_telling,
-    has_telling_values,
+    has_varied_values,
     in_main_stack,
     is_trained,
 )
@@ -172,7 +172,7 @@ def _is_telling(one: Remade, child: Sequence[TensorRow], parents: Sequence[Tenso
         and one.distinct >= LEAST_DISTINCT
         and one.commonest <= _MOST_OF_ONE
         and min(sizes) >= _LEAST_LINE
-        and all(has_telling_values(row) or row.moments is None for row in parents)
+        and all(has_varied_values(row) or row.moments is None for row in parents)
         and all(row.role is None or is_trained(row) for row in (*child, *parents))
         and any(in_main_stack(row) for row in (*child, *parents))
     )
