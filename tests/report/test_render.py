@@ -28,7 +28,7 @@ from attest.report.rerender import embedded_bundles
 from attest.report.source import read_sources
 from attest.terminal import visible
 
-GOLDEN = {1: "08cda58c69e7f277a3f53866721cc6d7212405bb069e0f8a87e54470cc42278a"}
+GOLDEN = {1: "fdd5b791114c4e82940143608fab60a02181fd2b97a5bad877b97034be624279"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
