@@ -102,7 +102,7 @@ def write_directory_atomically(path: Path, files: Mapping[str, bytes], *, force:
     Parameters
     ----------
     path : Path
-        The folder; its parent must exist. With ``force`` what stood there is replaced.
+        The folder; its parent must exist. With ``force`` what stood there is replaced, or stays whole.
     files : mapping of str to bytes
         Relative POSIX paths and contents.
 
@@ -115,15 +115,21 @@ def write_directory_atomically(path: Path, files: Mapping[str, bytes], *, force:
     temporary = None
     try:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        made, old = temporary / "made", temporary / "old"
+        made.mkdir()
         for name, data in files.items():
-            file = temporary / name
+            file = made / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
-        temporary.chmod(0o755)
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        temporary.replace(path)
-        temporary = None
+        made.chmod(0o755)
+        try:
+            if path.is_dir() and not path.is_symlink():
+                path.replace(old)
+            made.replace(path)
+        except BaseException:
+            if old.is_dir() and not path.exists():
+                old.replace(path)
+            raise
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:

@@ -31,6 +31,10 @@ MAX_BUNDLE = 2 * MAX_STATEMENT
 MAX_TIMESTAMPS = 32
 """Most timestamps, log entries and certificates that are read of each (GHSA-cq38-jh5f-37mq: endless data)."""
 
+_TOLD_BY_BEGINNING = {
+    b"<": ("is a web page", "run attest verify-report on it, save the bundles from its links, and give those"),
+    b"-----BEGIN ": ("is a key or a certificate", "give a bundle, such as statement.sigstore.json"),
+}
 _BASE64_FIELDS = frozenset({"keyId", "signedEntryTimestamp", "rootHash", "canonicalizedBody"})
 _Hint = Annotated[str, Limits(pattern="^([0-9a-f]{64}|[A-Za-z0-9+/]{43}=)$")]
 _MediaType = Literal[
@@ -262,6 +266,13 @@ def _read_content(wire: _Wire, where: str) -> Envelope | MessageSignature:
 
 def _refuse_other_kinds(value: object, where: str) -> None:
     """Name what is wrong with a foreign bundle as a whole, before its schema is looked at."""
+    if isinstance(value, dict) and "predicateType" in value:
+        raise DocumentError(
+            "not-a-bundle",
+            "is a statement that nobody signed",
+            fix="give the folder that it lies in, and where a signature is asked for sign that first: attest sign FOLDER",
+            where=where,
+        )
     if not isinstance(value, dict) or "mediaType" not in value:
         raise DocumentError(
             "not-a-bundle", "not a Sigstore bundle", fix="give a bundle, such as statement.sigstore.json", where=where
@@ -334,11 +345,7 @@ def read_bundle(path: Path) -> tuple[Bundle, bytes]:
             fix="check the path, or sign the evidence first: attest sign EVIDENCE_DIR --key KEY",
             where=str(path / BUNDLE_NAME if os.path.isdir(path) else path),  # noqa: PTH112 - False, not an error, of a name too long
         ) from error
-    if data[:64].lstrip().startswith(b"<"):
-        raise DocumentError(
-            "not-a-bundle",
-            "is a web page",
-            fix="run attest verify-report on it, save the bundles from its links, and give those",
-            where=file.name,
-        )
+    for beginning, (what, fix) in _TOLD_BY_BEGINNING.items():
+        if data[:64].lstrip().startswith(beginning):
+            raise DocumentError("not-a-bundle", what, fix=fix, where=file.name)
     return Bundle.from_json(data, where=file.name), data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ __all__ = [
     "read_evidence",
     "read_statement",
     "read_unsigned_statement",
+    "refuse_among",
     "refuse_place",
     "sign_with_key",
     "write_bundle",
@@ -82,6 +83,23 @@ def refuse_place(path: Path, *, force: bool) -> None:
         raise InputError(
             "output-not-evidence", "holds no evidence, so it is not replaced", fix="give another name", where=str(path)
         )
+
+
+def refuse_among(path: Path, repositories: Iterable[Path]) -> None:
+    """Refuse evidence about folders inside one of them, where it would be scanned the next time, or around one.
+
+    Raises
+    ------
+    InputError
+    """
+    place = Path(os.path.realpath(path))
+    for folder in (Path(os.path.realpath(one)) for one in repositories):
+        if place.is_relative_to(folder) and folder.is_dir():
+            message = "lies inside a folder that is scanned: whoever scans that again finds the evidence, too"
+            raise InputError("output-in-repository", message, fix="choose a folder outside of it", where=str(path))
+        if folder.is_relative_to(place):
+            message = "holds what is scanned, so it cannot be replaced"
+            raise InputError("output-in-repository", message, fix="choose a folder beside it", where=str(path))
 
 
 def write_evidence(path: Path, statement: Statement, details: Mapping[str, bytes], *, force: bool = False) -> None:

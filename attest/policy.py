@@ -65,7 +65,8 @@ _OTHER_PANEL = (
 _OTHER_REASONS = (
     "Units have something in common; this does not say what. They agree so, too, in networks that were trained apart but began"
     " with one initialization, as a formula or a default seed gives it to equal shapes, or took other random numbers from one"
-    " seed (a frozen projection, noise), or were taught the inner values of one teacher unit by unit."
+    " seed (a frozen projection, noise), or were taught the inner values of one teacher unit by unit; and wherever"
+    " somebody who had one network put the units of the other beside those that are most alike, or chose their signs so."
 )
 _ON_EXPERTS = frozenset({"expert-alignment/v1", "matched-signs/v1", "recovered-signs/v1"})
 _ONE_DENSE = (

@@ -63,8 +63,9 @@ def test_readme_shows_a_run_within_its_first_lines() -> None:
 
 
 @pytest.mark.usefixtures("in_copy")
-def test_every_command_of_the_tutorial_runs_and_prints_what_it_shows() -> None:
-    blocks = console_blocks(ROOT / "docs" / "tutorial.md")
+@pytest.mark.parametrize("page", ["tutorial.md", "for-the-accused.md"])
+def test_every_command_of_a_walk_runs_and_prints_what_it_shows(page: str) -> None:
+    blocks = console_blocks(ROOT / "docs" / page)
     assert len(blocks) >= 7
     for block in blocks:
         follow(block)

@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from attest.checkpoint.adapter import Change, LowRank, read_changes
+from attest.checkpoint.adapter import ADAPTER_CONFIG, Change, LowRank, read_changes
 from attest.checkpoint.byte_range import read_range
 from attest.checkpoint.changed_rows import ChangedRows
 from attest.checkpoint.checkpoint import Checkpoint, open_checkpoint
@@ -53,6 +53,9 @@ def merge_adapter(adapter: Location, base: Location) -> Checkpoint:
             fix="give the base as safetensors",
             where=whole.name,
         )
+    if ADAPTER_CONFIG in whole.tree.sizes and ADAPTER_CONFIG not in low_rank.tree.sizes:
+        fix = "give the adapter first, and with --base what it was made for"
+        raise CheckpointError("adapter-not-merged", "is an adapter, given as the base", fix=fix, where=whole.name)
     tree = MergedTree.of(whole, low_rank, read_changes(low_rank, whole))
     return replace(
         whole,

@@ -15,7 +15,8 @@ from attest.terminal import amount, visible
 __all__ = ["describe"]
 
 _SHOWN = 12
-_WIDEST = 60
+_WIDEST = 64
+"""A digest; what is longer ends in an ellipsis."""
 
 
 def describe(comparison: Comparison, conclusion: Conclusion) -> str:
@@ -135,12 +136,17 @@ def _controls(controls: Sequence[Control]) -> Iterator[str]:
 def _table(table: Table) -> Iterator[str]:
     """The first lines of a table; ``--format json`` has them all."""
     shown = (table.columns, *table.rows[:_SHOWN])
-    cells = [[visible(cell)[:_WIDEST] for cell in row] for row in shown]
+    cells = [[_cell(cell) for cell in row] for row in shown]
     widths = [max(len(row[column]) for row in cells) for column in range(len(table.columns))]
     for row in cells:
         yield "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
     if len(table.rows) > _SHOWN:
         yield f"  … and {len(table.rows) - _SHOWN} more, in --format json"
+
+
+def _cell(cell: str) -> str:
+    text = visible(cell)
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -9,7 +9,7 @@ import click
 
 from attest.atomic import refuse_output
 from attest.cli.options import emit, format_option
-from attest.cli.signing import read_password
+from attest.cli.signing import ask_password
 from attest.signer import KeyType, public_path, write_key_pair
 from attest.terminal import visible
 
@@ -28,7 +28,9 @@ __all__ = ["command"]
 @click.option(
     "--type", "key_type", type=click.Choice(get_args(KeyType)), default="p256", show_default=True, help="Kind of key."
 )
-@click.option("--encrypt", is_flag=True, help="Encrypt the private key with a password that is asked for.")
+@click.option(
+    "--encrypt", is_flag=True, help="Encrypt the private key with a password: ATTEST_PASSWORD, else it is asked."
+)
 @click.option("--password-file", type=click.Path(path_type=Path), help="Encrypt it with the password in this file.")
 @click.option("--force", is_flag=True, help="Overwrite keys that are there. What they signed stays signed.")
 @format_option
@@ -41,10 +43,8 @@ def command(
     name.
     """
     refuse_output(private_path, force=force)
-    password = None if password_file is None else read_password(password_file)
-    if encrypt and password is None:
-        answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-        password = answer.encode()
+    is_encrypted = encrypt or password_file is not None
+    password = ask_password(password_file, twice=True)(str(private_path)) if is_encrypted else None
     public_key = write_key_pair(private_path, key_type=key_type, password=password, force=force)
     public = public_path(private_path)
     kind = "private" if password is None else "encrypted private"

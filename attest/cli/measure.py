@@ -27,7 +27,7 @@ from attest.cli.progress import Progress
 from attest.document import dump
 from attest.errors import InputError
 from attest.evidence import RemoteSource
-from attest.evidence_directory import is_evidence_alone, refuse_place, write_evidence
+from attest.evidence_directory import is_evidence_alone, refuse_among, refuse_place, write_evidence
 from attest.journal import Journal
 from attest.measure import Measurement, measure
 from attest.terminal import amount, visible
@@ -145,6 +145,7 @@ def _refuse_overlap(output: Path, resume: Path | None, measured: Sequence[Locati
             fix="choose a folder beside it",
             where=str(output),
         )
+    refuse_among(output, [] if repo is None else [repo])
 
 
 def _recorded_command(

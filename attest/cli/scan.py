@@ -15,7 +15,7 @@ import click
 from attest.checkpoint.source import Location, shown
 from attest.cli.options import LOCATION, emit, output_option
 from attest.document import dump, timestamp
-from attest.evidence_directory import refuse_place, write_evidence
+from attest.evidence_directory import refuse_among, refuse_place, write_evidence
 from attest.finding import Finding
 from attest.license_summary import LicenseSummary, Obligation
 from attest.licenses.export import EXPORTS, Content
@@ -145,6 +145,8 @@ def command(
             "--against. Run it by itself."
         )
     if directory is not None:
+        given = (*([] if revision else [repository]), against, *references, *common, *releases)
+        refuse_among(directory, [one for one in given if isinstance(one, Path)])
         refuse_place(directory, force=force)
     places = Places(
         repository=repository,

@@ -98,7 +98,7 @@ def _write_signatures(
 ) -> tuple[Bundle, list[Path]]:
     """Sign, and then write everything; the statement's bundle and the files that were written."""
     for name in (BUNDLE_NAME, *([MODEL_SIGNATURE_NAME] if model else [])):
-        refuse_existing(directory / name, force=force)
+        _refuse_signed(directory / name, force=force)
     bundle, model_bundle = signing.sign(statement.payload), signing.sign(model.payload) if model else None
     write_bundle(directory, bundle, signing.signer.public_key.pem if signing.signer else None, force=force)
     written = [directory / BUNDLE_NAME, *([directory / SIGNER_KEY_NAME] if signing.signer else [])]
@@ -106,6 +106,13 @@ def _write_signatures(
         written.append(directory / MODEL_SIGNATURE_NAME)
         write_atomically(written[-1], model_bundle.to_json(), force=force)
     return bundle, written
+
+
+def _refuse_signed(file: Path, *, force: bool) -> None:
+    if file.is_file() and not force:
+        fix = "--cosign adds a signature beside it, --force replaces it"
+        raise InputError("output-exists", "is there already", fix=fix, where=str(file))
+    refuse_existing(file, force=force)
 
 
 def _model_statement(statement: Statement, signer: Signer | None, directory: Path) -> Statement:

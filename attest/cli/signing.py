@@ -19,7 +19,7 @@ from attest.signer import AskPassword, Signer, no_password, open_signer
 from attest.terminal import is_terminal, visible
 from attest.timestamp import request_time_stamp
 
-__all__ = ["Signing", "open_signing", "read_password", "signing_options"]
+__all__ = ["Signing", "ask_password", "open_signing", "signing_options"]
 
 _MAX_PASSWORD = 1024
 _PUBLISHES_KEY = "--log publishes the public key, the time and the digest of the statement in public logs, for ever"
@@ -138,8 +138,8 @@ def open_signing(
     )
 
 
-def ask_password(file: Path | None) -> AskPassword:
-    """Who is asked for a password or PIN: a file, else the environment, else whoever sits at the terminal."""
+def ask_password(file: Path | None, *, twice: bool = False) -> AskPassword:
+    """Who is asked for a password or PIN: a file, else the environment, else whoever sits at the terminal, a new one twice."""
 
     def ask(location: str) -> bytes:
         if file is not None:
@@ -148,7 +148,9 @@ def ask_password(file: Path | None) -> AskPassword:
             return password
         if not is_terminal(sys.stdin):
             return no_password(location)
-        answer: str = click.prompt(f"Password of {visible(location)}", hide_input=True, err=True)
+        answer: str = click.prompt(
+            f"Password of {visible(location)}", hide_input=True, confirmation_prompt=twice, err=True
+        )
         return answer.encode()
 
     return ask

@@ -45,7 +45,7 @@ def command(ctx: click.Context, *, report: Path, style: str, output: Path | None
     from attest.report.rerender import rerender  # noqa: PLC0415 - keeps --help quick
 
     page = _read(report)
-    result = rerender(page)
+    result = rerender(page, where=str(report))
     checks = [source.verify_command for source in result.sources]
     compared = f"all {len(page):,} bytes of it and {amount(len(result.sources), 'bundle')}"
     difference = result.difference

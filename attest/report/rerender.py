@@ -44,11 +44,11 @@ class Rerendered:
     difference: Difference | None
 
 
-def _not_a_report(message: str) -> DocumentError:
-    return DocumentError("not-a-report", message, fix="give a whole page that attest report wrote", where="page")
+def _not_a_report(message: str, where: str) -> DocumentError:
+    return DocumentError("not-a-report", message, fix="give a whole page that attest report wrote", where=where)
 
 
-def embedded_bundles(page: bytes) -> tuple[bytes, ...]:
+def embedded_bundles(page: bytes, *, where: str = "page") -> tuple[bytes, ...]:
     """Bundles that lie in a page's download links.
 
     Raises
@@ -58,15 +58,15 @@ def embedded_bundles(page: bytes) -> tuple[bytes, ...]:
     """
     found = _LINK.findall(page)
     if not 1 <= len(found) <= MAX_SOURCES:
-        raise _not_a_report(f"holds {len(found)} bundles; a report holds 1 to {MAX_SOURCES}")
+        raise _not_a_report(f"holds {len(found)} bundles; a report holds 1 to {MAX_SOURCES}", where)
     return tuple(b64decode(text.decode("ascii"), where=f"bundle {n}") for n, text in enumerate(found, start=1))
 
 
-def _embedded_policy(page: bytes) -> Policy:
+def _embedded_policy(page: bytes, where: str) -> Policy:
     """Policy that a page was read by; the default one where it shows no comparison."""
     found = _POLICY.findall(page)
     if len(found) > 1:
-        raise _not_a_report("holds more than one policy")
+        raise _not_a_report("holds more than one policy", where)
     if not found:
         return DEFAULT_POLICY
     return parse_policy(b64decode(found[0].decode("ascii"), where="policy"), where="policy")
@@ -88,13 +88,15 @@ def _first_difference(found: bytes, expected: bytes) -> Difference | None:
     )
 
 
-def rerender(page: bytes) -> Rerendered:
+def rerender(page: bytes, *, where: str = "page") -> Rerendered:
     """Render a report again and compare.
 
     Parameters
     ----------
     page : bytes
         The file, byte for byte.
+    where : str
+        What errors call it.
 
     Returns
     -------
@@ -108,17 +110,18 @@ def rerender(page: bytes) -> Rerendered:
         Another version of the template made it: nothing can be said.
     """
     if len(page) > MAX_REPORT:
-        raise _not_a_report(f"larger than the {MAX_REPORT} bytes that are read")
+        raise _not_a_report(f"larger than the {MAX_REPORT} bytes that are read", where)
     version = _VERSION.search(page)
     if version is None:
-        raise _not_a_report("names no version of the report template")
+        raise _not_a_report("names no version of the report template", where)
     if int(version[1]) != TEMPLATE_VERSION:
         raise InputError(
             "other-template",
             f"made by report template {int(version[1])}; this version of attest renders template {TEMPLATE_VERSION}",
             fix="use the version of attest whose changelog names that template",
+            where=where,
         )
-    bundles, policy = embedded_bundles(page), _embedded_policy(page)
+    bundles, policy = embedded_bundles(page, where=where), _embedded_policy(page, where)
     return Rerendered(
         sources=read_sources(bundles),
         policy=policy,

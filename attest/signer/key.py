@@ -126,7 +126,7 @@ class PublicKey:
         InputError
             The file cannot be read, or holds no key that is supported.
         """
-        pem, _ = _read_key_file(path)
+        pem, _ = _read_key_file(path, fix="check the path; whoever signed hands out the public key")
         return cls.parse(pem, where=str(path))
 
     @classmethod
@@ -248,7 +248,7 @@ class KeyFile:
         InputError
             The file cannot be read.
         """
-        pem, mode = _read_key_file(Path(location))
+        pem, mode = _read_key_file(Path(location), fix="check the path; attest keygen makes a key")
         is_encrypted = any(mark in pem for mark in _ENCRYPTED)
         password = ask_password(location) if is_encrypted else None
         reason = "the password is wrong, or it is damaged" if is_encrypted else _NOT_PRIVATE
@@ -317,7 +317,7 @@ def _is_of_small_order(key: Ed25519PublicKey) -> bool:
     return square * (square - 1) * (121665 * square**2 - 243332 * square + 121666) % _FIELD_PRIME == 0
 
 
-def _read_key_file(path: Path) -> tuple[bytes, int]:
+def _read_key_file(path: Path, *, fix: str) -> tuple[bytes, int]:
     """Bytes of a key file, and its mode."""
     try:
         if path.is_file():
@@ -326,4 +326,4 @@ def _read_key_file(path: Path) -> tuple[bytes, int]:
         reason = "is a folder" if path.is_dir() else "there is no such file"
     except OSError as error:
         reason = f"cannot be read ({error.strerror})"
-    raise InputError("no-key", reason, fix="check the path; attest keygen makes a key", where=str(path))
+    raise InputError("no-key", reason, fix=fix, where=str(path))

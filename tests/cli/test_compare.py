@@ -146,6 +146,14 @@ def test_candidates_for_a_merge_need_the_weights() -> None:
     assert "merge-coefficients/v1: Coefficients of the candidates in b" in text
 
 
+def test_a_digest_in_a_table_is_whole() -> None:
+    _, text, _ = attest(
+        "compare", *(family() / one for one in ("seed-1", "seed-2")), "--weights", "--parent", family() / "seed-3"
+    )
+    [row] = [line for line in text.splitlines() if line.startswith("  seed-3 ")]
+    assert re.search(r" [0-9a-f]{64} ", row)
+
+
 def test_the_default_policy_is_shown_as_a_file_and_another_one_is_read(tmp_path: Path) -> None:
     code, text, _ = attest("compare", "--show-policy")
     assert code == 0

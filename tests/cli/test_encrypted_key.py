@@ -83,8 +83,9 @@ def test_a_password_is_asked_for_in_a_terminal(tiny: TinyEvidence, key: Path):
     assert b"horse" not in seen
 
 
-def test_keygen_asks_twice(tmp_path: Path):
+def test_keygen_asks_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "k.pem"
+    monkeypatch.setattr("attest.cli.signing.is_terminal", lambda _: True)
     done = CliRunner().invoke(main, ["keygen", "-o", str(path), "--encrypt"], input="a horse\na horse\n")
     assert done.exit_code == 0, done.stderr
     assert "horse" not in done.stdout
@@ -92,6 +93,15 @@ def test_keygen_asks_twice(tmp_path: Path):
     with pytest.raises(SigningError) as caught:
         open_signer(str(path))
     assert caught.value.code == "password-needed"
+    assert open_signer(str(path), ask_password=lambda _: b"a horse").public_key.type == "p256"
+
+
+def test_keygen_where_nobody_sits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "k.pem"
+    done = attest("keygen", "-o", path, "--encrypt")
+    assert (done.exit_code, done.stderr.split(":")[0], path.exists()) == (3, "error[password-needed]", False)
+    monkeypatch.setenv("ATTEST_PASSWORD", "a horse")
+    assert attest("keygen", "-o", path, "--encrypt").exit_code == 0
     assert open_signer(str(path), ask_password=lambda _: b"a horse").public_key.type == "p256"
 
 

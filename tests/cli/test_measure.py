@@ -124,6 +124,8 @@ def test_a_merge_is_not_run_and_not_written_into_its_base(copy: Path, tmp_path: 
     run = attest("measure", adapter, "--base", copy, "--activations", "general-en", "-o", tmp_path / "e")
     refused(run, "merged-not-run")
     refused(attest("measure", adapter, "--base", copy, "-o", copy / "e"), "output-in-checkpoint")
+    turned = attest("measure", copy, "--base", adapter, "-o", tmp_path / "e")
+    assert "give the adapter first" in refused(turned, "adapter-not-merged")
 
 
 def test_a_repository_whose_name_is_no_text(family: Path, tmp_path: Path):
@@ -203,6 +205,12 @@ def test_an_output_inside_the_checkpoint_is_refused(copy: Path, place: str):
 def test_an_output_inside_the_checkpoint_through_a_link_is_refused(copy: Path, tmp_path: Path):
     (tmp_path / "link").symlink_to(copy)
     refused(attest("measure", copy, "-o", tmp_path / "link" / "evidence"), "output-in-checkpoint")
+
+
+def test_evidence_inside_the_repository_is_refused(family: Path, copy: Path):
+    """The next scan would find it, and no two be alike."""
+    refused(attest("measure", family / "seed-2", "--repo", copy, "-o", copy / "evidence"), "output-in-repository")
+    assert not (copy / "evidence").exists()
 
 
 def test_an_output_that_holds_the_checkpoint_is_never_replaced(family: Path, tmp_path: Path):

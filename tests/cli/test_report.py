@@ -92,6 +92,12 @@ def test_a_report_into_a_folder_that_is_not_there(bundles: list[Path], tmp_path:
     assert result.stderr.endswith("r.html: lies in a folder that is not there; make the folder\n")
 
 
+def test_what_is_no_report_is_named(tmp_path: Path):
+    (tmp_path / "page.html").write_bytes(b"<html></html>")
+    result = run("verify-report", tmp_path / "page.html")
+    assert result.stderr.startswith(f"error[not-a-report]: {tmp_path / 'page.html'}: ")
+
+
 def test_report_needs_a_bundle():
     assert run("report").exit_code == 2
 

@@ -108,4 +108,20 @@ def test_what_is_needed_is_asked_for(folder: Path, found: Scanned, tmp_path: Pat
         assert "Run it by itself" in " ".join(refused.output.replace("│", " ").split())
     assert run("scan", found.places.repository, "--evidence", folder / "evidence").exit_code == 3
     (tmp_path / "other").mkdir()
-    assert "output-not-evidence" in run("scan", tmp_path, "--evidence", tmp_path / "other", "--force").output
+    assert (
+        "output-not-evidence"
+        in run("scan", found.places.repository, "--evidence", tmp_path / "other", "--force").output
+    )
+
+
+def test_evidence_lies_outside_of_what_is_scanned(tmp_path: Path):
+    """Inside, the next scan would find it, and no two would be alike; around it, --force would take the repository away."""
+    repository, other = tmp_path / "evidence" / "repository", tmp_path / "other"
+    for folder in (repository, other):
+        folder.mkdir(parents=True)
+        (folder / "a.py").write_text("# Copyright 2026 A\n")
+    (tmp_path / "evidence" / "statement.json").write_text("{}")
+    for place in (repository / "evidence", other / "evidence", tmp_path / "evidence"):
+        refused = run("scan", repository, "--against", other, "--evidence", place, "--force")
+        assert (refused.exit_code, refused.stderr.split(":")[0]) == (3, "error[output-in-repository]")
+    assert sorted(repository.iterdir()) == [repository / "a.py"]

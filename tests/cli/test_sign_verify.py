@@ -140,7 +140,14 @@ def test_an_altered_detail_exits_1_and_is_named(tiny: TinyEvidence, public: Path
 
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(b"", "not-json"), (b"{}", "not-a-bundle"), (b"\n<html>", "not-a-bundle"), (b"[" * 10_000, "too-deep")],
+    [
+        (b"", "not-json"),
+        (b"{}", "not-a-bundle"),
+        (b"\n<html>", "not-a-bundle"),
+        (b"[" * 10_000, "too-deep"),
+        (b"-----BEGIN PUBLIC KEY-----\n", "not-a-bundle"),
+        (b'{"predicateType":""}', "not-a-bundle"),
+    ],
     ids=str,
 )
 def test_what_is_no_bundle_exits_3_with_one_line(tiny: TinyEvidence, public: Path, data: bytes, code: str):
@@ -149,6 +156,23 @@ def test_what_is_no_bundle_exits_3_with_one_line(tiny: TinyEvidence, public: Pat
     assert (done.exit_code, done.stdout) == (3, "")
     assert done.stderr.startswith(f"error[{code}]: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_what_was_given_in_place_of_a_bundle_is_told(tiny: TinyEvidence, public: Path):
+    key = attest("verify", public, "--any-signer")
+    assert (
+        key.stderr
+        == f"error[not-a-bundle]: {public.name}: is a key or a certificate; give a bundle, such as statement.sigstore.json\n"
+    )
+    statement = attest("verify", tiny.directory / "statement.json", "--key", public)
+    assert "is a statement that nobody signed; give the folder that it lies in" in statement.stderr
+    assert "whoever signed hands out the public key" in attest("verify", tiny.directory, "--key", "none").stderr
+
+
+def test_a_signature_that_is_there_is_told_from_other_files(tiny: TinyEvidence):
+    again = attest("sign", tiny.directory, "--key", tiny.key())
+    assert again.exit_code == 3
+    assert "--cosign adds a signature beside it, --force replaces it" in again.stderr
 
 
 def test_an_unknown_kind_of_statement_exits_3(tiny: TinyEvidence, public: Path):

@@ -1,6 +1,8 @@
 """What prints one document prints it to ``-``; what writes folders and several files refuses that name."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,11 @@ def test_what_is_no_file_is_never_replaced(tmp_path: Path, force: tuple[str, ...
         assert (code, errors.split(":")[0], "--force" in errors) == (3, "error[cannot-write]", False)
     assert (tmp_path / "pipe").is_fifo()
     assert (tmp_path / "link").is_symlink()
+
+
+def test_a_terminal_that_knows_few_characters(folder: Path):
+    """Those that it lacks are written as escapes; the comparison is not lost, and its exit code is not another."""
+    words = [sys.executable, "-m", "attest", "compare", SEED, str(folder / "evidence")]
+    done = subprocess.run(words, env=os.environ | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"is seen \\u2026 (p after Holm" in done.stdout
