@@ -65,8 +65,18 @@ _OTHER_PANEL = (
 _OTHER_REASONS = (
     "Units have something in common; this does not say what. They agree so, too, in networks that were trained apart but began"
     " with one initialization, as a formula or a default seed gives it to equal shapes, or took other random numbers from one"
-    " seed (a frozen projection, noise), or were taught the inner values of one teacher unit by unit; and wherever"
-    " somebody who had one network put the units of the other beside those that are most alike, or chose their signs so."
+    " seed (a frozen projection, noise), or were taught the inner values of one teacher unit by unit."
+)
+_ARRANGED = (
+    "Whoever has both networks can put the units of one beside those of the other that are most alike, and choose their signs so;"
+    " then strangers agree by index and in sign, too. Matching, which that does not bring about, {matching}: so it matters which of the"
+    " two was out first, unchanged."
+)
+_UNMATCHED = "does not reach here what the policy asks of it"
+_UNRANKED = "was not held against enough comparable networks trained apart"
+_IN_ANY_ORDER = (
+    "No order of the units and no choice of their signs makes networks trained apart match so: nobody reached that by arranging the"
+    " units of one after those of the other."
 )
 _ON_EXPERTS = frozenset({"expert-alignment/v1", "matched-signs/v1", "recovered-signs/v1"})
 _ONE_DENSE = (
@@ -150,13 +160,15 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
     carried = any(test.id not in alone for test, _ in rejecting)
     found, few = _findings(comparison, policy)
     shared = _shared_components(comparison)
+    above, near = _above_panel(comparison, policy)
     if shares.get(_IDENTITY) == 1.0:
         found.insert(0, _NOT_ONE_TO_ONE)
     if found or carried:
         only_experts = NO_EXPERTS not in comparison.not_compared and {test.id for test, _ in rejecting} <= _ON_EXPERTS
-        reasons = [] if found else [_OTHER_REASONS, *doubts, *([_ONE_DENSE] if only_experts else [])]
-        return "exact-rejected", found + rejected, reasons + shared
-    above, near = _above_panel(comparison, policy)
+        matched = [*above, _IN_ANY_ORDER] if above else []
+        arranged = [] if above else [_arranged(comparison, policy)]
+        reasons = [] if found else [_OTHER_REASONS, *arranged, *doubts, *([_ONE_DENSE] if only_experts else [])]
+        return "exact-rejected", found + rejected + matched, reasons + shared
     if above:
         return "matched-above-panel", above + rejected, doubts + shared
     few += near + shared
@@ -167,6 +179,11 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
     if weak:
         return "inconclusive", weak, doubts or [_LESS]
     return "no-evidence", *_describe_nothing([test for test, _ in exact], policy, readings)
+
+
+def _arranged(comparison: Comparison, policy: Policy) -> str:
+    """Sentence on an order that somebody chose, where matching does not speak against it."""
+    return _ARRANGED.format(matching=_UNMATCHED if _ranked(comparison, policy) else _UNRANKED)
 
 
 def _describe_nothing(
@@ -216,24 +233,32 @@ def _shared_components(comparison: Comparison) -> list[str]:
 
 def _above_panel(comparison: Comparison, policy: Policy) -> tuple[list[str], list[str]]:
     """Sentences on the statistics above the whole panel: those well above it and rare for that, and the others."""
-    if comparison.panel is None or not _accepts(policy, comparison.panel):
-        return [], []
-    ranks = {rank.id: rank for rank in comparison.panel.ranks if rank.independent.n >= policy.minimum_pairs}
-    tests = [
-        test for test in comparison.tests if test.calibration == "empirical" and test.id in EMPIRICAL & ranks.keys()
-    ]
     above: list[str] = []
     near: list[str] = []
-    for test, level in zip(tests, holm([ranks[test.id].pvalue for test in tests]), strict=True):
-        population = ranks[test.id].independent
+    ranked = _ranked(comparison, policy)
+    digest = comparison.panel.sha256 if comparison.panel else ""
+    for (test, rank), level in zip(ranked, holm([rank.pvalue for _, rank in ranked]), strict=True):
+        population = rank.independent
         far = test.statistic >= max(
             policy.panel_ratio * population.greatest, population.greatest + policy.panel_distance
         )
         rare = level <= policy.panel_alpha
         if not population.at_least and (far or rare):
             sentences = above if far and rare else near
-            sentences.append(_describe_rank(test, level, ranks[test.id], comparison.panel))
+            sentences.append(_describe_rank(test, level, rank, digest))
     return above, near
+
+
+def _ranked(comparison: Comparison, policy: Policy) -> list[tuple[Test, Rank]]:
+    """Tests whose rank in the panel the policy hears."""
+    if comparison.panel is None or not _accepts(policy, comparison.panel):
+        return []
+    ranks = {rank.id: rank for rank in comparison.panel.ranks if rank.independent.n >= policy.minimum_pairs}
+    return [
+        (test, ranks[test.id])
+        for test in comparison.tests
+        if test.calibration == "empirical" and test.id in EMPIRICAL & ranks.keys()
+    ]
 
 
 def _accepts(policy: Policy, panel: PanelRanks) -> bool:
@@ -265,9 +290,9 @@ def _describe(test: Test, level: float) -> str:
     )
 
 
-def _describe_rank(test: Test, level: float, rank: Rank, panel: PanelRanks) -> str:
+def _describe_rank(test: Test, level: float, rank: Rank, panel_sha256: str) -> str:
     return (
         f"{test.id}: {decimal(test.statistic, 4)} is above all {rank.independent.n} comparable pairs trained apart of the"
-        f" reference panel {panel.sha256[:16]}, which reach {decimal(rank.independent.greatest, 3)} (rank p ="
+        f" reference panel {panel_sha256[:16]}, which reach {decimal(rank.independent.greatest, 3)} (rank p ="
         f" {decimal(level, 3)} after Holm)."
     )

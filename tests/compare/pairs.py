@@ -10,9 +10,10 @@ from attest.compare.fingerprints import Fingerprints
 from attest.comparison import Comparison, Test
 from attest.demo.weights import family
 from attest.measure import measure
+from attest.panel import shipped_panel
 from attest.program import environment, this_tool
 
-__all__ = ["by_id", "compared", "measured", "measured_at"]
+__all__ = ["against_the_panel", "by_id", "compared", "measured", "measured_at"]
 
 
 @cache
@@ -27,6 +28,11 @@ def measured(name: str) -> Fingerprints:
 
 def compared(a: Fingerprints, b: Fingerprints) -> Comparison:
     return compare(a, b, tool=this_tool(), environment=environment("numpy"))
+
+
+def against_the_panel(a: Fingerprints, b: Fingerprints) -> Comparison:
+    """A comparison that is held against the shipped panel, as the command does."""
+    return compare(a, b, tool=this_tool(), environment=environment("numpy"), panel=shipped_panel())
 
 
 def by_id(comparison: Comparison) -> dict[str, Test]:

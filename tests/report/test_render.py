@@ -28,7 +28,7 @@ from attest.report.rerender import embedded_bundles
 from attest.report.source import read_sources
 from attest.terminal import visible
 
-GOLDEN = {1: "a90c59954283c151cf27159d4b0a221e11d1c42524d5185b443a1a9def7743a9"}
+GOLDEN = {1: "21327670d291ae1b6dd6470152cb12210e834a419cd490ae164d9eb66ad05b71"}
 """SHA-256 of the page of ``factory.trio()``, by template version."""
 
 RENDER_IN_ANOTHER_PROCESS = """
