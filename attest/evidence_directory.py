@@ -35,6 +35,7 @@ __all__ = [
     "read_statement",
     "read_unsigned_statement",
     "refuse_among",
+    "refuse_around",
     "refuse_place",
     "sign_with_key",
     "write_bundle",
@@ -83,6 +84,19 @@ def refuse_place(path: Path, *, force: bool) -> None:
         raise InputError(
             "output-not-evidence", "holds no evidence, so it is not replaced", fix="give another name", where=str(path)
         )
+
+
+def refuse_around(path: Path, read: Iterable[Path]) -> None:
+    """Refuse evidence in place of a folder that holds what it is about.
+
+    Raises
+    ------
+    InputError
+    """
+    place = Path(os.path.realpath(path))
+    if any(Path(os.path.realpath(one)).is_relative_to(place) for one in read):
+        message = "holds what is measured or compared, so it cannot be replaced"
+        raise InputError("checkpoint-in-output", message, fix="choose a folder beside it", where=str(path))
 
 
 def refuse_among(path: Path, repositories: Iterable[Path]) -> None:

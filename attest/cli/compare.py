@@ -22,7 +22,7 @@ from attest.compare.weights.full_matching import ASSIGNED_TEST
 from attest.compare.weights.merge import Parent
 from attest.document import dump
 from attest.errors import InputError
-from attest.evidence_directory import refuse_place, write_evidence
+from attest.evidence_directory import refuse_around, refuse_place, write_evidence
 from attest.fingerprint.anchored_sketch import ANCHORED_SKETCH_ID
 from attest.panel import read_panel, shipped_panel
 from attest.policy import Rung, conclude
@@ -34,6 +34,10 @@ from attest.statement import Statement
 
 __all__ = ["command"]
 
+_ADAPTER = (
+    "{label} is an adapter, which holds changes to a network and no network; to compare what it and its base give:"
+    " attest measure ADAPTER --base BASE -o EVIDENCE_DIR"
+)
 _RUNGS: tuple[str, ...] = get_args(Rung)
 
 
@@ -125,6 +129,7 @@ def command(
     if (parents or assignments) and not with_weights:
         raise click.UsageError("--parent and --assignments need --weights.")
     if directory is not None:
+        refuse_around(directory, [one for one in (a, b, announced, *parents) if isinstance(one, Path)])
         refuse_place(directory, force=force)
     policy = DEFAULT_POLICY if policy_file is None else read_policy(policy_file)
     protocol = None if announced is None else _protocol(announced, policy if policy_file else None)
@@ -160,7 +165,10 @@ def command(
     conclusion = conclude(comparison, policy)
     if directory is not None:
         write_evidence(directory, comparison_statement(comparison), {}, force=force)
-    value: dict[str, Any] = {**dump(comparison), "conclusion": dump(conclusion)}
+    for label, side in zip("AB", sides, strict=True):
+        if side.is_adapter and not all(one.is_adapter for one in sides):
+            click.echo(_ADAPTER.format(label=label), err=True)
+    value: dict[str, Any] = {"schemaVersion": 1, **dump(comparison), "conclusion": dump(conclusion)}
     emit(describe(comparison, conclusion), value, style=style, output=output, force=force)
     if fail_on is not None and _RUNGS.index(conclusion.rung) <= _RUNGS.index(fail_on):
         click.get_current_context().exit(1)

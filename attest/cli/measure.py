@@ -27,7 +27,7 @@ from attest.cli.progress import Progress
 from attest.document import dump
 from attest.errors import InputError
 from attest.evidence import RemoteSource
-from attest.evidence_directory import is_evidence_alone, refuse_among, refuse_place, write_evidence
+from attest.evidence_directory import is_evidence_alone, refuse_among, refuse_around, refuse_place, write_evidence
 from attest.journal import Journal
 from attest.measure import Measurement, measure
 from attest.terminal import amount, visible
@@ -128,7 +128,6 @@ def _read_run(activations: str | None, device: Device, *, stream: bool) -> tuple
 
 def _refuse_overlap(output: Path, resume: Path | None, measured: Sequence[Location], repo: Path | None) -> None:
     """Refuse to write into the checkpoint, and to replace a folder that holds what is measured."""
-    place = Path(os.path.realpath(output))
     local = [one for one in measured if not is_remote(one)]
     for written, read in product((output, resume), local):
         if written and Path(os.path.realpath(written)).is_relative_to(os.path.realpath(read)):
@@ -138,13 +137,7 @@ def _refuse_overlap(output: Path, resume: Path | None, measured: Sequence[Locati
                 fix="choose a folder beside it",
                 where=str(written),
             )
-    if any(Path(os.path.realpath(path)).is_relative_to(place) for path in (*local, repo) if path is not None):
-        raise InputError(
-            "checkpoint-in-output",
-            "holds what is measured, so it cannot be replaced",
-            fix="choose a folder beside it",
-            where=str(output),
-        )
+    refuse_around(output, [Path(one) for one in (*local, repo) if one is not None])
     refuse_among(output, [] if repo is None else [repo])
 
 

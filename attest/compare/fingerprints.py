@@ -54,6 +54,8 @@ class Fingerprints:
         Arrays by fingerprint id and name.
     activations : ActivationSummary or None
         How the network was run, where it was.
+    is_adapter : bool
+        Whether the weights are the low-rank matrices of an adapter, measured as they are.
     """
 
     side: Side
@@ -61,6 +63,7 @@ class Fingerprints:
     tensors: tuple[TensorRow, ...]
     arrays: Mapping[str, Mapping[str, NDArray[Any]]]
     activations: ActivationSummary | None = None
+    is_adapter: bool = False
 
     @classmethod
     def of(
@@ -87,6 +90,7 @@ class Fingerprints:
             tensors=tensors.tensors,
             arrays={**arrays, **(activation_arrays(evidence.activations, details) if evidence.activations else {})},
             activations=evidence.activations,
+            is_adapter=any(finding.code == "adapter-weights" for finding in evidence.checkpoint.findings),
         )
 
 

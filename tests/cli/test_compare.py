@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from adapters import pair, write_adapter
 from click.testing import CliRunner
 from relabeled import weights, write
 
@@ -231,3 +232,22 @@ def test_a_protocol_binds_a_panel_and_takes_sides_from_evidence(tmp_path: Path) 
     code, _, errors = attest("protocol", "--panel", tmp_path, "-o", tmp_path / "another")
     assert code == 3
     assert errors.startswith("error[no-panel]")
+
+
+def test_an_adapter_beside_its_base_is_named(tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "adapter", pair("model.layers.0.mlp.gate_proj", 256, 96))
+    code, _, errors = attest("compare", family() / "seed-1", adapter)
+    assert code == 0
+    assert errors.startswith("B is an adapter, which holds changes to a network and no network;")
+    assert "attest measure ADAPTER --base BASE" in errors
+    assert attest("compare", adapter, adapter)[2] == ""
+
+
+def test_a_comparison_never_replaces_what_it_compares(tmp_path: Path) -> None:
+    folder = tmp_path / "evidence"
+    assert attest("measure", family() / "seed-1", "-o", folder)[0] == 0
+    for place in (folder, tmp_path):
+        code, text, errors = attest("compare", folder, family() / "seed-2", "--evidence", place, "--force")
+        assert (code, text) == (3, "")
+        assert errors.startswith("error[checkpoint-in-output]: ")
+    assert json.loads((folder / "statement.json").read_bytes())["predicateType"].endswith("evidence/v1")
