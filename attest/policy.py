@@ -74,9 +74,9 @@ _ARRANGED = (
 )
 _UNMATCHED = "does not reach here what the policy asks of it"
 _UNRANKED = "was not held against enough comparable networks trained apart"
-_IN_ANY_ORDER = (
-    "No order of the units and no choice of their signs makes networks trained apart match so: nobody reached that by arranging the"
-    " units of one after those of the other."
+_NOT_ARRANGED = (
+    "That somebody arranged the units of one after those of the other is no reason here: no order and no choice of signs makes networks"
+    " trained apart match so far above the panel."
 )
 _ON_EXPERTS = frozenset({"expert-alignment/v1", "matched-signs/v1", "recovered-signs/v1"})
 _ONE_DENSE = (
@@ -165,10 +165,9 @@ def _climb(comparison: Comparison, policy: Policy, readings: Sequence[Reading]) 
         found.insert(0, _NOT_ONE_TO_ONE)
     if found or carried:
         only_experts = NO_EXPERTS not in comparison.not_compared and {test.id for test, _ in rejecting} <= _ON_EXPERTS
-        matched = [*above, _IN_ANY_ORDER] if above else []
-        arranged = [] if above else [_arranged(comparison, policy)]
-        reasons = [] if found else [_OTHER_REASONS, *arranged, *doubts, *([_ONE_DENSE] if only_experts else [])]
-        return "exact-rejected", found + rejected + matched, reasons + shared
+        arranged = _NOT_ARRANGED if above else _arranged(comparison, policy)
+        reasons = [] if found else [_OTHER_REASONS, arranged, *doubts, *([_ONE_DENSE] if only_experts else [])]
+        return "exact-rejected", found + rejected + above, reasons + shared
     if above:
         return "matched-above-panel", above + rejected, doubts + shared
     few += near + shared
