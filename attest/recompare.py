@@ -147,7 +147,8 @@ def recompare(
     )
     if pair.protocol is not None:
         is_deep = all(ANCHORED_SKETCH_ID in side.arrays for side in (a, b))
-        again = replace(again, protocol=find_deviations(*read_protocol(pair.protocol), again, deep=is_deep))
+        as_signed = replace(again, tool=signed.tool)
+        again = replace(again, protocol=find_deviations(*read_protocol(pair.protocol), as_signed, deep=is_deep))
     not_asked = dict(_not_asked(signed, again))
     return Reproduction(
         checkpoint=f"{signed.a.name} and {signed.b.name}",

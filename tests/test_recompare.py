@@ -170,6 +170,11 @@ def test_the_announcement_is_held_against_the_comparison(sides: dict[str, Path],
     assert kept.deviations, "weights were announced, and not compared"
     honest = again(tmp_path / "honest", replace(of_evidence(), protocol=kept), **sides, protocol=tmp_path / "protocol")
     assert value_of(honest, "announcement").outcome == "identical"
+    newer = replace(of_evidence(), tool=replace(of_evidence().tool, source_sha256="0" * 64))
+    kept_by_another = find_deviations(statement, protocol, newer, deep=False)
+    assert len(kept_by_another.deviations) == len(kept.deviations) + 1
+    said = again(tmp_path / "newer", replace(newer, protocol=kept_by_another), **sides, protocol=tmp_path / "protocol")
+    assert value_of(said, "announcement").outcome == "identical", "of the program that was run, not of this one"
     silent = replace(of_evidence(), protocol=replace(kept, deviations=()))
     lie = again(tmp_path / "lie", silent, **sides, protocol=tmp_path / "protocol")
     assert list(differing(lie)) == ["announcement"]
