@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,12 @@ from attest.verify.content import UNREAD, Content
 __all__ = ["check_checkpoint"]
 
 _UNASKED = "No checkpoint file was looked at; give --checkpoint to compare them."
+_PAIR_UNASKED = (
+    "No checkpoint file was looked at; give --checkpoint to compare those of one side. attest reproduce --a A --b B makes the comparison"
+    " again."
+)
 _IS_SCAN = "It is about a repository; attest reproduce --repo reads that again."
+_UNASKED_OF: Mapping[type, str] = {RepositoryScan: _IS_SCAN, Comparison: _PAIR_UNASKED}
 _IS_RESULT = "It is about a statement; verify that one with its checkpoint."
 _NOT_LEFT_OUT = " Nothing was left out: only of what a model signature is about can it be."
 _MAX_CHUNK_LIST = 64 * 1024 * 1024
@@ -56,8 +61,7 @@ def check_checkpoint(
     """
     statement, predicate = content.statement, content.predicate
     if checkpoint is None or statement is None or predicate is None:
-        reason = _UNASKED if checkpoint is None else UNREAD
-        reason = _IS_SCAN if isinstance(predicate, RepositoryScan) else reason
+        reason = _UNASKED_OF.get(type(predicate), _UNASKED) if checkpoint is None else UNREAD
         return Held(check=skipped("checkpoint", reason), compared=Compared.of(content))
     if isinstance(predicate, AttestationResult | RepositoryScan):
         reason = _IS_SCAN if isinstance(predicate, RepositoryScan) else _IS_RESULT
