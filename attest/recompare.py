@@ -210,7 +210,7 @@ def _values(signed: Comparison, again: Comparison, not_asked: Mapping[str, str])
         was, now = before.get(name, _Part()), after.get(name, _Part())
         if name not in not_asked:
             yield from _test(name, was, now)
-        elif was.tests:
+        elif was.says_more:
             yield Value(name=name, outcome="not-measured", message=not_asked[name])
     panels = [one and replace(one, ranks=()) for one in (signed.panel, again.panel)]
     for name, both in ((_PANEL, panels), (_PROTOCOL, [signed.protocol, again.protocol])):
@@ -218,6 +218,8 @@ def _values(signed: Comparison, again: Comparison, not_asked: Mapping[str, str])
             yield Value(name=name, outcome="not-measured", message=not_asked[name])
         elif any(both):
             yield compare_records(name, *both)
+    if signed.tool.source_sha256 == again.tool.source_sha256 and signed.does_not_show != again.does_not_show:
+        yield Value(name="what it does not show", outcome="differs", message="the program says otherwise")
 
 
 def _side(name: str, stated: Side, copy: Side) -> Value:
@@ -245,6 +247,11 @@ class _Part:
     found: list[Found] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
+    @property
+    def says_more(self) -> bool:
+        """Whether there is more than reasons why a test was left out."""
+        return bool(self.tests or self.ranks or self.controls or self.found)
+
 
 def _parts(comparison: Comparison, *, ranked: bool) -> dict[str, _Part]:
     """What each test gave, in the order of the comparison; ``ranked`` with its place in the panel."""
@@ -264,17 +271,20 @@ def _parts(comparison: Comparison, *, ranked: bool) -> dict[str, _Part]:
 
 def _test(name: str, signed: _Part, fresh: _Part) -> Iterator[Value]:
     """How a test came out again; nothing where it was left out both times, for the same reason."""
-    was, now = "; ".join(signed.left_out), "; ".join(fresh.left_out)
-    if not fresh.tests:
-        if signed.tests or was != now:
-            stated = f"left out then: {was}; now: " if not signed.tests else ""
-            yield Value(name=name, outcome="not-measured", message=f"{stated}{now}")
-    elif not signed.tests:
+    was, now = "; ".join(signed.left_out), "; ".join(fresh.left_out) or "this program has no such test"
+    if signed == fresh and not signed.tests:
+        return
+    if signed.tests and not fresh.tests:
+        yield Value(name=name, outcome="not-measured", message=now)
+    elif not (signed.says_more or fresh.tests):
+        yield Value(name=name, outcome="not-measured", message=f"left out then: {was}; now: {now}")
+    elif fresh.tests and not signed.tests:
         gave = f"now {_number(fresh.tests[0])}"
         yield Value(name=name, outcome="differs", message=f"{was or 'it is not in the comparison'}; {gave}")
     else:
         found = Differences.of(dump(signed), dump(fresh), AXES if name in _BY_LAPACK else LAST_DIGIT)
-        yield Value(name=name, outcome=found.outcome, message=found.message or _number(fresh.tests[0]))
+        number = _number(fresh.tests[0]) if fresh.tests else ""
+        yield Value(name=name, outcome=found.outcome, message=found.message or number)
 
 
 def _number(test: Test) -> str:

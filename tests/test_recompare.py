@@ -108,6 +108,15 @@ def with_another_table(comparison: Comparison) -> Comparison:
     return replace(comparison, found=tuple(one for one in comparison.found if one.id != "direction-signs/v1"))
 
 
+def with_a_table_of_its_own(comparison: Comparison) -> Comparison:
+    table = replace(comparison.found[0], id="component-identity/v1")
+    return replace(comparison, found=(*comparison.found, table))
+
+
+def without_limits(comparison: Comparison) -> Comparison:
+    return replace(comparison, does_not_show=comparison.does_not_show[1:])
+
+
 def with_a_better_rank(comparison: Comparison) -> Comparison:
     assert comparison.panel
     ranks = tuple(
@@ -127,6 +136,8 @@ def with_a_better_rank(comparison: Comparison) -> Comparison:
         (not_named, "norm-gain-cosine/v1", "it is not in the comparison; now statistic 0.999325"),
         (without_controls, "neuron-alignment/v1", "controls was [], now "),
         (with_another_table, "direction-signs/v1", "found was [], now "),
+        (with_a_table_of_its_own, "component-identity/v1", "found was ["),
+        (without_limits, "what it does not show", "the program says otherwise"),
         (with_a_better_rank, "attention-std-correlation/v1", "ranks 1 independent atLeast was "),
     ],
 )
@@ -141,6 +152,13 @@ def test_whoever_alters_or_hides_one_test_is_found(
 def test_a_test_that_stands_there_twice_differs(sides: dict[str, Path], tmp_path: Path):
     found = differing(again(tmp_path / "comparison", twice(of_evidence()), **sides))
     assert set(found) == {test.id for test in of_evidence().tests}
+
+
+def test_a_test_that_nobody_has_is_not_decided(sides: dict[str, Path], tmp_path: Path):
+    made_up = replace(of_evidence().tests[0], id="proof-of-theft/v1")
+    result = again(tmp_path / "comparison", replace(of_evidence(), tests=(*of_evidence().tests, made_up)), **sides)
+    assert value_of(result, "proof-of-theft/v1").message == "this program has no such test"
+    assert result.not_measured == ("proof-of-theft/v1",)
 
 
 def test_without_the_panel_nothing_is_said_of_ranks(sides: dict[str, Path], tmp_path: Path):
