@@ -26,8 +26,6 @@ __all__ = ["Copies", "find_copies"]
 Value = TypeVar("Value", np.float32, np.float64)
 
 _MOST_COPIES = 16
-_LEAST_UNITS = 16
-"""Units of the small network below which nothing can be said."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,14 +63,13 @@ def find_copies(one: Pairing) -> Copies | None:
     If copies are exchanged together, the variance of z is about the sum of both networks' r_cd, over the sum of their r_cc.
     The way that raises it most counts, where it does so by more than a tenth and what chance does, (6 k + 2 k²) / n for k
     copies: of two networks that are related, chance is the same in both, and raises it by k² / n. Where only one
-    network repeats its units the other's are exchangeable, and nothing is raised.
+    network repeats its units the other's are exchangeable, and nothing is raised. Copies raise it by k at most, so of fewer
+    than 20 units nothing can be said.
     """
     n = one.x.shape[0]
-    if n < 2 * _LEAST_UNITS:
-        return None
     sides = [centered.values.astype(np.float32) for centered in one.centered]
     best, most = None, 1.1
-    for count in (count for count in range(2, min(_MOST_COPIES, n // _LEAST_UNITS) + 1) if n % count == 0):
+    for count in (count for count in range(2, min(_MOST_COPIES, n // 2) + 1) if n % count == 0):
         for adjacent in (False, True):
             way = Copies(count=count, adjacent=adjacent)
             mine, theirs = (way.correlations(side).astype(np.float64) for side in sides)
