@@ -23,7 +23,7 @@ from typing import Literal
 from attest.comparison import EMPIRICAL, NO_EXPERTS, SIGN_TESTS, Comparison, PanelRanks, Rank, Test
 from attest.document import decimal, record
 from attest.policy_file import DEFAULT_POLICY, Policy
-from attest.reading import Reading, exact_tests, holm, read_tests
+from attest.reading import Reading, exact_tests, found_elsewhere, holm, read_tests
 from attest.witness import unwitnessed
 
 __all__ = ["PROPOSITIONS", "Conclusion", "Propositions", "Rung", "conclude"]
@@ -226,14 +226,14 @@ def _above_panel(comparison: Comparison, policy: Policy) -> tuple[list[str], lis
     above: list[str] = []
     near: list[str] = []
     for test, level in zip(tests, holm([ranks[test.id].pvalue for test in tests]), strict=True):
-        population = ranks[test.id].independent
-        far = test.statistic >= max(
+        population, elsewhere = ranks[test.id].independent, found_elsewhere(comparison, test.id)
+        far = test.statistic - elsewhere >= max(
             policy.panel_ratio * population.greatest, population.greatest + policy.panel_distance
         )
         rare = level <= policy.panel_alpha
         if not population.at_least and (far or rare):
             sentences = above if far and rare else near
-            sentences.append(_describe_rank(test, level, ranks[test.id], comparison.panel))
+            sentences.append(_describe_rank(test, level, ranks[test.id], comparison.panel, elsewhere))
     return above, near
 
 
@@ -266,9 +266,10 @@ def _describe(test: Test, level: float) -> str:
     )
 
 
-def _describe_rank(test: Test, level: float, rank: Rank, panel: PanelRanks) -> str:
+def _describe_rank(test: Test, level: float, rank: Rank, panel: PanelRanks, elsewhere: float) -> str:
+    besides = f" Layers that are not partners give {decimal(elsewhere, 3)}, which is taken off." if elsewhere else ""
     return (
         f"{test.id}: {decimal(test.statistic, 4)} is above all {rank.independent.n} comparable pairs trained apart of the"
         f" reference panel {panel.sha256[:16]}, which reach {decimal(rank.independent.greatest, 3)} (rank p ="
-        f" {decimal(level, 3)} after Holm)."
+        f" {decimal(level, 3)} after Holm).{besides}"
     )

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from attest.comparison import SIGN_TESTS, Comparison
 from attest.policy_file import Policy
-from attest.reading import Reading, strays
+from attest.reading import Reading, found_elsewhere, strays
 
 __all__ = ["unwitnessed"]
 
@@ -79,9 +79,13 @@ def unwitnessed(
 
 
 def _neurons_match(comparison: Comparison) -> bool:
-    """Whether neurons were matched that no luck matches: by luck about one in a layer is."""
+    """Whether neurons were matched that no luck matches, nor one formula in all layers: by luck about one in a layer is."""
     tests = (test for test in comparison.tests if test.id in _MATCHED and test.n)
-    return any(test.statistic >= max(_SHARED_UNITS, _BY_LUCK * len(test.layers) / test.n) for test in tests)
+    return any(
+        test.statistic - found_elsewhere(comparison, test.id)
+        >= max(_SHARED_UNITS, _BY_LUCK * len(test.layers) / test.n)
+        for test in tests
+    )
 
 
 def _is_witness(comparison: Comparison, policy: Policy, reading: Reading) -> bool:
