@@ -26,6 +26,8 @@ __all__ = ["Copies", "find_copies"]
 Value = TypeVar("Value", np.float32, np.float64)
 
 _MOST_COPIES = 16
+_LEAST_UNITS = 20
+"""Of fewer units nothing can be said: k copies raise the variance k times at most, and chance allows for as much."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,13 +65,14 @@ def find_copies(one: Pairing) -> Copies | None:
     If copies are exchanged together, the variance of z is about the sum of both networks' r_cd, over the sum of their r_cc.
     The way that raises it most counts, where it does so by more than a tenth and what chance does, (6 k + 2 k²) / n for k
     copies: of two networks that are related, chance is the same in both, and raises it by k² / n. Where only one
-    network repeats its units the other's are exchangeable, and nothing is raised. Copies raise it by k at most, so of fewer
-    than 20 units nothing can be said.
+    network repeats its units the other's are exchangeable, and nothing is raised.
     """
     n = one.x.shape[0]
+    if n < _LEAST_UNITS:
+        return None
     sides = [centered.values.astype(np.float32) for centered in one.centered]
     best, most = None, 1.1
-    for count in (count for count in range(2, min(_MOST_COPIES, n // 2) + 1) if n % count == 0):
+    for count in (count for count in range(2, _MOST_COPIES + 1) if n % count == 0):
         for adjacent in (False, True):
             way = Copies(count=count, adjacent=adjacent)
             mine, theirs = (way.correlations(side).astype(np.float64) for side in sides)
