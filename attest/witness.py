@@ -63,14 +63,14 @@ def unwitnessed(
     something where nothing is to be found may not, nor one that finds less than a twentieth of what it would in copies. Matched neurons are a witness too, wherever they stand.
 
     Lengths of neurons are doubted, as witnesses too, only where the neurons themselves were compared in a basis that fits: told by words or in
-    a recovered basis, or as they are where residual dimensions agree. A rotated residual stream hides them otherwise.
+    a recovered basis, or as they are where residual dimensions agree, if only as far as a witness does. A rotated residual stream hides them otherwise.
     """
     if _neurons_match(comparison):
         return {}
     heard = {one.test for one in readings if one.left_out is None}
     witnesses = {one.test for one in readings if _is_witness(comparison, policy, one)}
     alone = {}
-    fits = heard & _BY_WORDS or (heard & _BY_AXIS and _ON_THE_RESIDUAL_AXIS & set(rejecting))
+    fits = heard & _BY_WORDS or (heard & _BY_AXIS and _ON_THE_RESIDUAL_AXIS & (witnesses | set(rejecting)))
     if fits and not witnesses & (_BY_AXIS | _BY_WORDS | SIGN_TESTS):
         alone[_LENGTHS] = _LENGTHS_ALONE
     if not witnesses - _TAUGHT - alone.keys():

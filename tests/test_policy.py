@@ -311,6 +311,15 @@ def test_a_rejection_that_carries_nothing_is_doubted_on_every_rung() -> None:
     assert any("one teacher" in sentence for sentence in said.cautions)
 
 
+def test_lengths_are_doubted_where_residual_dimensions_agree_though_too_little_to_reject() -> None:
+    """Adapters with a frozen projection of each layer's own: 3.4 a layer along the residual axis, 9.7 in all."""
+    lengths = exact(9.9, 0.0001, name="neuron-norm-correspondence/v1")
+    residual = dataclasses.replace(exact(9.7, 0.0001, layers=(3.4,) * 8, name=ON_THE_AXIS), n=64)
+    assert rung(lengths, exact(0.8, 0.4)) == "exact-rejected"
+    assert rung(lengths, residual, exact(0.8, 0.4)) == "inconclusive"
+    assert rung(lengths, residual, exact(30.0, 0.0001)) == "exact-rejected"
+
+
 def found_in_other_layers(one: Comparison, share: float, name: str = MATCHED) -> Comparison:
     """The comparison, with a control by which neurons are found in layers that are not partners as well."""
     control = Control(test=name, kind="other-layers", of="a-b", n=6, statistic=share, median=share, greatest=share)
