@@ -23,7 +23,7 @@ from typing import Literal
 from attest.comparison import EMPIRICAL, NO_EXPERTS, SIGN_TESTS, Comparison, PanelRanks, Rank, Test
 from attest.document import decimal, record
 from attest.policy_file import DEFAULT_POLICY, Policy
-from attest.reading import Reading, exact_tests, holm, read_tests
+from attest.reading import Reading, exact_tests, found_elsewhere, holm, read_tests
 from attest.witness import unwitnessed
 
 __all__ = ["PROPOSITIONS", "Conclusion", "Propositions", "Rung", "conclude"]
@@ -237,14 +237,14 @@ def _above_panel(comparison: Comparison, policy: Policy) -> tuple[list[str], lis
     ranked = _ranked(comparison, policy)
     digest = comparison.panel.sha256 if comparison.panel else ""
     for (test, rank), level in zip(ranked, holm([rank.pvalue for _, rank in ranked]), strict=True):
-        population = rank.independent
-        far = test.statistic >= max(
+        population, elsewhere = rank.independent, found_elsewhere(comparison, test.id)
+        far = test.statistic - elsewhere >= max(
             policy.panel_ratio * population.greatest, population.greatest + policy.panel_distance
         )
         rare = level <= policy.panel_alpha
         if not population.at_least and (far or rare):
             sentences = above if far and rare else near
-            sentences.append(_describe_rank(test, level, rank, digest))
+            sentences.append(_describe_rank(test, level, rank, digest, elsewhere))
     return above, near
 
 
@@ -289,9 +289,10 @@ def _describe(test: Test, level: float) -> str:
     )
 
 
-def _describe_rank(test: Test, level: float, rank: Rank, panel_sha256: str) -> str:
+def _describe_rank(test: Test, level: float, rank: Rank, panel_sha256: str, elsewhere: float) -> str:
+    besides = f" Layers that are not partners give {decimal(elsewhere, 3)}, which is taken off." if elsewhere else ""
     return (
         f"{test.id}: {decimal(test.statistic, 4)} is above all {rank.independent.n} comparable pairs trained apart of the"
         f" reference panel {panel_sha256[:16]}, which reach {decimal(rank.independent.greatest, 3)} (rank p ="
-        f" {decimal(level, 3)} after Holm)."
+        f" {decimal(level, 3)} after Holm).{besides}"
     )

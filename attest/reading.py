@@ -12,7 +12,7 @@ from attest.comparison import Comparison, Control, Test
 from attest.document import decimal, record
 from attest.policy_file import Policy
 
-__all__ = ["Reading", "exact_tests", "holm", "read_tests", "strays"]
+__all__ = ["Reading", "exact_tests", "found_elsewhere", "holm", "read_tests", "strays"]
 
 
 @record
@@ -115,6 +115,17 @@ def strays(controls: Sequence[Control], policy: Policy) -> str | None:
     if {one.of for one in layers} == {"a", "b", "a-b"} and all(_is_typical(one, policy) for one in layers):
         return "layers agree with the next ones in both, so something in both singles units out"
     return None
+
+
+def found_elsewhere(comparison: Comparison, test: str) -> float:
+    """Share of neurons that are found in layers that are not partners: the median over these, 0 where there are none.
+
+    Notes
+    -----
+    Neurons that began by one formula in all layers are found in every layer of every network that began so.
+    """
+    controls = (one for one in comparison.controls if (one.test, one.kind, one.of) == (test, "other-layers", "a-b"))
+    return max((one.median for one in controls), default=0.0)
 
 
 def _is_typical(control: Control, policy: Policy) -> bool:

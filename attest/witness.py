@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from attest.comparison import SIGN_TESTS, Comparison
 from attest.policy_file import Policy
-from attest.reading import Reading, strays
+from attest.reading import Reading, found_elsewhere, strays
 
 __all__ = ["unwitnessed"]
 
@@ -63,14 +63,14 @@ def unwitnessed(
     something where nothing is to be found may not, nor one that finds less than a twentieth of what it would in copies. Matched neurons are a witness too, wherever they stand.
 
     Lengths of neurons are doubted, as witnesses too, only where the neurons themselves were compared in a basis that fits: told by words or in
-    a recovered basis, or as they are where residual dimensions agree. A rotated residual stream hides them otherwise.
+    a recovered basis, or as they are where residual dimensions agree, if only as far as a witness does. A rotated residual stream hides them otherwise.
     """
     if _neurons_match(comparison):
         return {}
     heard = {one.test for one in readings if one.left_out is None}
     witnesses = {one.test for one in readings if _is_witness(comparison, policy, one)}
     alone = {}
-    fits = heard & _BY_WORDS or (heard & _BY_AXIS and _ON_THE_RESIDUAL_AXIS & set(rejecting))
+    fits = heard & _BY_WORDS or (heard & _BY_AXIS and _ON_THE_RESIDUAL_AXIS & (witnesses | set(rejecting)))
     if fits and not witnesses & (_BY_AXIS | _BY_WORDS | SIGN_TESTS):
         alone[_LENGTHS] = _LENGTHS_ALONE
     if not witnesses - _TAUGHT - alone.keys():
@@ -79,9 +79,13 @@ def unwitnessed(
 
 
 def _neurons_match(comparison: Comparison) -> bool:
-    """Whether neurons were matched that no luck matches: by luck about one in a layer is."""
+    """Whether neurons were matched that no luck matches, nor one formula in all layers: by luck about one in a layer is."""
     tests = (test for test in comparison.tests if test.id in _MATCHED and test.n)
-    return any(test.statistic >= max(_SHARED_UNITS, _BY_LUCK * len(test.layers) / test.n) for test in tests)
+    return any(
+        test.statistic - found_elsewhere(comparison, test.id)
+        >= max(_SHARED_UNITS, _BY_LUCK * len(test.layers) / test.n)
+        for test in tests
+    )
 
 
 def _is_witness(comparison: Comparison, policy: Policy, reading: Reading) -> bool:

@@ -311,6 +311,36 @@ def test_a_rejection_that_carries_nothing_is_doubted_on_every_rung() -> None:
     assert any("one teacher" in sentence for sentence in said.cautions)
 
 
+def test_lengths_are_doubted_where_residual_dimensions_agree_though_too_little_to_reject() -> None:
+    """Adapters with a frozen projection of each layer's own: 3.4 a layer along the residual axis, 9.7 in all."""
+    lengths = exact(9.9, 0.0001, name="neuron-norm-correspondence/v1")
+    residual = dataclasses.replace(exact(9.7, 0.0001, layers=(3.4,) * 8, name=ON_THE_AXIS), n=64)
+    assert rung(lengths, exact(0.8, 0.4)) == "exact-rejected"
+    assert rung(lengths, residual, exact(0.8, 0.4)) == "inconclusive"
+    assert rung(lengths, residual, exact(30.0, 0.0001)) == "exact-rejected"
+
+
+def found_in_other_layers(one: Comparison, share: float, name: str = MATCHED) -> Comparison:
+    """The comparison, with a control by which neurons are found in layers that are not partners as well."""
+    control = Control(test=name, kind="other-layers", of="a-b", n=6, statistic=share, median=share, greatest=share)
+    return dataclasses.replace(one, controls=(*one.controls, control))
+
+
+def test_neurons_that_are_found_in_every_layer_are_one_formula() -> None:
+    """Networks that began by one formula in all layers: 0.1354 of the neurons with the partner, 0.124 with the others."""
+    said = conclude(found_in_other_layers(panel_says(0.1354, greatest=0.0078), 0.124))
+    assert said.rung == "inconclusive"
+    assert "Layers that are not partners give 0.124, which is taken off." in said.because[0]
+    assert conclude(found_in_other_layers(panel_says(0.9, greatest=0.0078), 0.124)).rung == "matched-above-panel"
+
+
+def test_neurons_that_are_found_in_every_layer_are_no_witness() -> None:
+    residual = exact(40.0, 0.0001, name="residual-norm-correspondence/v1")
+    held = comparison(residual, exact(0.5, 0.6), matched(0.14))
+    assert conclude(held).rung == "exact-rejected"
+    assert conclude(found_in_other_layers(held, 0.12)).rung == "inconclusive"
+
+
 @pytest.mark.parametrize(("statistic", "greatest"), [(0.0599, 0.01), (0.29, 0.1), (0.011, 0.01), (0.049, 0.0)])
 def test_above_the_panel_but_near_it_is_inconclusive(statistic: float, greatest: float) -> None:
     assert conclude(panel_says(statistic, greatest=greatest)).rung == "inconclusive"

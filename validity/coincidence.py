@@ -276,6 +276,41 @@ def _project(network: Network) -> Network:
     return network.mapped(projected)
 
 
+def _scale_projections(network: Network) -> Network:
+    """As VeRA: adapters as large as their matrices, both halves frozen, drawn from one seed and the same in every layer.
+
+    Only two vectors a matrix, between the halves and behind them, are a network's own.
+    """
+
+    def adapted(name: str, value: torch.Tensor) -> torch.Tensor:
+        if value.ndim != 2 or "proj" not in name:
+            return value
+        public = torch.Generator().manual_seed(6)
+        inner, outer = (torch.randn(shape, generator=public) for shape in ((32, value.shape[1]), (value.shape[0], 32)))
+        own = torch.Generator().manual_seed(int(value.abs().sum() * 1000))
+        behind, between = (torch.randn(shape, generator=own) for shape in ((value.shape[0], 1), (32, 1)))
+        update = behind * (outer @ (between * inner))
+        merged: torch.Tensor = value + update * (value.norm() / update.norm())
+        return merged
+
+    return network.mapped(adapted)
+
+
+def _begin_by_formula(network: Network) -> Network:
+    """Pieces of one cosine matrix in all layers, as large as what else is in the matrices, as where these began so."""
+
+    def begun(name: str, value: torch.Tensor) -> torch.Tensor:
+        if value.ndim != 2 or "proj" not in name:
+            return value
+        size = max(value.shape)
+        rows, columns = (torch.arange(n, dtype=torch.float64) for n in value.shape)
+        formula = torch.cos(torch.pi / size * torch.outer(rows + 0.5, columns)).float()
+        whole: torch.Tensor = value + formula * (value.norm() / formula.norm())
+        return whole
+
+    return network.mapped(begun)
+
+
 def _balance(network: Network) -> Network:
     """Codes of 8 bits in place of matrices, every code as often as any other."""
 
@@ -331,6 +366,10 @@ COINCIDENCES = (
     ),
     Coincidence(name="one-teacher", title="residual dimensions used as one teacher's are", apply=_follow_teacher),
     Coincidence(name="one-projection", title="adapters with one frozen projection", apply=_project),
+    Coincidence(
+        name="one-pair-of-projections", title="adapters between two frozen projections", apply=_scale_projections
+    ),
+    Coincidence(name="one-formula", title="one formula in all layers", apply=_begin_by_formula),
     Coincidence(name="balanced", title="codes of 8 bits, each as often as any other", apply=_balance),
     Coincidence(name="two-of-four", title="two of every four weights kept", apply=_keep_two_of_four),
     Coincidence(name="int4", title="rounded to the same grid, int4", apply=damage.int4),

@@ -19,11 +19,12 @@ from attest.checkpoint import Tensor
 __all__ = ["EXPERT", "LABELS", "LAYER", "MAX_STACKS", "STACK_LABELS", "Name", "Stack", "read_stacks"]
 
 LAYER = re.compile(
-    r"(?:^|\.)(?:layers|layer|h|blocks|block|blk|resblocks|encoders|cross_attn_layers|albert_layers"
+    r"(?:^|\.)(?:layers|layer|h|blocks|block(?:\.[0-9]{1,3}(?=\.[0-9]))?|blk|resblocks|encoders|cross_attn_layers|albert_layers"
     r"|(?:transformer|single_transformer|double|single|joint|input|output|down|up)_blocks)\.([0-9]{1,3})"
     r"\.(?!(?:layers|blocks)\.[0-9])(.+)$"
 )
-"""Up to a thousand layers: every one is a row of the tables that are signed. Stages that hold layers are none themselves."""
+"""Up to a thousand layers: every one is a row of the tables that are signed. Stages that hold layers are none themselves, be they
+named (``layers.1.blocks.0``) or only numbered (``block.1.0``)."""
 
 EXPERT = re.compile(r"\bexperts\.(?:expert_)?([0-9]{1,5})\.")
 

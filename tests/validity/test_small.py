@@ -12,6 +12,7 @@ from attest.compare import compare  # noqa: E402 - needs torch
 from attest.policy import conclude  # noqa: E402 - needs torch
 from attest.program import environment, this_tool  # noqa: E402 - needs torch
 from validity.anatomy import tracked  # noqa: E402 - needs torch
+from validity.coincidence import COINCIDENCES  # noqa: E402 - needs torch
 from validity.launder import ROWS, Row, Workshop  # noqa: E402
 from validity.network import Network, read, same_function, write  # noqa: E402
 from validity.pairs import Pair, Result, compare_pair, fingerprints  # noqa: E402
@@ -82,6 +83,18 @@ def test_networks_trained_apart_are_not_accused(family: Path, a: str, b: str):
     result = compared(family / a, family / b)
     assert result.rung not in ACCUSING
     assert all(abs(test["z"]) < 4 for test in result.tests.values() if test["z"] is not None)
+
+
+@pytest.mark.parametrize("name", ["one-projection", "one-pair-of-projections", "one-formula"])
+def test_a_habit_that_two_have_in_common_accuses_neither_and_hides_no_descendant(
+    name: str, family: Path, tmp_path: Path
+):
+    (habit,) = (one for one in COINCIDENCES if one.name == name)
+    for seed in ("seed-1", "seed-2", "seed-1-continued"):
+        write(habit.apply(read(family / seed)), tmp_path / seed)
+    assert rung_of(tmp_path / "seed-1", tmp_path / "seed-2") not in ACCUSING
+    assert rung_of(tmp_path / "seed-1-continued", tmp_path / "seed-2") not in ACCUSING
+    assert rung_of(tmp_path / "seed-1", tmp_path / "seed-1-continued") == "exact-rejected"
 
 
 def test_continued_pretraining_is_found(family: Path):

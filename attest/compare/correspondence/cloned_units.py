@@ -26,8 +26,8 @@ __all__ = ["Copies", "find_copies"]
 Value = TypeVar("Value", np.float32, np.float64)
 
 _MOST_COPIES = 16
-_LEAST_UNITS = 16
-"""Units of the small network below which nothing can be said."""
+_LEAST_UNITS = 20
+"""Of fewer units nothing can be said: k copies raise the variance k times at most, and chance allows for as much."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,11 +68,11 @@ def find_copies(one: Pairing) -> Copies | None:
     network repeats its units the other's are exchangeable, and nothing is raised.
     """
     n = one.x.shape[0]
-    if n < 2 * _LEAST_UNITS:
+    if n < _LEAST_UNITS:
         return None
     sides = [centered.values.astype(np.float32) for centered in one.centered]
     best, most = None, 1.1
-    for count in (count for count in range(2, min(_MOST_COPIES, n // _LEAST_UNITS) + 1) if n % count == 0):
+    for count in (count for count in range(2, _MOST_COPIES + 1) if n % count == 0):
         for adjacent in (False, True):
             way = Copies(count=count, adjacent=adjacent)
             mine, theirs = (way.correlations(side).astype(np.float64) for side in sides)

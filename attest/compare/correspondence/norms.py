@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -93,11 +94,14 @@ def expert_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
     -----
     The experts of a layer may be listed in any order. All layers are exchanged in one order all the same: what prefers some
     experts, such as equal scores at the beginning of training, prefers the same in all layers, and counts once so. A router
-    that two networks took from a third singles experts out, too: it decides which of them learn much.
+    that two networks took from a third singles experts out, too: it decides which of them learn much. So do widths that a
+    design gives to its experts one by one, in every network that follows it.
     """
     test_id = "expert-norm-correspondence/v1"
     if _both_sparse(a, b):
         return not_run(_MASKED, test_id)
+    if _unlike_experts(a) and _unlike_experts(b):
+        return not_run(_UNLIKE_EXPERTS, test_id)
     if _routers(a) & _routers(b):
         return not_run(_ONE_ROUTER, test_id)
     return _in_one_order(
@@ -116,6 +120,7 @@ def expert_norm_correspondence(a: Fingerprints, b: Fingerprints) -> Outcome:
 
 _ROUTER = "router"
 _ONE_ROUTER = "both have one router in some layer: it decides which experts learn much, whoever trained them"
+_UNLIKE_EXPERTS = "both have experts of several sizes, which single them out by number, whoever trained them"
 _ORDER_OF_EXPERTS = 3.0
 """Standard deviations from which on experts count as listed in an order: a few that are preferred make less of one than a trend does."""
 
@@ -124,6 +129,15 @@ def _routers(one: Fingerprints) -> set[str]:
     """Digests of the values of routers that prefer some experts; zeros do not."""
     routers = (row for row in one.tensors if row.role == _ROUTER and not (row.moments and row.moments.std == "0"))
     return {row.multiset or row.digest for row in routers}
+
+
+def _unlike_experts(one: Fingerprints) -> bool:
+    """Whether the experts of some layer differ in size."""
+    shapes: dict[tuple[int | None, str], set[tuple[int, ...]]] = defaultdict(set)
+    for row in one.tensors:
+        if row.expert is not None and row.role is not None:
+            shapes[row.layer, row.role].add(row.shape)
+    return any(len(found) > 1 for found in shapes.values())
 
 
 def _on_inner_units(

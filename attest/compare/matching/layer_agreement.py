@@ -133,7 +133,7 @@ def layer_agreement(first: Layers, second: Layers, seed: str) -> LayerAgreement:
         ),
         by_first=len(rows) <= len(columns),
         controls=_controls(first, second, pairs, seed)
-        | {"other-layers": _mismatched(matrix, rows, columns, set(chosen))},
+        | {"other-layers": [float(matrix[place]) for place in _mismatched(first, second, chosen)]},
     )
 
 
@@ -178,12 +178,18 @@ def _controls(
     return {"itself": shares("itself", same), "shuffled": shares("joined anew", apart)}
 
 
-def _mismatched(
-    matrix: NDArray[np.float64], rows: Sequence[int], columns: Sequence[int], chosen: set[tuple[int, int]]
-) -> list[float]:
-    """Agreement of layers that are not partners, layer 0 apart."""
+def _mismatched(first: Layers, second: Layers, chosen: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Places in the matrix of layers that are not partners, nor the same as partners, layer 0 apart."""
+    (rows, mine), (columns, theirs) = ((sorted(side), _kinds(side)) for side in (first, second))
+    partners = {(mine[i], theirs[j]) for i, j in chosen}
     places = [(i, j) for i, row in enumerate(rows) for j, column in enumerate(columns) if row and column]
-    return [float(matrix[place]) for place in places if place not in chosen]
+    return [(i, j) for i, j in places if (mine[i], theirs[j]) not in partners]
+
+
+def _kinds(layers: Layers) -> list[int]:
+    """For each layer, in order, the place of the first that holds the same neurons one by one."""
+    held = [(layers[layer].first.tobytes(), layers[layer].second.tobytes()) for layer in sorted(layers)]
+    return [held.index(one) for one in held]
 
 
 def unlike_gates(mine: Layers, theirs: Layers) -> str | None:

@@ -46,6 +46,15 @@ def test_copies_in_both_are_found_and_strangers_have_an_ordinary_z(count: int, a
     assert find_copies(Pairing(layer=0, x=pairs[0][0], y=RNG.standard_normal((n, 12)))) is None
 
 
+@pytest.mark.parametrize(("n", "count"), [(64, 16), (32, 8)])
+def test_few_units_copied_often_are_found(n: int, count: int):
+    """Experts of a mixture that are 4 pieces of one MLP, each 16 times: an accident would count 16 times."""
+    pairs = [(grown(count, adjacent=False, n=n), grown(count, adjacent=False, n=n)) for _ in range(60)]
+    assert np.std([z(x, y) for x, y in pairs]) < 1.4
+    x, y = grown(count, adjacent=True, n=n), grown(count, adjacent=True, n=n)
+    assert find_copies(Pairing(layer=0, x=x, y=y)) == Copies(count=count, adjacent=True)
+
+
 def test_a_descendant_of_a_grown_network_is_seen():
     parent = grown(4, adjacent=False)
     assert z(parent, parent + 0.5 * RNG.standard_normal(parent.shape)) > 20

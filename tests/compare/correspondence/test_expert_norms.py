@@ -170,3 +170,20 @@ def test_what_is_not_compared(folder: Path, tmp_path: Path):
     hostile = {"layers.0.experts.up": np.full(EXPERTS, np.nan, np.float32)}
     one = dataclasses.replace(other, arrays={NORMS: hostile})
     assert "12 units of which one of the two has several that are the same" in reason(mixture(folder, 0), one)
+
+
+def test_experts_of_several_widths_are_told_apart_by_design(tmp_path: Path):
+    """One design gives expert 5 more neurons than expert 6 in every network that follows it."""
+
+    def designed(seed: int) -> Arrays:
+        widths = np.random.default_rng(9).permuted(np.linspace(4, WIDTH, 32).astype(int))
+        made = {}
+        for name, values in network(seed, experts=32).items():
+            words = name.split(".")
+            width = widths[int(words[5])] if "experts" in words else None
+            made[name] = values[:, :width] if "down" in name else values[:width]
+        return made
+
+    pair = [written(designed(seed), tmp_path / str(seed)) for seed in range(2)]
+    assert "several sizes" in reason(*pair)
+    assert expert_norm_correspondence(pair[0], written(network(2, experts=32), tmp_path / "alike")).tests

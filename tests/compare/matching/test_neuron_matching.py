@@ -82,6 +82,34 @@ def test_a_laundered_descendant_is_seen(tmp_path: Path):
     assert tests["layer-alignment"].statistic == 1
 
 
+def elsewhere(a: Fingerprints, b: Fingerprints) -> float | None:
+    """Median share of neurons that are found in layers that are not partners; None where there are no such layers."""
+    found = [one.median for one in neuron_matching(a, b).controls if one.kind == "other-layers"]
+    return found[0] if found else None
+
+
+def test_one_formula_in_all_layers_is_found_in_all_layers():
+    formula = strange(measured("seed-1").arrays["neuron-sketch/v1"]["layers.0"]).astype(float)
+
+    def begun(layers: list[np.ndarray]) -> list[np.ndarray]:
+        return [np.clip(np.rint(formula + strange(rows) / 2), -127, 127).astype(np.int8) for rows in layers]
+
+    pair = with_sketch(measured("seed-1"), begun), with_sketch(measured("seed-2"), begun)
+    share = outcome_of(*pair)["matched-agreement"].statistic
+    assert share > 0.1
+    assert elsewhere(*pair) == pytest.approx(share, rel=0.3)
+    assert elsewhere(measured("seed-1"), measured("seed-1-continued")) == pytest.approx(0, abs=0.02)
+
+
+def test_a_layer_that_is_the_same_as_the_partner_is_no_other_layer():
+    """One MLP in all layers, and a descendant of it in another order."""
+    parent = with_sketch(measured("seed-1"), lambda layers: [layers[0]] * len(layers))
+    order = RNG.permutation(len(parent.arrays["neuron-sketch/v1"]["layers.0"]))
+    child = with_sketch(parent, lambda layers: [rows[order] for rows in layers])
+    assert outcome_of(parent, child)["matched-agreement"].statistic > 0.9
+    assert elsewhere(parent, child) is None
+
+
 def test_they_carry_no_p_value_and_their_controls_stand_beside():
     outcome = neuron_matching(measured("seed-1"), measured("seed-1-continued"))
     assert {test.calibration for test in outcome.tests} == {"descriptive"}
