@@ -64,7 +64,7 @@ def command(*, bundles: tuple[Path, ...], output: Path, policy_file: Path | None
 
 def _read(path: Path) -> Iterator[bytes]:
     """The bundle there; of a file that others may append to, the attestation results, and a word on what is left out."""
-    if path.suffix != Path(CLAIMS_NAME).suffix:
+    if path.suffix != Path(CLAIMS_NAME).suffix or not path.is_file():
         yield read_bundle(path)[1]
         return
     claims = read_claims(path)

@@ -176,4 +176,6 @@ def test_a_file_of_claims_without_a_result_is_refused(tmp_path: Path):
     result = run("report", tmp_path / "claims.jsonl", "-o", tmp_path / "page.html")
     assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
     assert result.stderr.startswith("error[no-attestation-result]: ")
+    missing = run("report", tmp_path / "missing.jsonl", "-o", tmp_path / "page.html")
+    assert missing.stderr.startswith("error[no-bundle]: ")
     assert not (tmp_path / "page.html").exists()
