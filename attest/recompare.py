@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from attest.architecture import Model
+from attest.architecture import read_family_file
 from attest.checkpoint.source import Location
 from attest.compare import compare
 from attest.compare.announcement import DEEP_METHODS, WEIGHT_METHODS, find_deviations, read_protocol
@@ -123,15 +123,13 @@ def recompare(
         )
         return replace(one, side=replace(one.side, name=names.get(one.side.tree_digest, one.side.name)))
 
-    def opened(location: Location) -> Model:
-        return read_weights(location, pair.architecture)
-
-    weights = (opened(pair.a), opened(pair.b)) if has_weights else None
+    families = read_family_file(pair.architecture) if pair.architecture else None
+    weights = (read_weights(pair.a, families), read_weights(pair.b, families)) if has_weights else None
     a, b = measured(pair.a), measured(pair.b)
     if (a.side.tree_digest, b.side.tree_digest) == (signed.b.tree_digest, signed.a.tree_digest):
         a, b, weights = b, a, weights and (weights[1], weights[0])
     parents = [
-        Parent(weights=opened(place).checkpoint, fingerprints=measured(place))
+        Parent(weights=read_weights(place, families).checkpoint, fingerprints=measured(place))
         for place in (pair.parents if has_weights else ())
     ]
     places = list(names)

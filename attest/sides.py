@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attest.architecture import Model, place_tensors, read_family_file
+from attest.architecture import FamilyFile, Model, place_tensors
 from attest.checkpoint import open_checkpoint
 from attest.checkpoint.source import Location
 from attest.compare.fingerprints import Fingerprints, holds_evidence, read_fingerprints
@@ -56,8 +56,8 @@ def read_side(
     return Fingerprints.of(measured.evidence, measured.tensors, measured.profiles, None, measured.details)
 
 
-def read_weights(location: Location, architecture: Path | None = None) -> Model:
-    """The checkpoint itself, which must be there, with its tensors in place.
+def read_weights(location: Location, families: FamilyFile | None = None) -> Model:
+    """The checkpoint itself, which must be there, with its tensors in place by these families, too.
 
     Raises
     ------
@@ -73,5 +73,4 @@ def read_weights(location: Location, architecture: Path | None = None) -> Model:
             fix="give the checkpoint, or leave --weights out",
             where=str(location),
         )
-    families = read_family_file(architecture) if architecture else None
     return place_tensors(open_checkpoint(location), given=families)

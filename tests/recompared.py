@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from compare.pairs import against_the_panel
 from measured import FAMILY, measured
 
 from attest.compare import compare, comparison_statement
@@ -11,7 +12,6 @@ from attest.compare.fingerprints import Fingerprints
 from attest.compare.weights.merge import Parent
 from attest.comparison import Comparison
 from attest.evidence_directory import read_statement, write_evidence
-from attest.panel import shipped_panel
 from attest.program import environment, this_tool
 from attest.recompare import Pair, recompare
 from attest.reproduction import Reproduction
@@ -34,13 +34,7 @@ def write_side(folder: Path, name: str) -> Path:
 @cache
 def of_evidence() -> Comparison:
     """The first of the family and its continuation, by their fingerprints, held against the shipped panel."""
-    return compare(
-        side("seed-1"),
-        side("seed-1-continued"),
-        tool=this_tool(),
-        environment=environment("numpy"),
-        panel=shipped_panel(),
-    )
+    return against_the_panel(side("seed-1"), side("seed-1-continued"))
 
 
 @cache

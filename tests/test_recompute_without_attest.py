@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from compare.pairs import compared
-from measured import FAMILY, measured
+from measured import FAMILY
+from recompared import side, write_side
 
 from attest.compare import comparison_statement
-from attest.compare.fingerprints import Fingerprints
 from attest.evidence_directory import write_evidence
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "recompute-without-attest.md"
@@ -21,13 +21,10 @@ _WITHOUT_ATTEST = "import sys\nsys.modules['attest'] = None\n"
 
 def recomputed(folder: Path, *sides: str) -> dict[str, list[float]]:
     """The numbers that the page prints of two members of the family, by what stands before them."""
-    found = []
     for label, name in zip("ab", sides, strict=True):
-        member = measured(name)
-        write_evidence(folder / label, member.statement(), member.details)
+        write_side(folder / label, name)
         (folder / f"weights-{label}").symlink_to(FAMILY / name)
-        found.append(Fingerprints.of(member.evidence, member.tensors, member.profiles, member.statement().digest))
-    write_evidence(folder / "comparison", comparison_statement(compared(*found)), {})
+    write_evidence(folder / "comparison", comparison_statement(compared(*map(side, sides))), {})
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     program = _WITHOUT_ATTEST + "".join(blocks)
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import click
 
 from attest.activation import Prompts, read_prompts
+from attest.architecture import read_family_file
 from attest.checkpoint.source import Location
 from attest.cli.comparison_text import describe
 from attest.cli.options import LOCATION, architecture_option, emit, format_option, output_option, policy_option
@@ -135,7 +136,8 @@ def command(
     protocol = None if announced is None else _protocol(announced, policy if policy_file else None)
     panel = shipped_panel() if panel_file is None else read_panel(panel_file)
     prompts = read_prompts(activations) if activations is not None else None
-    weights = (read_weights(a, architecture), read_weights(b, architecture)) if with_weights else None
+    families = read_family_file(architecture) if architecture else None
+    weights = (read_weights(a, families), read_weights(b, families)) if with_weights else None
 
     def measured(location: Location, prompts: Prompts | None) -> Fingerprints:
         with closing(Progress()) as progress:
@@ -145,7 +147,7 @@ def command(
             )  # fmt: skip
 
     candidates = [
-        Parent(weights=read_weights(place, architecture).checkpoint, fingerprints=measured(place, None))
+        Parent(weights=read_weights(place, families).checkpoint, fingerprints=measured(place, None))
         for place in parents
     ]
     sides = [measured(place, prompts) for place in (a, b)]
