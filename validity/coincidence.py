@@ -240,18 +240,27 @@ def _sort_residual(network: Network) -> Network:
     return network.mapped(sort)
 
 
+def _on_matrices(network: Network, change: Callable[[str, torch.Tensor], torch.Tensor]) -> Network:
+    """The network with every matrix of its layers replaced by a function of its name and values."""
+    return network.mapped(lambda name, value: change(name, value) if value.ndim == 2 and "proj" in name else value)
+
+
+def _plus_as_much(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """A matrix plus another, brought to its norm."""
+    whole: torch.Tensor = value + other * (value.norm() / other.norm())
+    return whole
+
+
 def _keep_two_of_four(network: Network) -> Network:
     """The two largest of every four weights of a row, as processors take them."""
 
-    def kept(name: str, value: torch.Tensor) -> torch.Tensor:
-        if value.ndim != 2 or "proj" not in name:
-            return value
+    def kept(_: str, value: torch.Tensor) -> torch.Tensor:
         fours = value.unflatten(1, (-1, 4))
         mask = torch.zeros_like(fours).scatter(2, fours.abs().topk(2, dim=2).indices, 1.0)
         sparse: torch.Tensor = (fours * mask).flatten(1)
         return sparse
 
-    return network.mapped(kept)
+    return _on_matrices(network, kept)
 
 
 def _follow_teacher(network: Network) -> Network:
@@ -265,15 +274,12 @@ def _project(network: Network) -> Network:
     """Adapters of rank 8 as large as the matrices they are merged into, the inner halves frozen and drawn from one seed."""
 
     def projected(name: str, value: torch.Tensor) -> torch.Tensor:
-        if value.ndim != 2 or "proj" not in name:
-            return value
         inner = torch.randn(8, value.shape[1], generator=torch.Generator().manual_seed(sum(map(ord, name))))
         own = torch.Generator().manual_seed(int(value.abs().sum() * 1000))
         update = torch.randn(value.shape[0], 8, generator=own) @ inner
-        merged: torch.Tensor = value + update * (value.norm() / update.norm())
-        return merged
+        return _plus_as_much(value, update)
 
-    return network.mapped(projected)
+    return _on_matrices(network, projected)
 
 
 def _scale_projections(network: Network) -> Network:
@@ -282,45 +288,37 @@ def _scale_projections(network: Network) -> Network:
     Only two vectors a matrix, between the halves and behind them, are a network's own.
     """
 
-    def adapted(name: str, value: torch.Tensor) -> torch.Tensor:
-        if value.ndim != 2 or "proj" not in name:
-            return value
+    def adapted(_: str, value: torch.Tensor) -> torch.Tensor:
         public = torch.Generator().manual_seed(6)
         inner, outer = (torch.randn(shape, generator=public) for shape in ((32, value.shape[1]), (value.shape[0], 32)))
         own = torch.Generator().manual_seed(int(value.abs().sum() * 1000))
         behind, between = (torch.randn(shape, generator=own) for shape in ((value.shape[0], 1), (32, 1)))
         update = behind * (outer @ (between * inner))
-        merged: torch.Tensor = value + update * (value.norm() / update.norm())
-        return merged
+        return _plus_as_much(value, update)
 
-    return network.mapped(adapted)
+    return _on_matrices(network, adapted)
 
 
 def _begin_by_formula(network: Network) -> Network:
     """Pieces of one cosine matrix in all layers, as large as what else is in the matrices, as where these began so."""
 
-    def begun(name: str, value: torch.Tensor) -> torch.Tensor:
-        if value.ndim != 2 or "proj" not in name:
-            return value
+    def begun(_: str, value: torch.Tensor) -> torch.Tensor:
         size = max(value.shape)
         rows, columns = (torch.arange(n, dtype=torch.float64) for n in value.shape)
         formula = torch.cos(torch.pi / size * torch.outer(rows + 0.5, columns)).float()
-        whole: torch.Tensor = value + formula * (value.norm() / formula.norm())
-        return whole
+        return _plus_as_much(value, formula)
 
-    return network.mapped(begun)
+    return _on_matrices(network, begun)
 
 
 def _balance(network: Network) -> Network:
     """Codes of 8 bits in place of matrices, every code as often as any other."""
 
-    def balanced(name: str, value: torch.Tensor) -> torch.Tensor:
-        if value.ndim != 2 or "proj" not in name:
-            return value
+    def balanced(_: str, value: torch.Tensor) -> torch.Tensor:
         ranks = value.flatten().argsort().argsort()
         return (ranks * 256 // value.numel() - 128).float().reshape(value.shape)
 
-    return network.mapped(balanced)
+    return _on_matrices(network, balanced)
 
 
 def _turn_to_gates(network: Network) -> Network:
@@ -331,15 +329,13 @@ def _turn_to_gates(network: Network) -> Network:
 def _round_down(network: Network) -> Network:
     """Four values for every 32 weights, from the least to the greatest; each weight takes the next below it."""
 
-    def rounded(name: str, value: torch.Tensor) -> torch.Tensor:
-        if value.ndim != 2 or "proj" not in name:
-            return value
+    def rounded(_: str, value: torch.Tensor) -> torch.Tensor:
         groups = value.reshape(-1, 32)
         least, greatest = groups.aminmax(dim=1, keepdim=True)
         step = (greatest - least).clamp_min(1e-12) / 3
         return (((groups - least) / step).floor() * step + least).reshape(value.shape)
 
-    return network.mapped(rounded)
+    return _on_matrices(network, rounded)
 
 
 COINCIDENCES = (
